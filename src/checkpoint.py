@@ -1,0 +1,92 @@
+"""Checkpoints: plain containers and tensors alone, written atomically, read without running code.
+
+``best_model.pth`` describes a network ready for use. ``last_model.pth`` holds, beside that, under
+``"training"``, everything a run needs to go on.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from labels import CLASS_NAMES, NUM_CLASSES
+from models import build_model
+from runtime import atomic_path
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and says why."""
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    state_dict: Mapping[str, Tensor],
+    model: Mapping[str, Any],
+    image_size: int,
+    inference: Mapping[str, Any],
+    track: str,
+    scores: Mapping[str, float],
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint to path: to a temporary file first, then renamed, so that path is never half-written.
+
+    ``model`` is the description that ``build_model`` takes, ``image_size`` the longest side (pixels) of
+    the network's input, ``inference`` the config's section, ``scores`` what validation measured.
+    """
+    content = {
+        "format": FORMAT_VERSION,
+        "classes": list(CLASS_NAMES),
+        "state_dict": dict(state_dict),
+        "model": dict(model),
+        "image_size": image_size,
+        "inference": dict(inference),
+        "track": track,
+        "scores": dict(scores),
+    }
+    if training is not None:
+        content["training"] = dict(training)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU. Raises CheckpointError; no code in the file is ever run."""
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}; train one with 'python src/train.py' or name another.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} is no checkpoint of this project: it holds more than tensors and plain values, "
+            "and was refused without running any of it."
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or not {"format", "state_dict", "model", "image_size"} <= content.keys():
+        raise CheckpointError(f"{path} is no checkpoint of this project: it lacks the model's description.")
+    if content["format"] != FORMAT_VERSION:
+        raise CheckpointError(f"{path} has format {content['format']}, this version reads format {FORMAT_VERSION}.")
+    if content.get("classes") != list(CLASS_NAMES):
+        raise CheckpointError(f"{path} was trained on other classes: {content.get('classes')}.")
+    return content
+
+
+def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
+    """The network of a loaded checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
+    try:
+        model = build_model(content["model"], NUM_CLASSES)
+        model.load_state_dict(content["state_dict"])
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"The weights in {source} do not fit its own description: {error}") from None
+    return model.eval()

@@ -1,0 +1,438 @@
+"""The configuration: frozen sections, filled from defaults < YAML file < ``--set section.key=value``.
+
+Pydantic checks it (albumentations brings pydantic along): unknown keys, wrong types and impossible
+values are collected over the whole configuration and reported in one ``ConfigError``, each with its
+key, its value and what is allowed. This module imports neither torch nor the rest of the project.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+PARAMETER_LIMIT = 1_821_085
+"""The challenge's rule: a model has fewer parameters than this."""
+
+_section = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+
+Positive = Annotated[int, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a configuration, one line a key."""
+
+
+@_section
+class Data:
+    """Where the pairs lie and how they are read."""
+
+    root: str = "data"
+    """Folder with train/{images,masks} and, where they exist, val/{images,masks} and test/images."""
+    val_stems: str | None = None
+    """File with one stem a line: these training pairs are validated on. Only for data without val/."""
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the training pairs that becomes the validation set where neither val/ nor val_stems is given."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of that share; a run saves its split and a resumed run reuses it."""
+    size: Positive = 512
+    """Height and width at which pairs are cached and judged, pixels. Others are resized when they are read."""
+    repair_mirrored: bool = True
+    """Swap left and right labels of training pairs that were mirrored without their labels being swapped."""
+    rare_frequency: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Images with a class that fewer than this share of images hold are drawn more often: by the square
+    root of this share over the class's (repeat factor sampling, Gupta et al. 2019). 0 draws all alike."""
+    synthetic_pairs: Annotated[int, Field(ge=0)] = 0
+    """Where root does not exist yet, draw this many synthetic training faces into it (a sixth of it for
+    validation, 8 for test). 0: never."""
+    cache_gb: Annotated[float, Field(gt=0)] = 16.0
+    """Memory for decoded pairs. A larger data set is decoded anew at each use, with a warning."""
+
+
+@_section
+class Model:
+    """The network."""
+
+    name: Literal["unet"] = "unet"
+    """Which network: the residual U-Net."""
+    channels: Annotated[tuple[Positive, ...], Field(min_length=3, max_length=7)] = (32, 48, 80, 128, 160)
+    """Channels at 1/2, 1/4, 1/8, ... of the input's size."""
+    blocks: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=3, max_length=7)] = (0, 1, 1, 3, 3)
+    """Residual blocks of the encoder at each of these sizes."""
+    plain_stages: Annotated[int, Field(ge=0)] = 3
+    """So many first stages use blocks of two full 3x3 convolutions, the others inverted residuals."""
+    expansion: Annotated[float, Field(gt=0)] = 3.0
+    """Width of an inverted residual over its input."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the channels dropped before the classifier."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Model:
+        if len(self.blocks) != len(self.channels):
+            raise ValueError(f"blocks has {len(self.blocks)} entries; it needs one a stage, {len(self.channels)}")
+        return self
+
+
+@_section
+class Loss:
+    """Cross-entropy + Dice + Focal."""
+
+    ce: NonNegative = 1.0
+    """Weight of the cross-entropy."""
+    dice: NonNegative = 1.0
+    """Weight of 1 - Dice, averaged over the classes present in each image."""
+    focal: NonNegative = 0.5
+    """Weight of the focal term (Lin et al. 2017)."""
+    focal_gamma: NonNegative = 2.0
+    """Exponent of the focal term."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of a target's mass that is spread over all classes, in the cross-entropy."""
+    class_weights: Literal["none", "sqrt", "effective"] = "none"
+    """Weights of cross-entropy and focal by class: none, inverse square root of the pixel share, or the
+    effective number of pixels (Cui et al. 2019). Clipped to 1/5 .. 5."""
+
+    @model_validator(mode="after")
+    def _some_term(self) -> Loss:
+        if self.ce + self.dice + self.focal == 0:
+            raise ValueError("ce, dice and focal are all 0; at least one must be above")
+        return self
+
+
+@_section
+class Augmentation:
+    """What training does to a pair before the network sees it."""
+
+    enabled: bool = True
+    """False: pairs are only resized."""
+    flip: Probability = 0.5
+    """Probability of a mirrored pair, left and right labels swapped with it."""
+    geometric: Probability = 0.9
+    """Probability of a rotation, scale and shift."""
+    rotate: Annotated[float, Field(ge=0, le=180)] = 20.0
+    """Largest rotation, degrees."""
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.78, 1.28)
+    """Smallest and largest scale."""
+    shift: Probability = 0.12
+    """Largest shift, as a share of the size."""
+    colour: Probability = 0.8
+    """Probability of a change of brightness, contrast, saturation and hue."""
+    colour_strength: Probability = 0.3
+    """Largest relative change of brightness, contrast and saturation; hue changes by a tenth of it."""
+    grey: Probability = 0.05
+    """Probability of a grey image."""
+    noise: Probability = 0.15
+    """Probability of Gaussian noise; half as probable each: a blur and a JPEG artefact."""
+    occlusion: Probability = 0.15
+    """Probability of one to four boxes in the image, their labels kept."""
+
+    @model_validator(mode="after")
+    def _scale_order(self) -> Augmentation:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale is {list(self.scale)}; the smaller one comes first")
+        return self
+
+
+@_section
+class Optimizer:
+    """AdamW."""
+
+    lr: Annotated[float, Field(gt=0)] = 3e-3
+    """Peak learning rate."""
+    weight_decay: NonNegative = 0.02
+    """Decay of weights with two or more dimensions; biases and norms have none."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.99)
+    """Decay rates of the first and second moment."""
+    clip_norm: NonNegative = 1.0
+    """Largest norm of all gradients; 0 clips none."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    """Decay a step of the averaged weights and BatchNorm statistics, which are judged and shipped. 0: no average."""
+
+
+@_section
+class Stage:
+    """One stretch of training at one image size."""
+
+    image_size: Annotated[int, Field(ge=32, le=4096)]
+    """Height and width that the network sees, pixels."""
+    epochs: Positive
+    """Passes over the training pairs."""
+    batch_size: Positive = 16
+    """Pairs a step."""
+
+
+@_section
+class Schedule:
+    """How long, at which size, and the learning rate along the way."""
+
+    stages: tuple[Stage, ...] = (Stage(image_size=512, epochs=300, batch_size=16),)
+    """Stretches of training, one after the other; the image size normally grows."""
+    warmup_epochs: NonNegative = 2.0
+    """Epochs of linear warm-up; after it the learning rate falls along a cosine."""
+    final_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Last learning rate over the peak one."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Schedule:
+        if not self.stages:
+            raise ValueError("stages is empty; it needs one entry at least, for example {image_size: 512, epochs: 300}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs is {self.warmup_epochs}; it must be below the {self.epochs} epochs of stages")
+        return self
+
+    @property
+    def epochs(self) -> int:
+        """All epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def stage_at(self, epoch: int) -> Stage:
+        """The stage that epoch, counted from 0, belongs to."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage
+            epoch -= stage.epochs
+        raise IndexError("epoch lies behind the last stage")
+
+
+@_section
+class Run:
+    """One run: its seed, its machine and its folder."""
+
+    output: str = "outputs"
+    """Folder of the run; checkpoints go to its checkpoints/."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of the weights, the order and the augmentation."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Autocast: auto is bf16 on GPUs and CPUs that compute it natively, else fp16 (GPU) or fp32 (CPU)."""
+    channels_last: bool = True
+    """Memory layout of the convolutions; False is NCHW."""
+    compile: bool = False
+    """torch.compile: faster steps for a minute of compiling a stage."""
+    deterministic: bool = False
+    """Only deterministic kernels, at some cost on a GPU. A CPU run is deterministic anyway."""
+    workers: Annotated[int, Field(ge=-1)] = -1
+    """Loader processes; -1: all cores but one, 16 at most (1 where training itself runs on the CPU); 0: none."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of a CPU run; 0 leaves it to torch."""
+    validate_every: Positive = 1
+    """Epochs between validations; the last epoch of a stage is always validated."""
+    panel_faces: Annotated[int, Field(ge=0)] = 6
+    """Validation faces in the picture that each better model leaves."""
+    pack_submission: bool = False
+    """After the last epoch, predict data.root/test/images and write submission.zip."""
+
+
+@_section
+class Inference:
+    """Test-time augmentation that --tta and a submission use."""
+
+    scales: Annotated[tuple[Annotated[float, Field(gt=0.1, le=4)], ...], Field(min_length=1)] = (0.75, 1.0, 1.25)
+    """Sizes of the input over the trained size; the probabilities are averaged."""
+    flip: bool = True
+    """Average with the mirrored photo, left and right swapped back."""
+    submission_tta: bool = True
+    """Whether a submission packed by training uses it."""
+
+
+@_section
+class OpenTrack:
+    """What the challenge forbids. Any of it needs track: open."""
+
+    pretrained: str | None = None
+    """Checkpoint whose weights training starts from."""
+    external_data: tuple[str, ...] = ()
+    """Further roots laid out as data.root, whose train/ pairs are trained on too."""
+    teacher: str | None = None
+    """Checkpoint of a network whose probabilities are learned beside the labels (distillation)."""
+    teacher_weight: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of that term."""
+
+
+RULES: dict[str, str] = {
+    "pretrained": "no pretrained weights: a network is trained from scratch",
+    "external_data": "no external data: only the challenge's training pairs",
+    "teacher": "no knowledge distillation",
+}
+"""The challenge's rule that each key of open_track breaks."""
+
+
+@_section
+class Config:
+    """All of it."""
+
+    track: Literal["challenge", "open"] = "challenge"
+    """challenge refuses what the rules of the challenge forbid; open allows it."""
+    data: Data = Data()
+    model: Model = Model()
+    loss: Loss = Loss()
+    augmentation: Augmentation = Augmentation()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    run: Run = Run()
+    inference: Inference = Inference()
+    open_track: OpenTrack = OpenTrack()
+
+    @model_validator(mode="after")
+    def _track(self) -> Config:
+        if self.track == "challenge":
+            broken = [
+                f"open_track.{key} is set, but the challenge allows {rule}; remove it or set track=open"
+                for key, rule in RULES.items()
+                if getattr(self.open_track, key)
+            ]
+            if broken:
+                raise ValueError("\n  ".join(broken))
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, as YAML and checkpoints hold them; ``from_dict`` reads them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[call-overload, no-any-return]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose 6e-4 is a number, as YAML 1.2 has it, and whose repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+_ADAPTER = TypeAdapter(Config)
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The config file {path} is not a UTF-8 text file.") from None
+    values = _parse_yaml(text, f"The config file {path}")
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"The config file {path} holds a {type(values).__name__}; it needs sections such as 'data:'.")
+    return values
+
+
+def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in extra.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    """Put one ``section.key=value`` into values; a number in the path picks an entry of a list."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override}: write it as section.key=value, for example optimizer.lr=3e-3.")
+    value = _parse_yaml(text, f"--set {override}: the value")
+    place: Any = values
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        where = ".".join(keys[:depth])
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise ConfigError(f"--set {override}: {where} has the entries 0 to {len(place) - 1}, not {key!r}.")
+            if last:
+                place[int(key)] = value
+            else:
+                place = place[int(key)]
+        elif isinstance(place, dict):
+            if last:
+                place[key] = value
+            else:
+                place = place.setdefault(key, {})
+        else:
+            raise ConfigError(f"--set {override}: {where} is a value, not a section.")
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """The fields of the section at location, which may run through lists."""
+    section: Any = Config
+    for key in location:
+        if isinstance(key, int):
+            section = Stage
+        else:
+            field = {f.name: f for f in dataclasses.fields(section)}.get(key)
+            if field is None:
+                return []
+            default = field.default
+            section = type(default) if dataclasses.is_dataclass(default) else Stage
+    return [f.name for f in dataclasses.fields(section)]
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    location = error["loc"]
+    name = ".".join(str(part) for part in location)
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _known_keys(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        section = ".".join(str(part) for part in location[:-1]) or "the config"
+        return f"{name}: unknown key.{hint} {section} knows: {', '.join(known)}"
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if error["type"] == "value_error":  # a rule over several keys, which names them itself
+        return f"{name}: {message}" if name else message
+    if error["type"] == "missing":
+        return f"{name}: this key is required"
+    message = message[:1].lower() + message[1:]
+    return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """The config of plain nested containers. Raises ConfigError with all that is wrong."""
+    try:
+        # JSON is the strict mode in which a list may stand for a tuple and nothing else may change its type.
+        return _ADAPTER.validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        lines = [_sentence(dict(item)) for item in error.errors()]
+        raise ConfigError("The configuration is wrong:\n  " + "\n  ".join(lines)) from None
+
+
+def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Defaults < the YAML file at path < overrides such as ``"optimizer.lr=3e-3"``.
+
+    Raises ConfigError with everything that is wrong, one line a key.
+    """
+    file_values = _read_file(path) if path is not None else {}
+    values = _merge(Config().to_dict(), file_values)
+    # A later key of the file may not be checked against defaults it replaced: lists are replaced whole.
+    for override in overrides:
+        _set(values, override)
+    return from_dict(values)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved config as YAML, readable by ``load_config``."""
+    path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")

@@ -1,0 +1,358 @@
+"""Pairs of photos and masks: finding, checking, splitting, caching, and the loader of a training.
+
+Everything that can be wrong with the files is found while they are read into memory, before the first
+step, and told in one message. A pair's augmentation depends on (seed, epoch, index) alone, whatever the
+number of workers, so that no epoch repeats another and a resumed run sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from labels import IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
+from predict import PhotoError, read_photo
+from runtime import mix_seeds
+from transforms import build_augmentation, resize_pair
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+PROBLEMS_SHOWN = 30
+
+type_of_key = tuple[int, int, int]
+"""(epoch, index, image size): what a sampler asks of the training set."""
+
+
+class DataError(ValueError):
+    """All that is wrong with a data set, one line a file."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its mask."""
+
+    stem: str
+    image: Path
+    mask: Path
+
+
+def _problems_message(where: Path, problems: Sequence[str]) -> str:
+    shown = "\n  ".join(problems[:PROBLEMS_SHOWN])
+    more = len(problems) - PROBLEMS_SHOWN
+    rest = f"\n  ... and {more} more" if more > 0 else ""
+    return f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}; mend or remove these files:\n  {shown}{rest}"
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The JPEG and PNG files of a folder, by name; hidden ones are left out."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """The pairs of folder/images and folder/masks, by stem.
+
+    Raises DataError for missing folders and for every file without its partner or with two.
+    """
+    for part in ("images", "masks"):
+        if not (folder / part).is_dir():
+            raise DataError(
+                f"There is no folder {folder / part}; data/README.md says how to lay out the data, "
+                "and 'python src/train.py --config configs/demo.yaml' needs none."
+            )
+    problems: list[str] = []
+    found: dict[str, dict[str, Path]] = {}
+    for part in ("images", "masks"):
+        found[part] = {}
+        for path in photos_in(folder / part):
+            if path.stem in found[part]:
+                problems.append(f"{path}: {found[part][path.stem].name} has the same stem")
+            found[part][path.stem] = path
+    images, masks = found["images"], found["masks"]
+    problems += [f"{images[stem]}: no mask {folder / 'masks' / stem}.png" for stem in sorted(images.keys() - masks.keys())]
+    problems += [f"{masks[stem]}: no image of this name in {folder / 'images'}" for stem in sorted(masks.keys() - images.keys())]
+    if problems:
+        raise DataError(_problems_message(folder, problems))
+    if not images:
+        raise DataError(f"There are no JPEG or PNG files in {folder / 'images'}.")
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Class ids (H, W) uint8 of a P- or L-mode mask. Raises DataError that names the file."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode not in ("L", "P"):
+                raise DataError(f"{path}: mode {image.mode}; a mask is single-channel, mode L or P, with ids 0 to 18")
+            mask = np.array(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: cannot be read as an image ({error})") from None
+    unknown = np.setdiff1d(np.unique(mask), [*range(NUM_CLASSES), IGNORE_INDEX])
+    if len(unknown):
+        raise DataError(f"{path}: label {unknown[0]}; ids are 0 to {NUM_CLASSES - 1}, or {IGNORE_INDEX} to ignore")
+    return mask
+
+
+def read_pair(pair: Pair, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image (size, size, 3) and mask (size, size), uint8. Raises DataError that names what is wrong."""
+    try:
+        image = read_photo(pair.image)
+    except PhotoError as error:
+        raise DataError(str(error)) from None
+    mask = read_mask(pair.mask)
+    if image.shape[:2] != mask.shape:
+        raise DataError(f"{pair.mask}: {mask.shape[1]}x{mask.shape[0]}, but its image is {image.shape[1]}x{image.shape[0]}")
+    return resize_pair(image, mask, size)
+
+
+class PairStore:
+    """Checked pairs at one size, decoded once and kept in memory where limit_bytes allows.
+
+    Forked loader workers share the memory. ``mirrored`` counts the pairs whose left and right labels
+    were out of order and, with repair, have been swapped; ``pixel_counts`` (19,) and ``presence``
+    (N, 19) describe the masks.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], size: int, *, repair: bool, limit_bytes: float, progress: bool = True
+    ) -> None:
+        self.pairs = list(pairs)
+        self.size = size
+        self.repair = repair
+        N = len(self.pairs)
+        self.cached = N * size * size * 4 <= limit_bytes
+        self._images = np.empty((N if self.cached else 0, size, size, 3), dtype=np.uint8)
+        self._masks = np.empty((N if self.cached else 0, size, size), dtype=np.uint8)
+        self.presence = np.zeros((N, NUM_CLASSES), dtype=bool)
+        self.pixel_counts = np.zeros(NUM_CLASSES, dtype=np.int64)
+        self._swapped = np.zeros(N, dtype=bool)
+        self._load(progress)
+
+    def _load(self, progress: bool) -> None:
+        def load(i: int) -> str | None:
+            try:
+                image, mask = read_pair(self.pairs[i], self.size)
+            except DataError as error:
+                return str(error)
+            self._swapped[i] = is_mirrored(mask)
+            if self.cached:
+                self._images[i] = image
+                self._masks[i] = swap_left_right(mask) if self.repair and self._swapped[i] else mask
+            counts = np.bincount(mask.ravel(), minlength=256)[:NUM_CLASSES]
+            self.presence[i] = counts > 0
+            per_image[i] = counts
+            return None
+
+        per_image = np.zeros((len(self.pairs), NUM_CLASSES), dtype=np.int64)
+        with ThreadPoolExecutor() as pool:
+            answers = pool.map(load, range(len(self.pairs)))
+            bar = tqdm(answers, total=len(self.pairs), desc="reading pairs", unit="pair", disable=not progress, leave=False)
+            problems = [problem for problem in bar if problem is not None]
+        if problems:
+            raise DataError(_problems_message(self.pairs[0].image.parent.parent, problems))
+        self.pixel_counts = per_image.sum(0)
+
+    @property
+    def mirrored(self) -> int:
+        """How many pairs have left and right out of order."""
+        return int(self._swapped.sum())
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image (size, size, 3) and mask (size, size), uint8; not to be written to."""
+        if self.cached:
+            return self._images[i], self._masks[i]
+        image, mask = read_pair(self.pairs[i], self.size)
+        return image, swap_left_right(mask) if self.repair and self._swapped[i] else mask
+
+
+def rarity_weights(presence: np.ndarray, threshold: float) -> np.ndarray:
+    """How often each image is drawn, relative to an ordinary one: (N,) from presence (N, C) of classes in images.
+
+    The largest sqrt(threshold / f) over the image's classes, at least 1, where f is the share of images
+    that hold the class: the repeat factors of Gupta et al. 2019 (LVIS).
+    """
+    if threshold <= 0:
+        return np.ones(len(presence))
+    share = presence.mean(0)
+    factor = np.maximum(1.0, np.sqrt(threshold / np.maximum(share, 1e-9)))
+    return np.where(presence, factor, 1.0).max(1)
+
+
+class EpochSampler(Sampler[list[type_of_key]]):
+    """The batches of all epochs from first_epoch on, one after the other, as lists of (epoch, index, size).
+
+    An epoch's order depends on (seed, epoch) alone. ``stage(epoch)`` gives (image size, batch size). With
+    weights, an epoch draws each image in proportion to its weight (systematic resampling: the count is
+    the expected one rounded up or down); with equal ones, each image once. An incomplete last batch is
+    dropped, unless it is the only one.
+    """
+
+    def __init__(
+        self,
+        weights: np.ndarray,
+        *,
+        seed: int,
+        epochs: int,
+        first_epoch: int,
+        stage: Callable[[int], tuple[int, int]],
+    ) -> None:
+        self.weights = weights
+        self.seed = seed
+        self.epochs = epochs
+        self.first_epoch = first_epoch
+        self.stage = stage
+
+    def steps(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return max(len(self.weights) // self.stage(epoch)[1], 1)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The indices (N,) that an epoch draws, in order."""
+        N = len(self.weights)
+        rng = np.random.default_rng(mix_seeds(self.seed, epoch))
+        shuffled = rng.permutation(N)
+        edges = np.cumsum(self.weights[shuffled])
+        places = (np.arange(N) + rng.random()) * edges[-1] / N
+        drawn = shuffled[np.minimum(np.searchsorted(edges, places, side="right"), N - 1)]
+        return rng.permutation(drawn)
+
+    def __len__(self) -> int:
+        return sum(self.steps(epoch) for epoch in range(self.first_epoch, self.epochs))
+
+    def __iter__(self) -> Iterator[list[type_of_key]]:
+        for epoch in range(self.first_epoch, self.epochs):
+            size, batch_size = self.stage(epoch)
+            order = self.order(epoch)
+            for step in range(self.steps(epoch)):
+                yield [(epoch, int(i), size) for i in order[step * batch_size : (step + 1) * batch_size]]
+
+
+class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
+    """Augmented pairs. ``dataset[epoch, index, size]`` gives image (size, size, 3) and mask (size, size), uint8."""
+
+    def __init__(self, store: PairStore, *, seed: int, augmentation: dict[str, object] | None) -> None:
+        self.store = store
+        self.seed = seed
+        self.transform = build_augmentation(**augmentation) if augmentation is not None else None  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, key: type_of_key) -> tuple[Tensor, Tensor]:
+        epoch, index, size = key
+        image, mask = resize_pair(*self.store[index], size)
+        if self.transform is None:
+            image, mask = image.copy(), mask.copy()
+        else:
+            # Seeding each draw by itself is what makes it independent of workers, and of albumentations'
+            # own random state, which repeats itself in every worker and every epoch.
+            self.transform.set_random_seed(mix_seeds(self.seed, epoch, index, 1))
+            done = self.transform(image=image, mask=mask)
+            image, mask = done["image"], done["mask"]
+        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
+
+
+class ValidationSet(Dataset[tuple[Tensor, Tensor]]):
+    """Pairs as they are: image (size, size, 3) and mask (size, size), uint8."""
+
+    def __init__(self, store: PairStore) -> None:
+        self.store = store
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, mask = self.store[index]
+        return torch.from_numpy(image), torch.from_numpy(mask)
+
+
+def build_training_loader(dataset: TrainingSet, sampler: EpochSampler, *, workers: int, pin: bool) -> DataLoader[tuple[Tensor, Tensor]]:
+    """A loader of all the sampler's epochs in one pass, so that workers start once and run ahead across epochs."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        pin_memory=pin,
+        # Forked workers see the parent's cache without copying it.
+        multiprocessing_context="fork" if workers else None,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which stems are trained and which validated on, and where they lie."""
+
+    train: list[Pair]
+    val: list[Pair]
+
+    def save(self, path: Path) -> None:
+        """Write the stems as JSON."""
+        stems = {"train": [p.stem for p in self.train], "val": [p.stem for p in self.val]}
+        path.write_text(json.dumps(stems, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_stems(path: Path) -> list[str]:
+    try:
+        stems = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The file of validation stems {path} cannot be read: {error}.") from None
+    if not stems:
+        raise DataError(f"The file of validation stems {path} is empty.")
+    return [Path(stem).stem if stem.lower().endswith((*PHOTO_SUFFIXES,)) else stem for stem in stems]
+
+
+def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed: int) -> Split:
+    """The split of a data set: root/val where it exists, else the stems of a file, else a seeded share.
+
+    Raises DataError for missing folders or pairs, and for stems that root/train lacks.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"There is no data folder {root}; data/README.md says how to lay out the data, "
+            "and 'python src/train.py --config configs/demo.yaml' needs none."
+        )
+    pairs = find_pairs(root / "train")
+    if (root / "val").is_dir():
+        if val_stems is not None:
+            raise DataError(f"data.val_stems = {val_stems} and the folder {root / 'val'} are both there; keep one of them.")
+        return Split(pairs, find_pairs(root / "val"))
+    if val_stems is not None:
+        chosen = set(_read_stems(val_stems))
+        missing = sorted(chosen - {p.stem for p in pairs})
+        if missing:
+            raise DataError(f"{val_stems}: {len(missing)} stems are not in {root / 'train'}, the first: {missing[0]}.")
+    else:
+        count = max(1, math.floor(len(pairs) * val_fraction + 0.5))
+        order = np.random.default_rng(seed).permutation(len(pairs))
+        chosen = {pairs[i].stem for i in order[:count]}
+    train = [p for p in pairs if p.stem not in chosen]
+    if not train:
+        raise DataError(f"All pairs of {root / 'train'} are validated on; none is left to train on.")
+    return Split(train, [p for p in pairs if p.stem in chosen])
+
+
+def load_split(path: Path, root: Path) -> Split:
+    """The split that a run saved, for resuming it. Raises DataError where pairs have vanished since."""
+    stems = json.loads(path.read_text(encoding="utf-8"))
+    pairs = {p.stem: p for p in find_pairs(root / "train")}
+    val_pairs = {p.stem: p for p in find_pairs(root / "val")} if (root / "val").is_dir() else pairs
+    missing = [stem for part, have in (("train", pairs), ("val", val_pairs)) for stem in stems[part] if stem not in have]
+    if missing:
+        raise DataError(f"{len(missing)} pairs of the split {path} are no longer in {root}, the first: {missing[0]}.")
+    return Split([pairs[s] for s in stems["train"]], [val_pairs[s] for s in stems["val"]])

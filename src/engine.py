@@ -1,0 +1,200 @@
+"""One step, one epoch, one validation: what a training does between its files."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dataset import ValidationSet
+from losses import CombinedLoss, distillation_loss
+from metrics import ScoreKeeper, Scores
+from optim import AveragedModel, build_optimizer, learning_rate
+from predict import normalize, predict_masks
+
+Batch = tuple[Tensor, Tensor]
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the weights of that step were not written anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """What an epoch of training measured: mean terms of the loss, the last learning rate, images and seconds."""
+
+    losses: dict[str, float]
+    lr: float
+    images: int
+    seconds: float
+
+
+class Trainer:
+    """A model in training with its average, optimiser and gradient scaler, on one device.
+
+    ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. With a ``teacher``, its
+    KL divergence, times ``teacher_weight``, is added to the loss (open track).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: CombinedLoss,
+        *,
+        device: torch.device,
+        precision: torch.dtype,
+        channels_last: bool,
+        compile_model: bool,
+        optimizer: Mapping[str, Any],
+        steps: int,
+        warmup_steps: int,
+        final_lr_ratio: float,
+        teacher: nn.Module | None = None,
+        teacher_weight: float = 1.0,
+    ) -> None:
+        self.device = device
+        self.precision = precision
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.average = AveragedModel(self.model, optimizer["ema_decay"])
+        self.loss = loss.to(device)
+        self.optimizer = build_optimizer(
+            self.model, lr=optimizer["lr"], weight_decay=optimizer["weight_decay"], betas=optimizer["betas"]
+        )
+        self.peak_lr = optimizer["lr"]
+        self.clip_norm = optimizer["clip_norm"]
+        self.schedule = {"steps": steps, "warmup_steps": warmup_steps, "final_ratio": final_lr_ratio}
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+        self.teacher = teacher.to(device).eval() if teacher is not None else None
+        self.teacher_weight = teacher_weight
+        self.step_count = 0
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(self.model) if compile_model else self.model
+
+    def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        photos = normalize(images.to(self.device, non_blocking=True))  # (B, 3, H, W)
+        target = masks.to(self.device, non_blocking=True).long()  # (B, H, W)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
+            logits = self._forward(photos)
+            with torch.no_grad():
+                taught = self.teacher(photos) if self.teacher is not None else None
+        terms = self.loss(logits, target)
+        if taught is not None:
+            terms["teacher"] = distillation_loss(logits, taught)
+            terms["loss"] = terms["loss"] + self.teacher_weight * terms["teacher"]
+        return terms
+
+    def _update(self, loss: Tensor) -> None:
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.model)
+
+    def train_epoch(
+        self, batches: Iterator[Batch], steps: int, *, after_step: Callable[[int, float], None] | None = None
+    ) -> EpochReport:
+        """Take steps batches from the iterator. ``after_step(pixels, loss)`` is called for the bar.
+
+        Raises NonFiniteLossError: on a CPU before the optimiser's step, on a GPU one step later, which
+        spares it waiting for each loss. Nothing is saved in between.
+        """
+        self.model.train()
+        start = time.perf_counter()
+        sums: Tensor | None = None
+        names: list[str] = []
+        previous: Tensor | None = None
+        images_seen = 0
+        lr = 0.0
+        for _ in range(steps):
+            images, masks = next(batches)
+            lr = learning_rate(self.step_count, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            terms = self._losses(images, masks)
+            names = list(terms)
+            values = torch.stack([value.detach() for value in terms.values()])
+            self._check(values if self.device.type == "cpu" else previous, names)
+            self._update(terms["loss"])
+            self.step_count += 1
+            images_seen += len(images)
+            if after_step is not None:
+                shown = previous if previous is not None else values
+                after_step(masks.numel(), float(shown[0]))
+            previous = values
+            sums = values.double() if sums is None else sums + values
+        self._check(previous, names)
+        means = (sums / steps).tolist() if sums is not None else []
+        return EpochReport(
+            losses=dict(zip(names, means, strict=True)), lr=lr, images=images_seen, seconds=time.perf_counter() - start
+        )
+
+    def _check(self, values: Tensor | None, names: list[str]) -> None:
+        if values is None or bool(values.isfinite().all()):
+            return
+        found = ", ".join(f"{name} {value:g}" for name, value in zip(names, values.tolist(), strict=True))
+        if not math.isfinite(float(values[0])):
+            raise NonFiniteLossError(
+                f"The loss became non-finite at step {self.step_count} ({found}); training stopped and the last "
+                "checkpoint is intact. Lower optimizer.lr, or set run.precision=fp32, and --resume."
+            )
+
+    def state(self) -> dict[str, Any]:
+        """All that ``load_state`` needs to go on as if nothing had happened, apart from the average's weights."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step_count,
+            "average_updates": self.average.updates,
+        }
+
+    def load_state(self, state: Mapping[str, Any], average: Mapping[str, Tensor]) -> None:
+        """Take up the state of an earlier Trainer and its average's weights."""
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(average)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step_count = state["step"]
+        self.average.updates = state["average_updates"]
+
+
+@torch.inference_mode()
+def validate(
+    model: nn.Module,
+    dataset: ValidationSet,
+    *,
+    image_size: int,
+    batch_size: int,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    channels_last: bool = True,
+    after_batch: Callable[[int], None] | None = None,
+) -> Scores:
+    """Scores of a model on a validation set, at the masks' own size, without test-time augmentation.
+
+    It predicts with the functions that inference predicts with. Raises ValueError for an empty set.
+    """
+    model.eval()
+    if channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    keeper = ScoreKeeper()
+    for first in range(0, len(dataset), batch_size):
+        pairs = [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]
+        photos = torch.stack([photo for photo, _ in pairs]).to(device)
+        masks = torch.stack([mask for _, mask in pairs]).to(device)
+        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+            predicted = predict_masks(
+                [model], photos, image_size=image_size, scales=(1.0,), flip=False, output_size=masks.shape[1:]
+            )
+        keeper.update(predicted, masks)
+        if after_batch is not None:
+            after_batch(len(pairs))
+    return keeper.scores()

@@ -1,0 +1,165 @@
+"""The challenge's F-Score and its relatives, from one confusion matrix an image.
+
+F-Score: for one image, for every class that occurs in its ground truth (background included),
+F1 = 2PR / (P + R) over pixels, averaged over those classes; then the mean over images. A class that is
+absent from an image's ground truth is not scored there.
+
+"In order" is the same after left and right labels of each mask, prediction and truth alike, have been
+swapped where the left eye (brow, ear) lies left of the right one: about 7 % of the ground truth was
+mirrored without its labels being swapped, and no network can know which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, LEFT_RIGHT_PAIRS, NUM_CLASSES
+
+# The referee's guard against 0 / 0, to the letter: a class that is never right scores 0.
+EPS = 1e-7
+
+
+def confusion_matrices(prediction: Tensor, target: Tensor) -> Tensor:
+    """Counts (B, C, C) int64, [image, true class, predicted class], of masks (B, H, W) of any integer dtype.
+
+    Pixels whose target is IGNORE_INDEX are left out. Runs on the masks' device without a synchronisation.
+    """
+    B = target.shape[0]
+    cells = NUM_CLASSES * NUM_CLASSES
+    index = target.long() * NUM_CLASSES + prediction.long()
+    index += torch.arange(B, device=target.device)[:, None, None] * (cells + 1)
+    # Ignored pixels are counted in one bin behind each image's cells.
+    bins = torch.arange(B, device=target.device)[:, None, None] * (cells + 1) + cells
+    index = torch.where(target == IGNORE_INDEX, bins, index)
+    counts = torch.bincount(index.flatten(), minlength=B * (cells + 1))
+    return counts.view(B, cells + 1)[:, :cells].reshape(B, NUM_CLASSES, NUM_CLASSES)
+
+
+def mirrored(masks: Tensor) -> Tensor:
+    """Whether each mask (B, H, W) has its left labels left of its right ones: (B,) bool, as ``labels.is_mirrored``."""
+    B, _, W = masks.shape
+    columns = torch.arange(W, device=masks.device, dtype=torch.float64)
+    answer = torch.zeros(B, dtype=torch.bool, device=masks.device)
+    decided = torch.zeros_like(answer)
+    for pair in LEFT_RIGHT_PAIRS:
+        counts = [(masks == label).sum(1).double() for label in pair]  # (B, W) each
+        pixels = [count.sum(1) for count in counts]
+        means = [(count @ columns) / n for count, n in zip(counts, pixels, strict=True)]
+        both = (pixels[0] > 0) & (pixels[1] > 0)
+        answer = torch.where(both & ~decided, means[0] < means[1], answer)
+        decided |= both
+    return answer
+
+
+def in_order(confusion: Tensor, prediction_mirrored: Tensor, target_mirrored: Tensor) -> Tensor:
+    """The confusion matrices (B, C, C) after left and right labels of the mirrored masks were swapped.
+
+    Swapping the labels of a mask permutes the rows or columns of its matrix, so masks need not be counted again.
+    """
+    swap = torch.tensor(FLIPPED_IDS, device=confusion.device)
+    rows = torch.where(target_mirrored[:, None, None], confusion[:, swap], confusion)
+    return torch.where(prediction_mirrored[:, None, None], rows[:, :, swap], rows)
+
+
+def _ratios(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    counts = confusion.double()
+    hit = counts.diagonal(dim1=-2, dim2=-1)
+    precision = hit / (counts.sum(-2) + EPS)
+    recall = hit / (counts.sum(-1) + EPS)
+    return precision, recall, 2 * precision * recall / (precision + recall + EPS)
+
+
+def f_scores(confusion: Tensor) -> Tensor:
+    """The F-Score of each image (B,) float64 from confusion matrices (B, C, C)."""
+    f1 = _ratios(confusion)[2]
+    present = confusion.sum(-1) > 0
+    return (f1 * present).sum(-1) / present.sum(-1).clamp(min=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What validation found. The dicts have a class's name for key and lack the classes no image held."""
+
+    images: int
+    f_score: float
+    f_score_in_order: float
+    miou: float
+    """Mean over classes of the IoU of all pixels of the set."""
+    pixel_accuracy: float
+    f1: dict[str, float]
+    """Mean F1 over the images that hold the class; precision and recall alike."""
+    precision: dict[str, float]
+    recall: dict[str, float]
+    iou: dict[str, float]
+    """IoU of all pixels of the set."""
+
+    def summary(self) -> dict[str, float]:
+        """The four single figures."""
+        return {
+            "f_score": self.f_score,
+            "f_score_in_order": self.f_score_in_order,
+            "miou": self.miou,
+            "pixel_accuracy": self.pixel_accuracy,
+        }
+
+    def table(self) -> str:
+        """A row a class, then the single figures, as text."""
+        lines = [f"{'class':<12}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>8}"]
+        lines += [
+            f"{name:<12}{f1:8.4f}{self.precision[name]:11.4f}{self.recall[name]:8.4f}{self.iou[name]:8.4f}"
+            for name, f1 in self.f1.items()
+        ]
+        lines.append(
+            f"F-Score {self.f_score:.4f}   with left/right in order {self.f_score_in_order:.4f}   "
+            f"mIoU {self.miou:.4f}   pixel accuracy {self.pixel_accuracy:.4f}   ({self.images} images)"
+        )
+        return "\n".join(lines)
+
+
+class ScoreKeeper:
+    """Collects predictions batch by batch on their device; the sums cross to the CPU once, in ``scores``."""
+
+    def __init__(self) -> None:
+        self._confusions: list[Tensor] = []
+        self._ordered: list[Tensor] = []
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Count masks (B, H, W), integer, of one device."""
+        confusion = confusion_matrices(prediction, target)
+        self._confusions.append(confusion)
+        self._ordered.append(in_order(confusion, mirrored(prediction), mirrored(target)))
+
+    def confusion(self) -> Tensor:
+        """Counts (N, C, C) int64 of all images so far, on the CPU."""
+        return torch.cat(self._confusions).cpu()
+
+    def scores(self) -> Scores:
+        """All figures. Raises ValueError where nothing was counted."""
+        if not self._confusions:
+            raise ValueError("no image was scored; the validation set is empty")
+        confusion = self.confusion()
+        precision, recall, f1 = _ratios(confusion)
+        present = confusion.sum(-1) > 0  # (N, C)
+        total = confusion.sum(0)
+        hit = total.diagonal().double()
+        union = (total.sum(0) + total.sum(1)).double() - hit
+        seen = [c for c in range(NUM_CLASSES) if bool(present[:, c].any())]
+
+        def per_class(values: Tensor) -> dict[str, float]:
+            return {CLASS_NAMES[c]: float(values[present[:, c], c].mean()) for c in seen}
+
+        iou = {CLASS_NAMES[c]: float(hit[c] / union[c]) for c in seen}
+        return Scores(
+            images=len(confusion),
+            f_score=float(f_scores(confusion).mean()),
+            f_score_in_order=float(f_scores(torch.cat(self._ordered).cpu()).mean()),
+            miou=sum(iou.values()) / len(iou),
+            pixel_accuracy=float(hit.sum() / total.sum()),
+            f1=per_class(f1),
+            precision=per_class(precision),
+            recall=per_class(recall),
+            iou=iou,
+        )

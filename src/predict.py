@@ -1,0 +1,242 @@
+"""From a photo's pixels to its mask: the one path that validation, inference and a submission share.
+
+A photo is read, brought to the network's size, normalised, and the class probabilities are brought back
+to the photo's own size before the largest one wins. It needs torch, numpy and Pillow alone and is copied
+as it is into a submission's ``run.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from labels import FLIPPED_IDS
+
+# Of ImageNet's photos, RGB, for pixels from 0 to 1. Any fixed numbers of this size would do.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+# Stays below Pillow's own limit, so that what is refused is refused here, with a sentence, and never half-way.
+MAX_PIXELS = 80_000_000
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+SMALLEST_SIDE = 32
+STRIP_ELEMENTS = 2**21  # pixels of one class at full size that are held at a time, about 8 MB: stays in the cache
+
+
+class PhotoError(ValueError):
+    """A photo that cannot be used; the message names the file and says why."""
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
+    """The pixels of an image file of any common mode, (H, W, 3) uint8 RGB, upright; of an animation the first frame.
+
+    Transparent pixels are laid over white, as viewers show them: what lies beneath is arbitrary, and dark hair
+    would lose its outline over black. 16-bit greys are scaled to 8 bits. The rotation in the EXIF data is
+    applied. Raises PhotoError for what is missing, damaged, no image, or larger than MAX_PIXELS.
+    """
+    try:
+        with Image.open(path) as image:
+            _check_pixels(image)
+            image.load()
+            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+    except PhotoError as error:
+        raise PhotoError(f"{os.fspath(path)}: {error}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PhotoError(f"{os.fspath(path)}: more than {MAX_PIXELS // 10**6} megapixels; make it smaller") from None
+    except FileNotFoundError:
+        raise PhotoError(f"{os.fspath(path)}: there is no such file") from None
+    except Exception as error:  # decoders raise anything at all on damaged bytes
+        reason = "no image format that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        reason = " ".join(reason.split()) or type(error).__name__
+        raise PhotoError(f"{os.fspath(path)}: cannot be read as a photo ({reason}); replace or remove it") from None
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise PhotoError(
+            f"{image.width}x{image.height} are more than {MAX_PIXELS // 10**6} megapixels; make it smaller"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        # Pillow's own conversion clips 16 bits instead of scaling them, so that all becomes white.
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise PhotoError(f"its pixels (Pillow's mode {image.mode}) have no known range; save it with 8 or 16 bits")
+        return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+# --- preparing ------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
+    """For pixels from 0 to 255, (1, 3, 1, 1); cached, because sending them would make a GPU wait at every call."""
+    mean, std = (torch.tensor(values, device=device).mul(255).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return mean, std
+
+
+def normalize(photos: Tensor) -> Tensor:
+    """Photos (B, H, W, 3) uint8 to what a network takes: (B, 3, H, W) float32, channels last in memory."""
+    mean, std = _mean_and_std(photos.device)
+    return photos.permute(0, 3, 1, 2).float().sub_(mean).div_(std)
+
+
+def network_size(height: int, width: int, image_size: int) -> tuple[int, int]:
+    """The height and width at which a photo passes the network: the longer side becomes image_size pixels.
+
+    The shape is kept, but for a side that would fall below SMALLEST_SIDE.
+    """
+    longest = max(height, width)
+    h, w = (max(SMALLEST_SIDE, round(side * image_size / longest)) for side in (height, width))
+    return h, w
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """x (B, C, h, w) at size, smoothed first where it shrinks."""
+    if tuple(x.shape[2:]) == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+# --- predicting -----------------------------------------------------------------------------------
+
+
+def predict_probabilities(
+    models: Sequence[nn.Module],
+    photos: Tensor,
+    *,
+    image_size: int,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+) -> Tensor:
+    """Class probabilities (B, 19, h, w) float32 of photos (B, H, W, 3) uint8, where h, w is their network_size.
+
+    The mean over the models (in evaluation mode, on the photos' device), over the scales times image_size
+    and, with flip, over the photo and its mirror image, whose left and right classes are swapped back.
+    """
+    H, W = photos.shape[1:3]
+    base = network_size(H, W, image_size)
+    total: Tensor | None = None
+    with torch.no_grad():
+        images = normalize(photos)
+        for scale in scales:
+            inputs = _resize(images, network_size(H, W, round(image_size * scale)))
+            for model in models:
+                probabilities = model(inputs).float().softmax(1)
+                if flip:
+                    mirrored = model(inputs.flip(3)).float().softmax(1)
+                    probabilities = (probabilities + mirrored.flip(3)[:, list(FLIPPED_IDS)]) / 2
+                probabilities = _resize(probabilities, base)
+                total = probabilities if total is None else total + probabilities
+    assert total is not None, "there must be a model and a scale"
+    return total / (len(scales) * len(models))
+
+
+def _neighbours(size: int, target: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of target positions the two of size positions it lies between, and how far it is from the first."""
+    place = (torch.arange(target, dtype=torch.float64) + 0.5) * (size / target) - 0.5
+    place = place.clamp(0, size - 1)
+    first = place.floor()
+    second = (first + 1).clamp(max=size - 1)
+    return first.long().to(device), second.long().to(device), (place - first).float().to(device)
+
+
+def largest_class(probabilities: Tensor, size: tuple[int, int], *, strip_elements: int = STRIP_ELEMENTS) -> Tensor:
+    """Masks (B, H, W) uint8 of probabilities (B, C, h, w), brought to size (H, W) bilinearly; ties go to the lower id.
+
+    Works in strips of rows and class by class, so that a photo of 6000x8000 needs no 19 maps of that size.
+    Every pixel is computed by itself: the strips change nothing.
+    """
+    B, C, h, w = probabilities.shape
+    H, W = size
+    if (h, w) != size:
+        left, right, across = _neighbours(w, W, probabilities.device)
+        wide = torch.lerp(probabilities[..., left], probabilities[..., right], across)  # (B, C, h, W)
+        top, bottom, down = _neighbours(h, H, probabilities.device)
+    else:
+        wide = probabilities
+    masks = torch.zeros(B, H, W, dtype=torch.uint8, device=probabilities.device)
+    rows = max(1, strip_elements // (B * W))
+    for start in range(0, H, rows):
+        strip = slice(start, min(start + rows, H))
+        best: Tensor | None = None
+        for c in range(C):
+            if (h, w) != size:
+                value = torch.lerp(wide[:, c, top[strip]], wide[:, c, bottom[strip]], down[strip, None])  # (B, rows, W)
+            else:
+                value = wide[:, c, strip]
+            if best is None:
+                best = value
+            else:
+                masks[:, strip].masked_fill_(value > best, c)
+                best = torch.maximum(best, value)
+    return masks
+
+
+def predict_masks(
+    models: Sequence[nn.Module],
+    photos: Tensor,
+    *,
+    image_size: int,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    output_size: tuple[int, int] | None = None,
+) -> Tensor:
+    """Masks (B, H, W) uint8 of photos (B, H, W, 3) uint8, or of output_size (height, width); else as predict_probabilities."""
+    probabilities = predict_probabilities(models, photos, image_size=image_size, scales=scales, flip=flip)
+    H, W = output_size or photos.shape[1:3]
+    return largest_class(probabilities, (H, W))
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """float32 without TF32 and without trying out kernels, so that a GPU gives one photo one mask each time."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    places = (cudnn.conv, cudnn.rnn, matmul)  # the names that torch 2.9 and later know
+    before = [place.fp32_precision for place in places]
+    benchmark, deterministic = cudnn.benchmark, cudnn.deterministic
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        cudnn.benchmark, cudnn.deterministic = False, True
+        yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
+        cudnn.benchmark, cudnn.deterministic = benchmark, deterministic
+
+
+def parse_photos(
+    models: Sequence[nn.Module],
+    photos: Sequence[np.ndarray],
+    *,
+    image_size: int,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    device: torch.device,
+) -> np.ndarray:
+    """Masks (B, H, W) uint8 of photos of one size, each (H, W, 3) uint8, exact in float32; else as predict_masks."""
+    batch = torch.from_numpy(np.stack(photos)).to(device)
+    with exact_arithmetic():
+        masks = predict_masks(models, batch, image_size=image_size, scales=scales, flip=flip)
+    return masks.cpu().numpy()

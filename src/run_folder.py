@@ -1,0 +1,137 @@
+"""The folder of one run: what lies where, when a run may use it, and what is written into it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from config import Config, ConfigError, load_config, save_config
+from dataset import Split
+from metrics import Scores
+from pictures import plot_history
+from runtime import atomic_path
+
+# A resumed run may change these: they decide where and how fast it runs, not what it computes.
+CHANGEABLE = {
+    "data.root",
+    "data.cache_gb",
+    "run.output",
+    "run.device",
+    "run.workers",
+    "run.threads",
+    "run.compile",
+    "run.panel_faces",
+    "run.pack_submission",
+    "inference",
+}
+
+
+class RunFolderError(ValueError):
+    """A run folder that cannot be used as asked; the message says what to do."""
+
+
+class RunFolder:
+    """Paths of a run's folder, and its text files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.best_model = root / "checkpoints" / "best_model.pth"
+        self.last_model = root / "checkpoints" / "last_model.pth"
+        self.config = root / "config.yaml"
+        self.environment = root / "environment.json"
+        self.split = root / "split.json"
+        self.history = root / "history.csv"
+        self.scores = root / "scores.json"
+        self.panel = root / "validation_panel.png"
+        self.predictions = root / "test"
+
+    def open(self, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder ready. Raises RunFolderError for an earlier run in it unless resume or overwrite is given.
+
+        Overwriting removes what this program wrote, and nothing else.
+        """
+        if resume and overwrite:
+            raise RunFolderError("--resume and --overwrite exclude each other; give one of them.")
+        earlier = self.last_model.exists() or self.best_model.exists()
+        if resume and not self.last_model.exists():
+            raise RunFolderError(f"There is nothing to resume: {self.last_model} is not there. Start without --resume.")
+        if earlier and not resume:
+            if not overwrite:
+                raise RunFolderError(
+                    f"{self.root} holds an earlier run. Go on with it by --resume, replace it by --overwrite, "
+                    "or choose another folder by --set run.output=FOLDER."
+                )
+            self._clear()
+        try:
+            self.best_model.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"The output folder {self.root} cannot be written to: {error.strerror}.") from None
+
+    def _clear(self) -> None:
+        files = (self.best_model, self.last_model, self.config, self.environment, self.split, self.history)
+        pictures = (self.panel, self.root / "training_loss.png", self.root / "f_score.png")
+        for path in (*files, *pictures, self.scores):
+            path.unlink(missing_ok=True)
+        if (self.predictions / "masks").is_dir():
+            shutil.rmtree(self.predictions)
+
+    def describe(self, config: Config, environment: Mapping[str, Any], split: Split) -> None:
+        """Write config.yaml, environment.json and split.json."""
+        with atomic_path(self.config) as path:
+            save_config(config, path)
+        with atomic_path(self.environment) as path:
+            path.write_text(json.dumps(environment, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(self.split) as path:
+            split.save(path)
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write history.csv, one line a validation, and the curves beside it."""
+        columns: dict[str, None] = {}
+        for row in rows:
+            columns.update(dict.fromkeys(row))
+        with atomic_path(self.history) as path, path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(columns), restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        if rows:
+            plot_history(self.history, self.root)
+
+    def write_scores(self, scores: Scores, facts: Mapping[str, Any]) -> None:
+        """Write scores.json: the final figures of the best model, with facts such as epoch and seconds."""
+        per_class = {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall, "iou": scores.iou}
+        content = {**scores.summary(), "images": scores.images, **facts, "classes": per_class}
+        with atomic_path(self.scores) as path:
+            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat.update(_flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
+    return flat
+
+
+def check_resumable(saved: Config, asked: Config, folder: Path) -> None:
+    """Raise RunFolderError where a resumed run's config would compute something else than the saved one."""
+    before, now = _flat(saved.to_dict()), _flat(asked.to_dict())
+    changed = [
+        f"{key}: was {before[key]!r}, now {now[key]!r}"
+        for key in before
+        if before[key] != now[key] and key not in CHANGEABLE and key.split(".")[0] not in CHANGEABLE
+    ]
+    if changed:
+        lines = "\n  ".join(changed)
+        raise RunFolderError(f"The run in {folder} was started with another config; --resume cannot change:\n  {lines}")
+
+
+def load_saved_config(path: Path) -> Config:
+    """The config that a run saved. Raises RunFolderError where it is gone or was written by another version."""
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        raise RunFolderError(f"The config of the run to resume cannot be used: {error}") from None

@@ -1,0 +1,137 @@
+"""The machine a run is on: seeds, device, precision, memory, and a description of it all."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def mix_seeds(*parts: int) -> int:
+    """One 32-bit seed from several numbers such as (seed, epoch, index): any change gives an unrelated one."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises ValueError for cuda without a GPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda was asked for, but torch finds no GPU; use auto or cpu")
+    return torch.device(name)
+
+
+def _cpu_computes_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The autocast dtype of the config's run.precision; float32 means no autocast."""
+    if name == "auto":
+        if device.type == "cuda":
+            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        else:
+            name = "bf16" if _cpu_computes_bf16() else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def prepare_device(device: torch.device, *, deterministic: bool = False, threads: int = 0) -> None:
+    """Process-wide settings: kernel choice, threads, and memory that is kept instead of given back."""
+    if threads:
+        torch.set_num_threads(threads)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = not deterministic
+    else:
+        _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse large freed blocks: a step otherwise spends a quarter of its time on page faults."""
+    if platform.system() != "Linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_TOP_PAD, 256 * 2**20)
+
+
+def loader_workers(requested: int, device: torch.device) -> int:
+    """Loader processes: as requested, or for -1 all cores but one, at most 16, and 1 where training is on the CPU."""
+    if requested >= 0:
+        return requested
+    if device.type == "cpu":
+        return 1
+    return max(1, min(16, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else 4
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary neighbour of path to write to; it takes path's place when the block ends well, and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Versions, hardware, git revision and command line, as plain values."""
+    packages = ("torch", "torchvision", "numpy", "pillow", "albumentations", "opencv-python-headless")
+    versions: dict[str, str | None] = {}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "command": sys.argv,
+        "git_revision": _git("rev-parse", "HEAD") or None,
+        "git_changes": bool(_git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cpu_cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,279 @@
+"""The challenge's zip: masks, weights, and a ``run.py`` that needs nothing of this project.
+
+``run.py`` is put together from the source files that inference itself uses, so that it cannot differ from them.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+import labels
+import predict
+from config import PARAMETER_LIMIT
+from labels import NUM_CLASSES
+from models import BUILDERS, build_model, count_parameters
+from runtime import atomic_path
+
+REQUIREMENTS = "torch>=2.11\nnumpy>=1.26\npillow>=10.1\n"
+# A busy GPU or another number of threads rounds differently and may turn a tie in single pixels. Anything that
+# is wrong with a run.py changes far more than one pixel in ten thousand.
+ROUNDING_SHARE = 1e-4
+JUDGES_SECONDS = 900
+
+MAIN = '''
+def main() -> int:
+    """Write the mask of --input to --output: single-channel PNG, class ids 0 to 18, of the photo's own size."""
+    parser = argparse.ArgumentParser(description="Face parsing: write the mask of a photo.")
+    parser.add_argument("--input", required=True, help="photo")
+    parser.add_argument("--output", required=True, help="PNG file to write")
+    parser.add_argument("--weights", required=True, help="ckpt.pth")
+    args = parser.parse_args()
+    checkpoint = torch.load(args.weights, map_location="cpu", weights_only=True)
+    arguments = {key: value for key, value in checkpoint["model"].items() if key != "name"}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = NETWORK(NUM_CLASSES, **arguments)
+    model.load_state_dict(checkpoint["state_dict"])
+    model.to(device).eval()
+    try:
+        photo = read_photo(args.input)
+    except PhotoError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 2
+    tta = checkpoint["tta"]
+    masks = parse_photos(
+        [model], [photo], image_size=checkpoint["image_size"], scales=tta["scales"], flip=tta["flip"], device=device
+    )
+    Image.fromarray(masks[0]).save(args.output, format="PNG")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+'''
+
+
+class SubmissionError(ValueError):
+    """A submission that the challenge would refuse; the message says why."""
+
+
+# --- run.py ---------------------------------------------------------------------------------------
+
+
+def _split(source: str, project: set[str]) -> tuple[list[ast.Import | ast.ImportFrom], str]:
+    """The imports of a module other than those of the project, and its text without any import and docstring."""
+    lines = source.splitlines()
+    imports: list[ast.Import | ast.ImportFrom] = []
+    for index, node in enumerate(ast.parse(source).body):
+        docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not docstring and not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        assert node.end_lineno is not None
+        for line in range(node.lineno - 1, node.end_lineno):
+            # The docstring stays as a comment: between other code it would be an expression without use.
+            lines[line] = f"# {lines[line].strip().strip(chr(34))}".rstrip() if docstring else ""
+        if isinstance(node, ast.Import):
+            imports.append(node)
+        elif isinstance(node, ast.ImportFrom) and node.module not in project:
+            imports.append(node)
+    return imports, "\n".join(lines).strip("\n#")
+
+
+def _defined(source: str) -> list[str]:
+    """Names that a module defines at its top level."""
+    names: list[str] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.append(node.target.id)
+    return names
+
+
+def _merge_imports(nodes: Sequence[ast.Import | ast.ImportFrom]) -> str:
+    """Each import once, ``from __future__`` first."""
+    plain: set[str] = set()
+    names: dict[str, set[str]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            plain |= {ast.unparse(ast.Import([alias])) for alias in node.names}
+        else:
+            names.setdefault(str(node.module), set()).update(ast.unparse(alias) for alias in node.names)
+    future = names.pop("__future__", set())
+    first = f"from __future__ import {', '.join(sorted(future))}\n\n" if future else ""
+    froms = [f"from {module} import {', '.join(sorted(members))}" for module, members in sorted(names.items())]
+    return first + "\n".join([*sorted(plain), *froms])
+
+
+def build_run_py(name: str = "unet") -> str:
+    """The source of a run.py for the network of that name, from labels.py, the network's module and predict.py.
+
+    It needs torch, numpy and Pillow alone. Raises SubmissionError for an unknown name.
+    """
+    if name not in BUILDERS:
+        raise SubmissionError(f"There is no network {name!r} to submit; choose one of {', '.join(BUILDERS)}.")
+    network = sys.modules[BUILDERS[name].__module__]
+    imports: list[ast.Import | ast.ImportFrom] = [ast.Import([ast.alias(word)]) for word in ("argparse", "sys")]
+    parts: list[str] = []
+    defined: list[str] = []
+    for module in (labels, network, predict):
+        source = inspect.getsource(module)
+        own, text = _split(source, project={"labels"})
+        imports += own
+        parts.append(f"# ---- {module.__name__} ----\n# {text.lstrip()}" if text[:1] == " " else text)
+        defined += _defined(source)
+    assert len(defined) == len(set(defined)), f"names defined twice: {sorted(n for n in defined if defined.count(n) > 1)}"
+    head = '"""Face parsing of one photo: python3 run.py --input x.jpg --output y.png --weights ckpt.pth"""\n'
+    main = MAIN.replace("NETWORK", BUILDERS[name].__name__)
+    return "\n\n\n".join([f"{head}\n{_merge_imports(imports)}", *parts, main.strip("\n")]) + "\n"
+
+
+# --- the zip --------------------------------------------------------------------------------------
+
+
+def _plain_weights(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, floats as float32, without the storage of anything they are a view of."""
+    copies: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        kept = value.detach().to("cpu", torch.float32 if value.is_floating_point() else value.dtype)
+        copies[key] = kept.clone(memory_format=torch.contiguous_format)
+    return copies
+
+
+def _check_content(content: Mapping[str, Any]) -> None:
+    """Raise SubmissionError where the rules of the challenge forbid the network of a checkpoint."""
+    if content.get("track") != "challenge":
+        raise SubmissionError(
+            f"This checkpoint was trained on the track {content.get('track')!r}, with what the challenge forbids; "
+            "only one of the track 'challenge' may be submitted."
+        )
+    try:
+        model = build_model(content["model"], NUM_CLASSES)
+        model.load_state_dict(content["state_dict"])
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise SubmissionError(f"The checkpoint's weights do not fit its own description: {reason}") from None
+    count = count_parameters(model)
+    if count >= PARAMETER_LIMIT:
+        raise SubmissionError(f"The network has {count:,} parameters; the challenge wants fewer than {PARAMETER_LIMIT:,}.")
+
+
+def _read_mask(data: bytes, name: str) -> np.ndarray:
+    with Image.open(BytesIO(data)) as picture:
+        if picture.mode not in ("L", "P"):
+            raise SubmissionError(f"{name} has the mode {picture.mode}; a mask is single-channel, mode L or P.")
+        mask = np.array(picture)
+    if mask.max() >= NUM_CLASSES:
+        raise SubmissionError(f"{name} holds the label {mask.max()}; ids are 0 to {NUM_CLASSES - 1}.")
+    return mask
+
+
+def _grey_png(data: bytes, name: str) -> bytes:
+    """The mask as mode L: some readers turn a palette into colours, and so into wrong ids."""
+    packed = BytesIO()
+    Image.fromarray(_read_mask(data, name)).save(packed, format="PNG")
+    return packed.getvalue()
+
+
+def _write_zip(path: Path, masks: Path, photos: Sequence[Path], checkpoint: Mapping[str, Any]) -> None:
+    weights = BytesIO()
+    torch.save(dict(checkpoint), weights)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for photo in photos:
+            mask = masks / f"{photo.stem}.png"
+            if not mask.is_file():
+                raise SubmissionError(f"There is no mask {mask} of the photo {photo}; every photo needs one.")
+            archive.writestr(f"masks/{mask.name}", _grey_png(mask.read_bytes(), str(mask)))
+        archive.writestr("solution/run.py", build_run_py(checkpoint["model"].get("name", "unet")))
+        archive.writestr("solution/ckpt.pth", weights.getvalue())
+        archive.writestr("solution/requirements.txt", REQUIREMENTS)
+
+
+def _check_zip(path: Path, photos: Sequence[Path], check_photos: int) -> None:
+    """Raise SubmissionError unless the zip holds what the challenge wants and its run.py makes the masks in it."""
+    chosen = set(np.linspace(0, len(photos) - 1, min(check_photos, len(photos))).round().astype(int).tolist())
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        archive.extractall(folder)
+        solution = Path(folder) / "solution"
+        for index, photo in enumerate(photos):
+            name = f"masks/{photo.stem}.png"
+            mask = _read_mask(archive.read(name), name)
+            height, width = predict.read_photo(photo).shape[:2]
+            if mask.shape != (height, width):
+                raise SubmissionError(
+                    f"{name} is {mask.shape[1]}x{mask.shape[0]}, but its photo {photo} is {width}x{height}."
+                )
+            if index in chosen:
+                different = float((_judged(solution, photo) != mask).mean())
+                if different > ROUNDING_SHARE:
+                    raise SubmissionError(
+                        f"The submission's run.py gives another mask of {photo} than {name}: "
+                        f"{different:.2%} of the pixels differ; predict it again with the same checkpoint and settings."
+                    )
+
+
+def _judged(solution: Path, photo: Path) -> np.ndarray:
+    """The mask that the judges' own command writes, run in the folder solution."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    output = solution.parent / "judged.png"
+    command = [sys.executable, "run.py", "--input", str(photo.absolute()), "--output", str(output)]
+    try:
+        done = subprocess.run(
+            [*command, "--weights", "ckpt.pth"],
+            cwd=solution, env=environment, capture_output=True, text=True, timeout=JUDGES_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise SubmissionError(f"The submission's run.py took more than {JUDGES_SECONDS} s for {photo}.") from None
+    if done.returncode != 0 or not output.is_file():
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise SubmissionError(f"The submission's run.py failed on {photo}: {reason}")
+    mask = _read_mask(output.read_bytes(), f"run.py's mask of {photo}")
+    output.unlink()
+    return mask
+
+
+def pack_submission(
+    zip_path: Path,
+    *,
+    masks: Path,
+    photos: Sequence[Path],
+    content: Mapping[str, Any],
+    tta: Mapping[str, Any],
+    check_photos: int = 2,
+) -> None:
+    """Write the challenge's zip: the mask of each photo from the folder masks, and the solution that made them.
+
+    ``content`` is a loaded checkpoint, ``tta`` the ``scales`` and ``flip`` that the masks were predicted with, one
+    photo at a time. The zip appears at zip_path only after every mask has been checked against its photo and the
+    judges' command, run in an empty folder, has given the masks of check_photos of them. Raises SubmissionError,
+    and leaves nothing, otherwise; PhotoError for a photo that cannot be read.
+    """
+    if not photos:
+        raise SubmissionError("There are no photos to submit masks of.")
+    _check_content(content)
+    checkpoint = {
+        "state_dict": _plain_weights(content["state_dict"]),
+        "model": dict(content["model"]),
+        "image_size": int(content["image_size"]),
+        "tta": {"scales": [float(scale) for scale in tta["scales"]], "flip": bool(tta["flip"])},
+    }
+    with atomic_path(zip_path) as temporary:
+        _write_zip(temporary, masks, photos, checkpoint)
+        _check_zip(temporary, photos, check_photos)

@@ -1,0 +1,90 @@
+"""What happens to a pair on its way into training: geometry, colour, noise and occlusion.
+
+albumentations 2 does the work on (image, mask) together; masks are always resampled by nearest
+neighbour. Its horizontal flip knows nothing of left and right, so ours swaps the labels.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# Its import otherwise asks the network for a newer version, which takes seconds and warns without one.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from labels import FLIP_TABLE
+
+# One process each has its cores already: threads inside OpenCV would only compete with them.
+cv2.setNumThreads(0)
+
+
+class FlipWithLabels(A.HorizontalFlip):
+    """Mirror image and mask, and swap left and right labels in the mask."""
+
+    def apply_to_mask(self, mask: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """Mask (H, W) uint8 to its mirrored and relabelled copy."""
+        return FLIP_TABLE[np.ascontiguousarray(mask[:, ::-1])]
+
+
+def resize_pair(image: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) and mask (H, W), both uint8, at size x size: image by area or linearly, mask by nearest."""
+    if image.shape[:2] == (size, size):
+        return image, mask
+    interpolation = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_LINEAR
+    image = cv2.resize(image, (size, size), interpolation=interpolation)
+    return image, cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def build_augmentation(
+    *,
+    flip: float,
+    geometric: float,
+    rotate: float,
+    scale: tuple[float, float],
+    shift: float,
+    colour: float,
+    colour_strength: float,
+    grey: float,
+    noise: float,
+    occlusion: float,
+) -> A.Compose:
+    """The training transform of ``transform(image=..., mask=...)``, uint8 in and out, size unchanged.
+
+    Probabilities and strengths are those of the config's augmentation section. Outside its borders a
+    moved image is continued by its own reflection, and so are the labels. Call ``set_random_seed``
+    before each use: the dataset does, so that a draw depends on nothing but seed, epoch and index.
+    """
+    strength = (1 - colour_strength, 1 + colour_strength)
+    hue = colour_strength / 10
+    return A.Compose(
+        [
+            FlipWithLabels(p=flip),
+            A.Affine(
+                rotate=(-rotate, rotate),
+                scale=scale,
+                keep_ratio=True,
+                translate_percent=(-shift, shift),
+                border_mode=cv2.BORDER_REFLECT_101,
+                interpolation=cv2.INTER_LINEAR,
+                mask_interpolation=cv2.INTER_NEAREST,
+                p=geometric,
+            ),
+            A.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=(-hue, hue), p=colour),
+            A.ToGray(p=grey),
+            A.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=noise / 2),
+            A.GaussNoise(std_range=(0.01, 0.06), noise_scale_factor=0.5, p=noise),
+            A.ImageCompression(quality_range=(40, 90), p=noise / 2),
+            A.CoarseDropout(
+                num_holes_range=(1, 4),
+                hole_height_range=(0.05, 0.2),
+                hole_width_range=(0.05, 0.2),
+                fill="random_uniform",
+                fill_mask=None,
+                p=occlusion,
+            ),
+        ]
+    )
