@@ -22,18 +22,24 @@ from pydantic.dataclasses import dataclass
 PARAMETER_LIMIT = 1_821_085
 """The challenge's rule: a model has fewer parameters than this."""
 
-_section = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
+def as_dict(section: Any) -> dict[str, Any]:
+    """The fields of a section by name, as keyword arguments for what it configures."""
+    fields: dict[str, Any] = dataclasses.asdict(section)
+    return fields
+
+
 class ConfigError(ValueError):
     """Everything that is wrong with a configuration, one line a key."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Data:
     """Where the pairs lie and how they are read."""
 
@@ -59,7 +65,7 @@ class Data:
     """Memory for decoded pairs. A larger data set is decoded anew at each use, with a warning."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Model:
     """The network."""
 
@@ -83,7 +89,7 @@ class Model:
         return self
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Loss:
     """Cross-entropy + Dice + Focal."""
 
@@ -108,7 +114,7 @@ class Loss:
         return self
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Augmentation:
     """What training does to a pair before the network sees it."""
 
@@ -142,7 +148,7 @@ class Augmentation:
         return self
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Optimizer:
     """AdamW."""
 
@@ -158,7 +164,7 @@ class Optimizer:
     """Decay a step of the averaged weights and BatchNorm statistics, which are judged and shipped. 0: no average."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Stage:
     """One stretch of training at one image size."""
 
@@ -170,7 +176,7 @@ class Stage:
     """Pairs a step."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Schedule:
     """How long, at which size, and the learning rate along the way."""
 
@@ -186,7 +192,9 @@ class Schedule:
         if not self.stages:
             raise ValueError("stages is empty; it needs one entry at least, for example {image_size: 512, epochs: 300}")
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs is {self.warmup_epochs}; it must be below the {self.epochs} epochs of stages")
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs}; it must be below the {self.epochs} epochs of stages"
+            )
         return self
 
     @property
@@ -203,7 +211,7 @@ class Schedule:
         raise IndexError("epoch lies behind the last stage")
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Run:
     """One run: its seed, its machine and its folder."""
 
@@ -233,7 +241,7 @@ class Run:
     """After the last epoch, predict data.root/test/images and write submission.zip."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Inference:
     """Test-time augmentation that --tta and a submission use."""
 
@@ -245,7 +253,7 @@ class Inference:
     """Whether a submission packed by training uses it."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class OpenTrack:
     """What the challenge forbids. Any of it needs track: open."""
 
@@ -267,7 +275,7 @@ RULES: dict[str, str] = {
 """The challenge's rule that each key of open_track breaks."""
 
 
-@_section
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Config:
     """All of it."""
 
@@ -297,7 +305,8 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as YAML and checkpoints hold them; ``from_dict`` reads them back."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[call-overload, no-any-return]
+        values: dict[str, Any] = json.loads(json.dumps(as_dict(self)))  # tuples become lists
+        return values
 
 
 class _Loader(yaml.SafeLoader):

@@ -50,7 +50,9 @@ def _problems_message(where: Path, problems: Sequence[str]) -> str:
     shown = "\n  ".join(problems[:PROBLEMS_SHOWN])
     more = len(problems) - PROBLEMS_SHOWN
     rest = f"\n  ... and {more} more" if more > 0 else ""
-    return f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}; mend or remove these files:\n  {shown}{rest}"
+    return (
+        f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}; mend or remove these files:\n  {shown}{rest}"
+    )
 
 
 def photos_in(folder: Path) -> list[Path]:
@@ -78,8 +80,12 @@ def find_pairs(folder: Path) -> list[Pair]:
                 problems.append(f"{path}: {found[part][path.stem].name} has the same stem")
             found[part][path.stem] = path
     images, masks = found["images"], found["masks"]
-    problems += [f"{images[stem]}: no mask {folder / 'masks' / stem}.png" for stem in sorted(images.keys() - masks.keys())]
-    problems += [f"{masks[stem]}: no image of this name in {folder / 'images'}" for stem in sorted(masks.keys() - images.keys())]
+    problems += [
+        f"{images[stem]}: no mask {folder / 'masks' / stem}.png" for stem in sorted(images.keys() - masks.keys())
+    ]
+    problems += [
+        f"{masks[stem]}: no image of this name in {folder / 'images'}" for stem in sorted(masks.keys() - images.keys())
+    ]
     if problems:
         raise DataError(_problems_message(folder, problems))
     if not images:
@@ -113,7 +119,9 @@ def read_pair(pair: Pair, size: int) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(str(error)) from None
     mask = read_mask(pair.mask)
     if image.shape[:2] != mask.shape:
-        raise DataError(f"{pair.mask}: {mask.shape[1]}x{mask.shape[0]}, but its image is {image.shape[1]}x{image.shape[0]}")
+        raise DataError(
+            f"{pair.mask}: {mask.shape[1]}x{mask.shape[0]}, but its image is {image.shape[1]}x{image.shape[0]}"
+        )
     return resize_pair(image, mask, size)
 
 
@@ -158,7 +166,9 @@ class PairStore:
         per_image = np.zeros((len(self.pairs), NUM_CLASSES), dtype=np.int64)
         with ThreadPoolExecutor() as pool:
             answers = pool.map(load, range(len(self.pairs)))
-            bar = tqdm(answers, total=len(self.pairs), desc="reading pairs", unit="pair", disable=not progress, leave=False)
+            bar = tqdm(
+                answers, total=len(self.pairs), desc="reading pairs", unit="pair", disable=not progress, leave=False
+            )
             problems = [problem for problem in bar if problem is not None]
         if problems:
             raise DataError(_problems_message(self.pairs[0].image.parent.parent, problems))
@@ -281,7 +291,9 @@ class ValidationSet(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(image), torch.from_numpy(mask)
 
 
-def build_training_loader(dataset: TrainingSet, sampler: EpochSampler, *, workers: int, pin: bool) -> DataLoader[tuple[Tensor, Tensor]]:
+def build_training_loader(
+    dataset: TrainingSet, sampler: EpochSampler, *, workers: int, pin: bool
+) -> DataLoader[tuple[Tensor, Tensor]]:
     """A loader of all the sampler's epochs in one pass, so that workers start once and run ahead across epochs."""
     return DataLoader(
         dataset,
@@ -330,7 +342,9 @@ def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed:
     pairs = find_pairs(root / "train")
     if (root / "val").is_dir():
         if val_stems is not None:
-            raise DataError(f"data.val_stems = {val_stems} and the folder {root / 'val'} are both there; keep one of them.")
+            raise DataError(
+                f"data.val_stems = {val_stems} and the folder {root / 'val'} are both there; keep one of them."
+            )
         return Split(pairs, find_pairs(root / "val"))
     if val_stems is not None:
         chosen = set(_read_stems(val_stems))
@@ -352,7 +366,9 @@ def load_split(path: Path, root: Path) -> Split:
     stems = json.loads(path.read_text(encoding="utf-8"))
     pairs = {p.stem: p for p in find_pairs(root / "train")}
     val_pairs = {p.stem: p for p in find_pairs(root / "val")} if (root / "val").is_dir() else pairs
-    missing = [stem for part, have in (("train", pairs), ("val", val_pairs)) for stem in stems[part] if stem not in have]
+    missing = [
+        stem for part, have in (("train", pairs), ("val", val_pairs)) for stem in stems[part] if stem not in have
+    ]
     if missing:
         raise DataError(f"{len(missing)} pairs of the split {path} are no longer in {root}, the first: {missing[0]}.")
     return Split([pairs[s] for s in stems["train"]], [val_pairs[s] for s in stems["val"]])

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dataset import ValidationSet
 from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper, Scores
 from optim import AveragedModel, build_optimizer, learning_rate
-from predict import normalize, predict_masks
+from predict import normalize, predict_masks, prepare_model
 
 Batch = tuple[Tensor, Tensor]
 
@@ -175,26 +176,21 @@ def validate(
     batch_size: int,
     device: torch.device,
     precision: torch.dtype = torch.float32,
-    channels_last: bool = True,
-    after_batch: Callable[[int], None] | None = None,
+    progress: bool = False,
 ) -> Scores:
     """Scores of a model on a validation set, at the masks' own size, without test-time augmentation.
 
     It predicts with the functions that inference predicts with. Raises ValueError for an empty set.
     """
-    model.eval()
-    if channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepare_model(model, device)
     keeper = ScoreKeeper()
-    for first in range(0, len(dataset), batch_size):
+    starts = range(0, len(dataset), batch_size)
+    for first in tqdm(starts, desc="judging", unit="batch", disable=not progress, leave=False):
         pairs = [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]
         photos = torch.stack([photo for photo, _ in pairs]).to(device)
         masks = torch.stack([mask for _, mask in pairs]).to(device)
+        H, W = masks.shape[1:]
         with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-            predicted = predict_masks(
-                [model], photos, image_size=image_size, scales=(1.0,), flip=False, output_size=masks.shape[1:]
-            )
+            predicted = predict_masks([model], photos, image_size=image_size, output_size=(H, W))
         keeper.update(predicted, masks)
-        if after_batch is not None:
-            after_batch(len(pairs))
     return keeper.scores()

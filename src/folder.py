@@ -44,7 +44,7 @@ def find_photos(source: Path) -> list[Path]:
     for path in photos:
         if path.stem in seen:
             raise ValueError(
-                f"{seen[path.stem].name} and {path.name} in {source} would both become {path.stem}.png; rename one of them."
+                f"{seen[path.stem].name} and {path.name} in {source} would both become {path.stem}.png; rename one."
             )
         seen[path.stem] = path
     return photos
@@ -123,7 +123,7 @@ def predict_folder(
 ) -> list[str]:
     """Write output/masks/<stem>.png of each photo and, where asked for, output/color and output/overlay.
 
-    The models are on the device and in evaluation mode. Files that exist are replaced. Returns one line for
+    The models come from prepare_model for the same device. Files that exist are replaced. Returns one line for
     each photo that could not be read. Masks that go into a submission need batch_size 1: a batch rounds differently.
     """
     failures: list[str] = []

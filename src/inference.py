@@ -12,6 +12,7 @@ from torch import nn
 
 from checkpoint import load_checkpoint, restore_model
 from folder import find_photos, output_paths, predict_folder
+from predict import prepare_model
 from runtime import PROJECT_ROOT, choose_device, prepare_device
 from submission import pack_submission
 
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--color", action="store_true", help="also write color/<name>.png")
     parser.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     parser.add_argument(
-        "--tta", action="store_true", help="test-time augmentation with the checkpoint's scales and flip: better, slower"
+        "--tta", action="store_true", help="average over the checkpoint's scales and flip: better, slower"
     )
     parser.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     parser.add_argument("--batch_size", type=_positive, default=4, help="photos of one size at a time (4); 1 for a zip")
@@ -83,9 +84,9 @@ def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[
 
 
 def _refuse_existing(args: argparse.Namespace, photos: Sequence[Path]) -> None:
-    wanted = [
-        path for photo in photos for path in output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
-    ]
+    wanted: list[Path] = []
+    for photo in photos:
+        wanted += output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
     if args.submission:
         wanted.append(args.output / "submission.zip")
     existing = [path for path in wanted if path.exists()]
@@ -104,7 +105,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.tta:
         tta = {key: content["inference"][key] for key in tta}
     failures = predict_folder(
-        [model.to(device) for model in models],
+        [prepare_model(model, device) for model in models],
         photos,
         args.output,
         image_size=content["image_size"],

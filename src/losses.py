@@ -137,7 +137,9 @@ class CombinedLoss(nn.Module):
             if self.term_weights["dice"]:
                 terms["dice"] = dice_loss(log_probabilities.exp(), target, ignore_index=self.ignore_index)
             terms = {name: value for name, value in terms.items() if self.term_weights[name]}
-            total = sum((self.term_weights[name] * value for name, value in terms.items()), logits.new_zeros(()).float())
+            total = sum(
+                (self.term_weights[name] * value for name, value in terms.items()), logits.new_zeros(()).float()
+            )
             return {"loss": total, **terms}
 
 

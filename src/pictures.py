@@ -43,7 +43,7 @@ def save_mask(mask: np.ndarray, path: Path) -> None:
 
 
 def overlay(photo: np.ndarray, mask: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-    """The photo (H, W, 3) uint8 with alpha parts of the colours of mask (H, W) laid over it, background left as it is."""
+    """The photo (H, W, 3) uint8 under the colours of mask (H, W), alpha parts of them; background is left as it is."""
     blended = (1 - alpha) * photo.astype(np.float32) + alpha * colourize(mask).astype(np.float32)
     return np.where(mask[..., None] == 0, photo, np.round(blended).astype(np.uint8))
 
@@ -147,7 +147,7 @@ def plot_history(history_csv: Path, folder: Path) -> None:
     for a history without a row.
     """
     # Only a training draws curves, and matplotlib takes half a second to import.
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure
 
     columns = _read_columns(history_csv)
     figure = Figure(figsize=(8, 6), dpi=110, layout="constrained")
@@ -167,7 +167,8 @@ def plot_history(history_csv: Path, folder: Path) -> None:
     for before, after, epoch in zip(sizes[:-1], sizes[1:], columns["epoch"][1:], strict=True):
         if before != after:
             axes.axvline(epoch, color="grey", linestyle="--", linewidth=1)
-            axes.annotate(f" {after:.0f} px", (epoch, 0.01), xycoords=("data", "axes fraction"), fontsize=8, color="grey")
+            where = ("data", "axes fraction")
+            axes.annotate(f" {after:.0f} px", (epoch, 0.01), xycoords=where, fontsize=8, color="grey")
     _lines(axes, columns, [name for name in columns if name.startswith("f_score")])
     axes.set_ylabel("F-Score on the validation set")
     axes.set_xlabel("epoch")

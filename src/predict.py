@@ -12,11 +12,12 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
 from labels import FLIPPED_IDS
@@ -59,7 +60,7 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     except FileNotFoundError:
         raise PhotoError(f"{os.fspath(path)}: there is no such file") from None
     except Exception as error:  # decoders raise anything at all on damaged bytes
-        reason = "no image format that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        reason = "no image format that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
         reason = " ".join(reason.split()) or type(error).__name__
         raise PhotoError(f"{os.fspath(path)}: cannot be read as a photo ({reason}); replace or remove it") from None
 
@@ -202,17 +203,25 @@ def predict_masks(
     flip: bool = False,
     output_size: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Masks (B, H, W) uint8 of photos (B, H, W, 3) uint8, or of output_size (height, width); else as predict_probabilities."""
+    """Masks (B, H, W) uint8 of photos (B, H, W, 3) uint8, at their size or at output_size (height, width).
+
+    The other arguments are those of predict_probabilities.
+    """
     probabilities = predict_probabilities(models, photos, image_size=image_size, scales=scales, flip=flip)
     H, W = output_size or photos.shape[1:3]
     return largest_class(probabilities, (H, W))
 
 
+def prepare_model(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model itself, on the device, in evaluation mode, with the memory layout that convolutions are fastest in."""
+    return model.to(device).to(memory_format=torch.channels_last).eval()
+
+
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
     """float32 without TF32 and without trying out kernels, so that a GPU gives one photo one mask each time."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    places = (cudnn.conv, cudnn.rnn, matmul)  # the names that torch 2.9 and later know
+    cudnn: Any = torch.backends.cudnn
+    places: tuple[Any, ...] = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)  # as torch 2.9 and later name them
     before = [place.fp32_precision for place in places]
     benchmark, deterministic = cudnn.benchmark, cudnn.deterministic
     try:

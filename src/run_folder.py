@@ -49,35 +49,26 @@ class RunFolder:
         self.panel = root / "validation_panel.png"
         self.predictions = root / "test"
 
-    def open(self, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready. Raises RunFolderError for an earlier run in it unless resume or overwrite is given.
-
-        Overwriting removes what this program wrote, and nothing else.
-        """
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Raise RunFolderError for an earlier run in the folder, unless resume or overwrite is given."""
         if resume and overwrite:
             raise RunFolderError("--resume and --overwrite exclude each other; give one of them.")
-        earlier = self.last_model.exists() or self.best_model.exists()
         if resume and not self.last_model.exists():
             raise RunFolderError(f"There is nothing to resume: {self.last_model} is not there. Start without --resume.")
-        if earlier and not resume:
-            if not overwrite:
-                raise RunFolderError(
-                    f"{self.root} holds an earlier run. Go on with it by --resume, replace it by --overwrite, "
-                    "or choose another folder by --set run.output=FOLDER."
-                )
-            self._clear()
-        try:
-            self.best_model.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunFolderError(f"The output folder {self.root} cannot be written to: {error.strerror}.") from None
+        if (self.last_model.exists() or self.best_model.exists()) and not (resume or overwrite):
+            raise RunFolderError(
+                f"{self.root} holds an earlier run. Go on with it by --resume, replace it by --overwrite, "
+                "or choose another folder by --set run.output=FOLDER."
+            )
 
-    def _clear(self) -> None:
-        files = (self.best_model, self.last_model, self.config, self.environment, self.split, self.history)
+    def clear(self) -> None:
+        """Remove what an earlier run wrote here, and nothing else."""
         pictures = (self.panel, self.root / "training_loss.png", self.root / "f_score.png")
-        for path in (*files, *pictures, self.scores):
+        for path in (self.last_model, self.best_model, self.history, self.scores, self.split, *pictures):
             path.unlink(missing_ok=True)
-        if (self.predictions / "masks").is_dir():
-            shutil.rmtree(self.predictions)
+        for name in ("masks", "color"):
+            shutil.rmtree(self.predictions / name, ignore_errors=True)
+        (self.predictions / "submission.zip").unlink(missing_ok=True)
 
     def describe(self, config: Config, environment: Mapping[str, Any], split: Split) -> None:
         """Write config.yaml, environment.json and split.json."""

@@ -48,7 +48,6 @@ def main() -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = NETWORK(NUM_CLASSES, **arguments)
     model.load_state_dict(checkpoint["state_dict"])
-    model.to(device).eval()
     try:
         photo = read_photo(args.input)
     except PhotoError as error:
@@ -56,7 +55,12 @@ def main() -> int:
         return 2
     tta = checkpoint["tta"]
     masks = parse_photos(
-        [model], [photo], image_size=checkpoint["image_size"], scales=tta["scales"], flip=tta["flip"], device=device
+        [prepare_model(model, device)],
+        [photo],
+        image_size=checkpoint["image_size"],
+        scales=tta["scales"],
+        flip=tta["flip"],
+        device=device,
     )
     Image.fromarray(masks[0]).save(args.output, format="PNG")
     return 0
@@ -75,22 +79,17 @@ class SubmissionError(ValueError):
 
 
 def _split(source: str, project: set[str]) -> tuple[list[ast.Import | ast.ImportFrom], str]:
-    """The imports of a module other than those of the project, and its text without any import and docstring."""
-    lines = source.splitlines()
-    imports: list[ast.Import | ast.ImportFrom] = []
-    for index, node in enumerate(ast.parse(source).body):
-        docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if not docstring and not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        assert node.end_lineno is not None
-        for line in range(node.lineno - 1, node.end_lineno):
-            # The docstring stays as a comment: between other code it would be an expression without use.
-            lines[line] = f"# {lines[line].strip().strip(chr(34))}".rstrip() if docstring else ""
-        if isinstance(node, ast.Import):
-            imports.append(node)
-        elif isinstance(node, ast.ImportFrom) and node.module not in project:
-            imports.append(node)
-    return imports, "\n".join(lines).strip("\n#")
+    """The imports of a module other than those of the project, and its text without any; the docstring as a comment."""
+    tree = ast.parse(source)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    dropped = {line for node in imports for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    docstring = ast.get_docstring(tree) or ""
+    if docstring:
+        dropped |= set(range(tree.body[0].lineno, (tree.body[0].end_lineno or 1) + 1))
+    kept = [line for number, line in enumerate(source.splitlines(), 1) if number not in dropped]
+    comment = "\n".join(f"# {line}".rstrip() for line in docstring.splitlines())
+    foreign = [node for node in imports if isinstance(node, ast.Import) or node.module not in project]
+    return foreign, f"{comment}\n\n" + "\n".join(kept).strip()
 
 
 def _defined(source: str) -> list[str]:
@@ -136,9 +135,10 @@ def build_run_py(name: str = "unet") -> str:
         source = inspect.getsource(module)
         own, text = _split(source, project={"labels"})
         imports += own
-        parts.append(f"# ---- {module.__name__} ----\n# {text.lstrip()}" if text[:1] == " " else text)
+        parts.append(f"# --- {module.__name__} ---\n#\n{text}")
         defined += _defined(source)
-    assert len(defined) == len(set(defined)), f"names defined twice: {sorted(n for n in defined if defined.count(n) > 1)}"
+    twice = sorted({word for word in defined if defined.count(word) > 1})
+    assert not twice, f"labels.py, {network.__name__} and predict.py define the same names: {twice}"
     head = '"""Face parsing of one photo: python3 run.py --input x.jpg --output y.png --weights ckpt.pth"""\n'
     main = MAIN.replace("NETWORK", BUILDERS[name].__name__)
     return "\n\n\n".join([f"{head}\n{_merge_imports(imports)}", *parts, main.strip("\n")]) + "\n"
@@ -171,7 +171,9 @@ def _check_content(content: Mapping[str, Any]) -> None:
         raise SubmissionError(f"The checkpoint's weights do not fit its own description: {reason}") from None
     count = count_parameters(model)
     if count >= PARAMETER_LIMIT:
-        raise SubmissionError(f"The network has {count:,} parameters; the challenge wants fewer than {PARAMETER_LIMIT:,}.")
+        raise SubmissionError(
+            f"The network has {count:,} parameters; the challenge wants fewer than {PARAMETER_LIMIT:,}."
+        )
 
 
 def _read_mask(data: bytes, name: str) -> np.ndarray:
@@ -207,11 +209,9 @@ def _write_zip(path: Path, masks: Path, photos: Sequence[Path], checkpoint: Mapp
 
 def _check_zip(path: Path, photos: Sequence[Path], check_photos: int) -> None:
     """Raise SubmissionError unless the zip holds what the challenge wants and its run.py makes the masks in it."""
-    chosen = set(np.linspace(0, len(photos) - 1, min(check_photos, len(photos))).round().astype(int).tolist())
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-        archive.extractall(folder)
-        solution = Path(folder) / "solution"
-        for index, photo in enumerate(photos):
+    stored: list[np.ndarray] = []
+    with zipfile.ZipFile(path) as archive:
+        for photo in photos:
             name = f"masks/{photo.stem}.png"
             mask = _read_mask(archive.read(name), name)
             height, width = predict.read_photo(photo).shape[:2]
@@ -219,13 +219,19 @@ def _check_zip(path: Path, photos: Sequence[Path], check_photos: int) -> None:
                 raise SubmissionError(
                     f"{name} is {mask.shape[1]}x{mask.shape[0]}, but its photo {photo} is {width}x{height}."
                 )
-            if index in chosen:
-                different = float((_judged(solution, photo) != mask).mean())
-                if different > ROUNDING_SHARE:
-                    raise SubmissionError(
-                        f"The submission's run.py gives another mask of {photo} than {name}: "
-                        f"{different:.2%} of the pixels differ; predict it again with the same checkpoint and settings."
-                    )
+            stored.append(mask)
+    chosen = np.linspace(0, len(photos) - 1, min(check_photos, len(photos))).round().astype(int).tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder, [name for name in archive.namelist() if name.startswith("solution/")])
+        for index in chosen:
+            different = float((_judged(Path(folder) / "solution", photos[index]) != stored[index]).mean())
+            if different > ROUNDING_SHARE:
+                name = f"masks/{photos[index].stem}.png"
+                raise SubmissionError(
+                    f"The submission's run.py gives another mask of {photos[index]} than {name}: {different:.2%} of "
+                    "the pixels differ; predict it again with the same checkpoint and settings."
+                )
 
 
 def _judged(solution: Path, photo: Path) -> np.ndarray:

@@ -22,7 +22,7 @@ from labels import FLIP_TABLE
 cv2.setNumThreads(0)
 
 
-class FlipWithLabels(A.HorizontalFlip):
+class FlipWithLabels(A.HorizontalFlip):  # type: ignore[misc]
     """Mirror image and mask, and swap left and right labels in the mask."""
 
     def apply_to_mask(self, mask: np.ndarray, *args: Any, **params: Any) -> np.ndarray:

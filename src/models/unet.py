@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -114,15 +113,11 @@ class UNet(nn.Module):
         self.downs = nn.ModuleList(
             conv_norm(channels[i - 1], channels[i], 3, stride=2) if i else nn.Identity() for i in range(len(channels))
         )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*[block(i) for _ in range(count)]) for i, count in enumerate(blocks)
-        )
+        self.stages = nn.ModuleList(nn.Sequential(*[block(i) for _ in range(count)]) for i, count in enumerate(blocks))
         self.ups = nn.ModuleList(
             UpBlock(channels[i + 1], channels[i], block(i)) for i in reversed(range(len(channels) - 1))
         )
-        self.head = nn.Sequential(
-            nn.Dropout2d(dropout), nn.Conv2d(channels[0], 4 * num_classes, 1), nn.PixelShuffle(2)
-        )
+        self.head = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels[0], 4 * num_classes, 1), nn.PixelShuffle(2))
         self._initialise()
 
     def _initialise(self) -> None:
@@ -134,7 +129,8 @@ class UNet(nn.Module):
         for module in self.modules():
             # A block that starts as the identity trains faster (Goyal et al. 2017).
             if isinstance(module, ResidualBlock | InvertedResidual):
-                nn.init.zeros_(module.body[-1][1].weight)
+                norm = module.get_submodule("body")[-1][1]  # type: ignore[index]
+                nn.init.zeros_(norm.weight)
 
     def forward(self, image: Tensor) -> Tensor:
         H, W = image.shape[2:]

@@ -1,0 +1,340 @@
+"""A whole run: its data, its trainer, its epochs, and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from checkpoint import CheckpointError, load_checkpoint, restore_model, save_checkpoint
+from config import PARAMETER_LIMIT, Config, ConfigError, as_dict
+from dataset import (
+    EpochSampler,
+    PairStore,
+    Split,
+    TrainingSet,
+    ValidationSet,
+    build_training_loader,
+    find_pairs,
+    load_split,
+    make_split,
+    rarity_weights,
+)
+from engine import Batch, EpochReport, Trainer, validate
+from folder import find_photos, predict_folder
+from labels import NUM_CLASSES
+from losses import CombinedLoss, class_weights
+from metrics import Scores
+from models import build_model, count_parameters
+from pictures import save_panel
+from predict import predict_masks
+from run_folder import RunFolder
+from runtime import (
+    PROJECT_ROOT,
+    choose_device,
+    choose_precision,
+    loader_workers,
+    mix_seeds,
+    prepare_device,
+    seed_everything,
+)
+from submission import SubmissionError, pack_submission
+from synthetic import write_dataset
+
+
+def resolve_path(text: str) -> Path:
+    """A path of a config: as it is where absolute or found from here, else from the project's folder."""
+    path = Path(text)
+    return path if path.is_absolute() or path.exists() else PROJECT_ROOT / path
+
+
+def check_size(config: Config, parameters: int) -> None:
+    """Raise ConfigError where the challenge's limit on parameters is broken."""
+    if config.track == "challenge" and parameters >= PARAMETER_LIMIT:
+        raise ConfigError(
+            f"The model has {parameters:,} parameters, but the challenge allows fewer than {PARAMETER_LIMIT:,}; "
+            "make model.channels or model.blocks smaller, or set track=open."
+        )
+
+
+def build_network(config: Config) -> nn.Module:
+    """The config's model with fresh weights or, on the open track, given ones.
+
+    Raises ConfigError for too many parameters, CheckpointError for weights that do not fit.
+    """
+    model = build_model(config.to_dict()["model"], NUM_CLASSES)
+    check_size(config, count_parameters(model))
+    if config.open_track.pretrained:
+        path = resolve_path(config.open_track.pretrained)
+        try:
+            model.load_state_dict(load_checkpoint(path)["state_dict"])
+        except RuntimeError as error:
+            raise CheckpointError(f"The weights in {path} do not fit the config's model: {error}") from None
+    return model
+
+
+def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, PairStore, Split]:
+    """Training pairs, validation pairs, and which is which; all checked and, where they fit, cached.
+
+    Draws the synthetic set first where the config asks for one and its folder does not exist. A resumed run
+    gives the split it saved. Raises DataError with all that is wrong with the files.
+    """
+    root = resolve_path(config.data.root)
+    count = config.data.synthetic_pairs
+    if count and not root.exists():
+        print(f"Drawing {count} synthetic training faces into {root}", flush=True)
+        write_dataset(root, train=count, val=max(count // 6, 1), test=8, size=config.data.size, seed=0)
+    if saved_split is not None:
+        split = load_split(saved_split, root)
+    else:
+        stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
+        split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
+    extra = [pair for text in config.open_track.external_data for pair in find_pairs(resolve_path(text) / "train")]
+    limit = config.data.cache_gb * 1e9
+    repair = config.data.repair_mirrored
+    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit)
+    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit)
+    print(
+        f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
+        f"{'repaired' if repair else 'left as they are'}), "
+        f"{len(val)} validation pairs ({val.mirrored} such: left as they are)."
+    )
+    if not train.cached:
+        print("Warning: the training pairs exceed data.cache_gb and are decoded anew at each use.", file=sys.stderr)
+    return train, val, split
+
+
+class Training:
+    """A run from its first or, with resume, its next epoch to its last.
+
+    Raises what its parts raise: ConfigError, DataError, CheckpointError, and ValueError for a missing GPU.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder, *, resume: bool) -> None:
+        self.config = config
+        self.folder = folder
+        self.device = choose_device(config.run.device)
+        prepare_device(self.device, deterministic=config.run.deterministic, threads=config.run.threads)
+        seed_everything(config.run.seed)
+        model = build_network(config)
+        train, val, self.split = load_data(config, folder.split if resume else None)
+        augmentation = as_dict(config.augmentation)
+        enabled = augmentation.pop("enabled")
+        self.train = TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
+        self.val = ValidationSet(val)
+        self.sampler = EpochSampler(
+            rarity_weights(train.presence, config.data.rare_frequency),
+            seed=config.run.seed,
+            epochs=config.schedule.epochs,
+            first_epoch=0,
+            stage=self._stage,
+        )
+        self.trainer = self._build_trainer(model)
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, float] = {}
+        self.seconds = 0.0
+        if resume:
+            self._restore()
+
+    def _stage(self, epoch: int) -> tuple[int, int]:
+        stage = self.config.schedule.stage_at(epoch)
+        return stage.image_size, min(stage.batch_size, len(self.train))
+
+    def _build_trainer(self, model: nn.Module) -> Trainer:
+        config = self.config
+        teacher: nn.Module | None = None
+        if config.open_track.teacher:
+            path = resolve_path(config.open_track.teacher)
+            teacher = restore_model(load_checkpoint(path), path)
+        precision = choose_precision(config.run.precision, self.device)
+        print(
+            f"Model: {config.model.name}, {count_parameters(model):,} parameters (limit {PARAMETER_LIMIT:,}), "
+            f"{self.device.type}, {str(precision).removeprefix('torch.')}."
+        )
+        weights = class_weights(torch.from_numpy(self.train.store.pixel_counts), config.loss.class_weights)
+        terms = as_dict(config.loss)
+        terms.pop("class_weights")
+        return Trainer(
+            model,
+            CombinedLoss(**terms, weights=weights),
+            device=self.device,
+            precision=precision,
+            channels_last=config.run.channels_last,
+            compile_model=config.run.compile,
+            optimizer=as_dict(config.optimizer),
+            steps=sum(self.sampler.steps(epoch) for epoch in range(config.schedule.epochs)),
+            warmup_steps=round(config.schedule.warmup_epochs * self.sampler.steps(0)),
+            final_lr_ratio=config.schedule.final_lr_ratio,
+            teacher=teacher,
+            teacher_weight=config.open_track.teacher_weight,
+        )
+
+    def _restore(self) -> None:
+        content = load_checkpoint(self.folder.last_model)
+        state = content.get("training")
+        if state is None:
+            raise CheckpointError(f"{self.folder.last_model} holds no state of a training; it cannot be resumed.")
+        self.trainer.load_state(state["trainer"], content["state_dict"])
+        self.sampler.first_epoch = state["epoch"]
+        self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
+        print(f"Resuming after epoch {state['epoch']} of {self.config.schedule.epochs}.")
+
+    def _save(self, path: Path, epoch: int, scores: dict[str, float], *, training: bool) -> None:
+        """Write the averaged model after epoch epochs and, with training, all that resuming needs."""
+        state = {
+            "trainer": self.trainer.state(),
+            "epoch": epoch,
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds,
+        }
+        values = self.config.to_dict()
+        save_checkpoint(
+            path,
+            state_dict=self.trainer.average.model.state_dict(),
+            model=values["model"],
+            image_size=self._stage(epoch - 1)[0],
+            inference=values["inference"],
+            track=self.config.track,
+            scores=scores,
+            training=state if training else None,
+        )
+
+    def run(self) -> None:
+        """All epochs that are left, each of which ends with a last_model.pth."""
+        first, epochs = self.sampler.first_epoch, self.config.schedule.epochs
+        if first == epochs:
+            return
+        workers = loader_workers(self.config.run.workers, self.device)
+        loader = build_training_loader(self.train, self.sampler, workers=workers, pin=self.device.type == "cuda")
+        batches = iter(loader)
+        # The bar counts pixels, since the steps of a later stage take longer.
+        stages = [self._stage(epoch) for epoch in range(epochs)]
+        work = [self.sampler.steps(e) * batch * size**2 for e, (size, batch) in enumerate(stages)]
+        start = time.perf_counter() - self.seconds
+        with tqdm(
+            total=sum(work),
+            initial=sum(work[:first]),
+            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
+            mininterval=0.5 if sys.stderr.isatty() else 60,
+        ) as bar:
+            for epoch in range(first, epochs):
+                # Dropout draws from here, so that a resumed epoch draws what it would have drawn.
+                torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2))
+                report = self._epoch(epoch, batches, bar)
+                scores = self._validate(epoch) if self._is_validated(epoch) else None
+                self.seconds = time.perf_counter() - start
+                if scores is not None:
+                    self._record(epoch + 1, report, scores, bar)
+                self._save(self.folder.last_model, epoch + 1, scores.summary() if scores else {}, training=True)
+
+    def _epoch(self, epoch: int, batches: Iterator[Batch], bar: tqdm[Any]) -> EpochReport:
+        image_size, _ = self._stage(epoch)
+        bar.set_description_str(f"epoch {epoch + 1}/{self.config.schedule.epochs} {image_size} px", refresh=False)
+        best = f"{self.best['f_score']:.4f}" if self.best else "-"
+        start, pixels = time.perf_counter(), 0
+
+        def after_step(step_pixels: int, loss: float) -> None:
+            nonlocal pixels
+            pixels += step_pixels
+            speed = pixels / image_size**2 / (time.perf_counter() - start)
+            bar.set_postfix_str(f"loss {loss:.3f}, best F-Score {best}, {speed:.0f} images/s", refresh=False)
+            bar.update(step_pixels)
+
+        return self.trainer.train_epoch(batches, self.sampler.steps(epoch), after_step=after_step)
+
+    def _is_validated(self, epoch: int) -> bool:
+        done = epoch + 1
+        ends_stage = done == self.config.schedule.epochs or self._stage(done) != self._stage(epoch)
+        return ends_stage or done % self.config.run.validate_every == 0
+
+    def _validate(self, epoch: int) -> Scores:
+        return validate(
+            self.trainer.average.model,
+            self.val,
+            image_size=self._stage(epoch)[0],
+            batch_size=8 if self.device.type == "cpu" else 25,
+            device=self.device,
+            precision=self.trainer.precision,
+        )
+
+    def _record(self, epoch: int, report: EpochReport, scores: Scores, bar: tqdm[Any]) -> None:
+        """One line of history, and best_model.pth where the F-Score has risen."""
+        image_size = self._stage(epoch - 1)[0]
+        self.history.append(
+            {
+                "epoch": epoch,
+                "image_size": image_size,
+                "lr": report.lr,
+                **{name if name == "loss" else f"loss_{name}": value for name, value in report.losses.items()},
+                **scores.summary(),
+                "seconds": self.seconds,
+                "images_per_second": report.images / report.seconds,
+                **{f"f1_{name}": value for name, value in scores.f1.items()},
+            }
+        )
+        better = not self.best or scores.f_score > self.best["f_score"]
+        if better:
+            self.best = {**scores.summary(), "epoch": epoch}
+            self._save(self.folder.best_model, epoch, self.best, training=False)
+        bar.write(
+            f"epoch {epoch:4d}  {image_size} px  loss {report.losses['loss']:.4f}  F-Score {scores.f_score:.4f}  "
+            f"in order {scores.f_score_in_order:.4f}  {report.images / report.seconds:.1f} images/s  "
+            f"{self.seconds / 60:.1f} min{'  best' if better else ''}"
+        )
+        self.folder.write_history(self.history)
+
+    def finish(self) -> None:
+        """Judge the best model as inference would, draw its panel, and pack a submission if the config asks for one."""
+        content = load_checkpoint(self.folder.best_model)
+        model = restore_model(content, self.folder.best_model).to(self.device)
+        scores = validate(
+            model, self.val, image_size=content["image_size"], batch_size=8, device=self.device, progress=True
+        )
+        print(f"Best model: epoch {content['scores']['epoch']}, judged in fp32 without test-time augmentation.")
+        print(scores.table())
+        facts = {
+            "epoch": content["scores"]["epoch"],
+            "image_size": content["image_size"],
+            "parameters": count_parameters(model),
+            "seed": self.config.run.seed,
+            "training_seconds": round(self.seconds, 1),
+        }
+        self.folder.write_scores(scores, facts)
+        self.folder.write_history(self.history)
+        self._draw(model, content["image_size"])
+        print(f"Weights: {self.folder.best_model}\nCurves, panel and scores: {self.folder.root}")
+        if self.config.run.pack_submission:
+            self._pack(model, content)
+
+    def _draw(self, model: nn.Module, image_size: int) -> None:
+        count = min(self.config.run.panel_faces, len(self.val))
+        if not count:
+            return
+        pairs = [self.val[i * len(self.val) // count] for i in range(count)]
+        photos = torch.stack([photo for photo, _ in pairs]).to(self.device)
+        H, W = photos.shape[1:3]
+        masks = predict_masks([model], photos, image_size=image_size, output_size=(H, W)).cpu().numpy()
+        save_panel(self.folder.panel, [p.numpy() for p, _ in pairs], [m.numpy() for _, m in pairs], list(masks))
+
+    def _pack(self, model: nn.Module, content: dict[str, Any]) -> None:
+        photos = find_photos(resolve_path(self.config.data.root) / "test" / "images")
+        used = self.config.inference
+        tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
+        if used.submission_tta:
+            tta = {"scales": used.scales, "flip": used.flip}
+        failures = predict_folder(
+            [model], photos, self.folder.predictions, image_size=content["image_size"], device=self.device,
+            color=True, **tta,
+        )  # fmt: skip
+        if failures:
+            raise SubmissionError("No submission was packed: " + "; ".join(failures))
+        zip_path = self.folder.predictions / "submission.zip"
+        pack_submission(zip_path, masks=self.folder.predictions / "masks", photos=photos, content=content, tta=tta)
+        print(f"Submission, checked with the judges' command: {zip_path}")

@@ -1,0 +1,368 @@
+"""The configuration: precedence, numbers, and errors that name the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import config
+from config import PARAMETER_LIMIT, RULES, Config, ConfigError, Schedule, Stage, from_dict, load_config, save_config
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def message(path: Path | None = None, *overrides: str) -> str:
+    """The text of the ConfigError that these raise."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+# --- filling ----------------------------------------------------------------------------------------
+
+
+def test_defaults() -> None:
+    assert load_config() == Config() == from_dict({})
+    assert Config().track == "challenge"
+    assert PARAMETER_LIMIT == 1_821_085
+
+
+def test_the_file_comes_before_the_defaults_and_set_before_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "optimizer: {lr: 0.5, clip_norm: 2}\nrun:\n  seed: 3\n  output: there\n")
+    found = load_config(path, ["optimizer.lr=0.25", "run.seed=4", "run.seed=5"])
+    assert (found.optimizer.lr, found.run.seed) == (0.25, 5)
+    assert (found.optimizer.clip_norm, found.run.output) == (2.0, "there")
+    assert found.optimizer.weight_decay == Config().optimizer.weight_decay
+    assert found.data == Config().data
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "# nothing yet\n")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("6e-4", 6e-4), ("1e-3", 1e-3), ("1E-3", 1e-3), ("1.5e+2", 150.0), (".5e1", 5.0), ("5.e-1", 0.5), ("1", 1.0),
+     ("+3e-3", 3e-3), ("0.003", 0.003)],
+)  # fmt: skip
+def test_numbers_are_numbers(tmp_path: Path, text: str, value: float) -> None:
+    from_file = load_config(write(tmp_path, f"optimizer:\n  lr: {text}\n")).optimizer.lr
+    from_set = load_config(None, [f"optimizer.lr={text}"]).optimizer.lr
+    assert from_file == from_set == value
+    assert isinstance(from_file, float)
+
+
+def test_set_reaches_into_lists() -> None:
+    found = load_config(None, ["schedule.stages.0.epochs=7", "inference.scales.2=1.5", "model.channels.0=24"])
+    assert found.schedule.stages == (Stage(image_size=512, epochs=7, batch_size=16),)
+    assert found.inference.scales == (0.75, 1.0, 1.5)
+    assert found.model.channels == (24, *Config().model.channels[1:])
+
+
+def test_set_replaces_whole_lists_and_sections() -> None:
+    found = load_config(None, ["schedule.stages=[{image_size: 64, epochs: 3}, {image_size: 96, epochs: 4}]",
+                               "inference.scales=[1]", "data.val_stems=null", "augmentation={flip: 0}"])  # fmt: skip
+    assert [(stage.image_size, stage.epochs, stage.batch_size) for stage in found.schedule.stages] == [
+        (64, 3, 16),
+        (96, 4, 16),
+    ]
+    assert found.inference.scales == (1.0,)
+    assert found.augmentation == dataclasses.replace(Config().augmentation, flip=0.0)
+
+
+def test_stages_are_found_by_epoch() -> None:
+    schedule = Schedule(stages=(Stage(image_size=64, epochs=3), Stage(image_size=96, epochs=2)), warmup_epochs=1)
+    assert schedule.epochs == 5
+    assert [schedule.stage_at(epoch).image_size for epoch in range(5)] == [64, 64, 64, 96, 96]
+    with pytest.raises(IndexError):
+        schedule.stage_at(5)
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().run.seed = 1  # type: ignore[misc]
+
+
+# --- errors -----------------------------------------------------------------------------------------
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "optimiser: {lr: 1}\ndata: {size: big}\nloss: {class_weights: squared}\n")
+    text = message(path, "augmentation.flip=1.5", "schedule.stages.0.epochs=0", "run.workrs=2", "run.device=tpu",
+                   "model.blocks=[0, 1, 1]", "loss.dice=-1", "run.seed=true", "schedule.stages.0.imagesize=3")  # fmt: skip
+    lines = [line.strip() for line in text.splitlines()]
+    wanted = {
+        "optimiser": ("unknown key", "Did you mean optimizer?", "schedule"),
+        "data.size": ('"big"', "integer"),
+        "loss.class_weights": ('"squared"', "'none', 'sqrt' or 'effective'"),
+        "augmentation.flip": ("1.5", "less than or equal to 1"),
+        "schedule.stages.0.epochs": ("= 0", "greater than 0"),
+        "schedule.stages.0.imagesize": ("unknown key", "Did you mean image_size?", "epochs, batch_size"),
+        "run.workrs": ("unknown key", "Did you mean workers?", "seed, device"),
+        "run.device": ('"tpu"', "'auto', 'cpu' or 'cuda'"),
+        "model": ("blocks has 3 entries", "one a stage, 5"),
+        "loss.dice": ("= -1", "greater than or equal to 0"),
+        "run.seed": ("= true", "integer"),
+    }
+    assert lines[0] == "The configuration is wrong:"
+    assert len(lines) == 1 + len(wanted)
+    for key, parts in wanted.items():
+        (line,) = [line for line in lines[1:] if line.startswith((f"{key}:", f"{key} ="))]
+        assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("optimizer.lr=0", ("optimizer.lr = 0", "greater than 0")),
+        ("optimizer.lr=fast", ('optimizer.lr = "fast"', "number")),
+        ("optimizer.lr=.inf", ("optimizer.lr = Infinity", "finite")),
+        ("data.size=.nan", ("data.size = NaN", "integer")),
+        ("data.size=1.5", ("data.size = 1.5", "integer")),
+        ("data.val_fraction=1", ("data.val_fraction = 1", "less than 1")),
+        ("data.root=3", ("data.root = 3", "string")),
+        ("run.channels_last=1", ("run.channels_last = 1", "boolean")),
+        ("run.compile='yes'", ('run.compile = "yes"', "boolean")),
+        ("data=null", ("data = null", "object")),
+        ("optimizer.betas=[0.9]", ("optimizer.betas.1", "required")),
+        ("augmentation.scale=[1.2, 0.9]", ("augmentation: scale is [1.2, 0.9]", "smaller one comes first")),
+        ("schedule.stages=[]", ("schedule: stages is empty", "one entry at least")),
+        ("schedule.stages=[{image_size: 64}]", ("schedule.stages.0.epochs", "required")),
+        ("schedule.stages.0.image_size=16", ("schedule.stages.0.image_size = 16", "greater than or equal to 32")),
+        ("schedule.warmup_epochs=300", ("warmup_epochs is 300", "below the 300 epochs")),
+        ("run.precision=int8", ('run.precision = "int8"', "'auto', 'fp32', 'bf16' or 'fp16'")),
+        ("model.name=vit", ('model.name = "vit"', "'unet'")),
+        ("track=closed", ('track = "closed"', "'challenge' or 'open'")),
+        ("colour=1", ("colour: unknown key", "the config knows: track, data, model")),
+        ("data.1=3", ("data.1: unknown key", "data knows: root")),
+    ],
+)
+def test_an_error_names_key_value_and_what_is_allowed(override: str, parts: tuple[str, ...]) -> None:
+    text = message(None, override)
+    assert all(part in text for part in parts), text
+
+
+def test_no_term_of_the_loss_is_left() -> None:
+    assert "loss: ce, dice and focal are all 0" in message(None, "loss.ce=0", "loss.dice=0", "loss.focal=0")
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("optimizer.lr", ("section.key=value", "optimizer.lr=3e-3")),
+        ("=3", ("section.key=value",)),
+        ("optimizer..lr=3", ("section.key=value",)),
+        ("optimizer.lr.low=3", ("optimizer.lr is a value, not a section",)),
+        ("schedule.stages.1.epochs=3", ("schedule.stages has the entries 0 to 0", "'1'")),
+        ("schedule.stages.first.epochs=3", ("schedule.stages has the entries 0 to 0", "'first'")),
+        ("inference.scales.-1=2", ("inference.scales has the entries 0 to 2", "'-1'")),
+        ("inference.scales.²=2", ("inference.scales has the entries 0 to 2", "'²'")),
+        ("inference.scales=[1", ("--set inference.scales=[1", "not valid YAML")),
+        ("augmentation={flip: 0, flip: 1}", ("'flip' is given twice",)),
+    ],
+)
+def test_an_override_that_cannot_be_applied(override: str, parts: tuple[str, ...]) -> None:
+    text = message(None, override)
+    assert f"--set {override}" in text
+    assert all(part in text for part in parts), text
+
+
+def test_an_override_into_an_empty_list_says_that_it_is_empty() -> None:
+    text = message(None, "track=open", "open_track.external_data.0=more")
+    assert "open_track.external_data" in text
+    assert "-1" not in text  # as in "the entries 0 to -1"
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (
+            b"data: {size: 64}\nrun: {seed: 1}\ndata: {size: 32}\n",
+            ("not valid YAML", "'data' is given twice", "line 1"),
+        ),
+        (b"run:\n  seed: 1\n  seed: 2\n", ("'seed' is given twice", "line 2")),
+        (b"run: [\n", ("not valid YAML", "line 2")),
+        (b"run: !!python/object/apply:os.getcwd []\n", ("not valid YAML", "python/object")),
+        (b"- data\n- run\n", ("holds a list", "sections")),
+        (b"just text\n", ("holds a str", "sections")),
+        (b"run: {output: \xff\xfe}\n", ("not a UTF-8 text file",)),
+    ],
+)
+def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, parts: tuple[str, ...]) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    text = message(path)
+    assert str(path) in text
+    assert all(part in text for part in parts), text
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    text = message(tmp_path / "absent.yaml")
+    assert f"{tmp_path / 'absent.yaml'} cannot be read: No such file or directory" in text
+    assert f"{tmp_path} cannot be read" in message(tmp_path)
+
+
+# --- tracks -----------------------------------------------------------------------------------------
+
+FORBIDDEN = {
+    "pretrained": ("open_track.pretrained=weights/a.pth", "no pretrained weights"),
+    "external_data": ("open_track.external_data=[more]", "no external data"),
+    "teacher": ("open_track.teacher=weights/b.pth", "no knowledge distillation"),
+}
+
+
+@pytest.mark.parametrize("key", FORBIDDEN)
+def test_the_challenge_track_refuses_by_rule_what_the_open_track_allows(key: str) -> None:
+    override, rule = FORBIDDEN[key]
+    text = message(None, override)
+    assert f"open_track.{key} is set" in text
+    assert rule in text
+    assert "track=open" in text
+    assert getattr(load_config(None, [override, "track=open"]).open_track, key)
+
+
+def test_every_broken_rule_is_told() -> None:
+    text = message(None, *[override for override, _ in FORBIDDEN.values()])
+    assert all(rule in text for _, rule in FORBIDDEN.values())
+    assert set(RULES) == set(FORBIDDEN)
+
+
+# --- there and back ---------------------------------------------------------------------------------
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "saved.yaml"
+    overrides = ["track=open", "open_track.external_data=[a, b]", "optimizer.lr=6e-4", "data.val_stems=val.txt",
+                 "schedule.stages=[{image_size: 64, epochs: 3}, {image_size: 96, epochs: 1, batch_size: 2}]"]  # fmt: skip
+    for wanted in (Config(), load_config(None, overrides)):
+        values = wanted.to_dict()
+        assert json.loads(json.dumps(values)) == values  # plain containers, lists for tuples
+        assert from_dict(values) == wanted
+        save_config(wanted, path)
+        assert load_config(path) == wanted
+        assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == [f.name for f in dataclasses.fields(Config)]
+
+
+@pytest.mark.parametrize(
+    "name", ["1e5", "12", "null", "true", "~", "0x1f", "1_000", "2026-01-01", "é à", " a: b # c", "4E-2"]
+)
+def test_a_name_that_looks_like_something_else_survives(tmp_path: Path, name: str) -> None:
+    wanted = from_dict({"run": {"output": name}})
+    assert wanted.run.output == name
+    save_config(wanted, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == wanted
+
+
+FLOATS = {
+    "optimizer.lr": st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    "optimizer.weight_decay": st.floats(min_value=0, allow_infinity=False),
+    "loss.focal_gamma": st.floats(min_value=0, allow_infinity=False),
+    "data.cache_gb": st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    "data.val_fraction": st.floats(min_value=0, max_value=1, exclude_min=True, exclude_max=True),
+    "augmentation.flip": st.floats(min_value=0, max_value=1),
+    "augmentation.rotate": st.floats(min_value=0, max_value=180),
+    "optimizer.ema_decay": st.floats(min_value=0, max_value=1, exclude_max=True),
+    "inference.scales.0": st.floats(min_value=0.1, max_value=4, exclude_min=True),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=FLOATS))
+def test_any_allowed_number_survives_override_file_and_dict(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, float]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "floats.yaml"
+    found = load_config(None, [f"{key}={value!r}" for key, value in values.items()])
+    for key, value in values.items():
+        place: Any = found
+        for part in key.split("."):
+            place = place[int(part)] if part.isdigit() else getattr(place, part)
+        assert place == value
+        assert math.copysign(1, place) == math.copysign(1, value)
+    assert from_dict(found.to_dict()) == found
+    save_config(found, path)
+    assert load_config(path) == found
+
+
+KEYS = [
+    f"{section}.{key}" for section, values in Config().to_dict().items() if isinstance(values, dict) for key in values
+]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2000) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4))
+def test_any_content_is_a_config_or_a_config_error(values: dict[str, Any]) -> None:
+    nested = Config().to_dict()
+    for key, value in values.items():
+        section, name = key.split(".")
+        nested[section][name] = value
+    try:
+        found = from_dict(nested)
+    except ConfigError as error:
+        assert any(key.split(".")[0] in str(error) for key in values)
+    else:
+        assert from_dict(found.to_dict()) == found
+
+
+# --- recipes and the module itself ------------------------------------------------------------------
+
+
+def test_there_are_recipes() -> None:
+    assert RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_recipe_is_valid(path: Path) -> None:
+    found = load_config(path)
+    assert from_dict(found.to_dict()) == found
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """First parts of all modules that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or ".").split(".")[0])
+    return names
+
+
+def test_the_module_imports_neither_torch_nor_the_project() -> None:
+    source = Path(config.__file__)
+    found = imports(ast.parse(source.read_text(encoding="utf-8")))
+    project = {path.stem for path in source.parent.iterdir()}
+    assert not found & (project | {"torch"})
+    assert found <= {*sys.stdlib_module_names, "yaml", "pydantic"}
+
+
+def test_every_key_has_its_sentence() -> None:
+    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
+    sections = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in
+                {"Stage", *(type(getattr(Config(), f.name)).__name__ for f in dataclasses.fields(Config))}]  # fmt: skip
+    assert len(sections) == 10
+    for section in sections:
+        assert ast.get_docstring(section), section.name
+        for field, following in zip(section.body, [*section.body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign):
+                assert isinstance(following, ast.Expr), f"{section.name}.{ast.unparse(field.target)} has no sentence"

@@ -1,0 +1,114 @@
+"""AdamW's groups, the learning rate by hand, and the averaged model."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from optim import AveragedModel, build_optimizer, learning_rate
+
+
+def rate(step: int, *, steps: int = 111, warmup_steps: int = 10, final_ratio: float = 0.01) -> float:
+    return learning_rate(step, steps=steps, warmup_steps=warmup_steps, peak=2.0, final_ratio=final_ratio)
+
+
+def small_model(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model(torch.randn(5, 3, 6, 6))  # moves BatchNorm's statistics
+    return model
+
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"),
+    [
+        (0, 0.2),  # a tenth of the peak
+        (4, 1.0),
+        (9, 2.0),  # the warm-up ends at the peak
+        (10, 2.0),
+        (60, 2 * (0.01 + 0.99 / 2)),  # half-way down the cosine
+        (35, 2 * (0.01 + 0.99 * (1 + math.cos(math.pi / 4)) / 2)),
+        (110, 0.02),  # the last step
+        (500, 0.02),
+    ],
+)
+def test_learning_rate_by_hand(step: int, wanted: float) -> None:
+    assert rate(step) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_learning_rate_rises_then_falls() -> None:
+    values = [rate(step) for step in range(111)]
+    assert values[:10] == sorted(values[:10])
+    assert values[10:] == sorted(values[10:], reverse=True)
+    assert max(values) == 2.0
+
+
+def test_learning_rate_without_warm_up_and_of_a_single_step() -> None:
+    assert rate(0, warmup_steps=0) == 2.0
+    assert rate(110, warmup_steps=0, final_ratio=0.0) == pytest.approx(0, abs=1e-12)
+    assert rate(0, steps=1, warmup_steps=0) == 2.0
+    assert {rate(step, final_ratio=1.0) for step in range(10, 111)} == {2.0}
+
+
+def test_only_weights_of_two_or_more_dimensions_decay() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    optimizer = build_optimizer(model, lr=0.1, weight_decay=0.5, betas=[0.8, 0.95])
+    assert isinstance(optimizer, torch.optim.AdamW)
+    decayed, kept = optimizer.param_groups
+    assert {id(p) for p in decayed["params"]} == {id(model[0].weight), id(model[3].weight)}
+    assert {id(p) for p in kept["params"]} == {id(p) for p in (model[0].bias, *model[1].parameters(), model[3].bias)}
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.5, 0.0)
+    assert all((group["lr"], group["betas"]) == (0.1, (0.8, 0.95)) for group in optimizer.param_groups)
+
+    before = copied(model)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():  # without a gradient a step is the decay: 1 - lr * weight_decay
+        factor = 0.95 if parameter.ndim >= 2 else 1.0
+        torch.testing.assert_close(parameter.detach(), factor * before[name])
+
+
+def test_weights_and_statistics_are_averaged_by_hand() -> None:
+    average = AveragedModel(small_model(0), decay=0.3)
+    wanted = copied(average.model)
+    # The first decays are (1 + n) / (10 + n) where that is below decay: 2/11, 3/12, then 0.3.
+    for seed, decay in ((1, 2 / 11), (2, 3 / 12), (3, 0.3), (4, 0.3)):
+        live = small_model(seed)
+        average.update(live)
+        for name, value in live.state_dict().items():
+            wanted[name] = decay * wanted[name] + (1 - decay) * value if value.is_floating_point() else value
+        for name, value in average.model.state_dict().items():
+            torch.testing.assert_close(value, wanted[name], rtol=1e-5, atol=1e-6)
+    assert average.updates == 4
+    assert {"1.running_mean", "1.running_var", "1.num_batches_tracked"} <= set(wanted)
+
+
+def test_a_decay_of_0_copies() -> None:
+    average = AveragedModel(small_model(0), decay=0.0)
+    for seed in (1, 2):
+        live = small_model(seed)
+        average.update(live)
+        for name, value in live.state_dict().items():
+            assert torch.equal(average.model.state_dict()[name], value), name
+
+
+def test_the_average_is_a_model_of_its_own_ready_for_use() -> None:
+    live = small_model(0).train()
+    average = AveragedModel(live, decay=0.9)
+    before = copied(average.model)
+    assert not average.model.training
+    assert live.training
+    assert not any(p.requires_grad for p in average.model.parameters())
+    assert all(p.requires_grad for p in live.parameters())
+    with torch.no_grad():
+        for parameter in live.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(value, before[name]) for name, value in average.model.state_dict().items())
