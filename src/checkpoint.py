@@ -71,8 +71,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is no checkpoint of this project: it holds more than tensors and plain values, "
             "and was refused without running any of it."
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"The checkpoint {path} is damaged: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # damaged bytes make the reader raise anything at all
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CheckpointError(f"The checkpoint {path} is damaged: {reason}") from None
     if not isinstance(content, dict) or not {"format", "state_dict", "model", "image_size"} <= content.keys():
         raise CheckpointError(f"{path} is no checkpoint of this project: it lacks the model's description.")
     if content["format"] != FORMAT_VERSION:

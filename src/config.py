@@ -301,6 +301,8 @@ class Config:
             ]
             if broken:
                 raise ValueError("\n  ".join(broken))
+        elif self.run.pack_submission:
+            raise ValueError("run.pack_submission is true, but only track=challenge may be submitted; set it to false")
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -313,16 +315,22 @@ class _Loader(yaml.SafeLoader):
     """YAML whose 6e-4 is a number, as YAML 1.2 has it, and whose repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        plain = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=True) for key in plain]  # type: ignore[no-untyped-call]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that _Loader would read as a number."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+    )
 
 _ADAPTER = TypeAdapter(Config)
 
@@ -344,6 +352,10 @@ def _read_file(path: Path) -> dict[str, Any]:
     values = _parse_yaml(text, f"The config file {path}")
     if values is None:
         return {}
+    try:
+        json.dumps(values, default=str)
+    except ValueError:
+        raise ConfigError(f"The config file {path} has an alias of itself inside itself; write it without.") from None
     if not isinstance(values, dict):
         raise ConfigError(f"The config file {path} holds a {type(values).__name__}; it needs sections such as 'data:'.")
     return values
@@ -371,8 +383,9 @@ def _set(values: dict[str, Any], override: str) -> None:
         last = depth == len(keys) - 1
         where = ".".join(keys[:depth])
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
-                raise ConfigError(f"--set {override}: {where} has the entries 0 to {len(place) - 1}, not {key!r}.")
+            if not key.isdecimal() or int(key) >= len(place):
+                entries = f"the entries 0 to {len(place) - 1}, not {key!r}" if place else "no entries; set all of it"
+                raise ConfigError(f"--set {override}: {where} has {entries}.")
             if last:
                 place[int(key)] = value
             else:
@@ -436,7 +449,6 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Conf
     """
     file_values = _read_file(path) if path is not None else {}
     values = _merge(Config().to_dict(), file_values)
-    # A later key of the file may not be checked against defaults it replaced: lists are replaced whole.
     for override in overrides:
         _set(values, override)
     return from_dict(values)
@@ -444,4 +456,4 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Conf
 
 def save_config(config: Config, path: Path) -> None:
     """Write the resolved config as YAML, readable by ``load_config``."""
-    path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.dump(config.to_dict(), Dumper=_Dumper, sort_keys=False), encoding="utf-8")

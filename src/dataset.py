@@ -155,9 +155,10 @@ class PairStore:
             except DataError as error:
                 return str(error)
             self._swapped[i] = is_mirrored(mask)
+            if self.repair and self._swapped[i]:
+                mask = swap_left_right(mask)
             if self.cached:
-                self._images[i] = image
-                self._masks[i] = swap_left_right(mask) if self.repair and self._swapped[i] else mask
+                self._images[i], self._masks[i] = image, mask
             counts = np.bincount(mask.ravel(), minlength=256)[:NUM_CLASSES]
             self.presence[i] = counts > 0
             per_image[i] = counts

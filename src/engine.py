@@ -74,7 +74,9 @@ class Trainer:
         self.teacher = teacher.to(device).eval() if teacher is not None else None
         self.teacher_weight = teacher_weight
         self.step_count = 0
-        self._forward: Callable[[Tensor], Tensor] = torch.compile(self.model) if compile_model else self.model
+        self._forward: Callable[[Tensor], Tensor] = (
+            torch.compile(self.model, dynamic=False) if compile_model else self.model
+        )
 
     def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
         photos = normalize(images.to(self.device, non_blocking=True))  # (B, 3, H, W)

@@ -45,14 +45,15 @@ def dice_loss(probabilities: Tensor, target: Tensor, *, ignore_index: int = IGNO
     target lacks are left out of its mean, as the challenge's metric does. ``eps`` pixels smooth the ratio.
     An image without a valid pixel is left out.
     """
-    B, C = probabilities.shape[:2]
+    B, C, H = probabilities.shape[:3]
     valid = target != ignore_index  # (B, H, W)
     label = torch.where(valid, target, 0).long()
     p_true = probabilities.gather(1, label[:, None])[:, 0] * valid  # (B, H, W)
-    flat = label.flatten(1)
-    zeros = probabilities.new_zeros(B, C)
-    overlap = zeros.scatter_add(1, flat, p_true.flatten(1))  # (B, C)
-    actual = zeros.scatter_add(1, flat, valid.flatten(1).to(zeros.dtype))
+    # Row by row: one fp32 sum over a large image would lose what its last bits cannot hold.
+    zeros = probabilities.new_zeros(B * H, C)
+    rows = label.flatten(0, 1)  # (B * H, W)
+    overlap = zeros.scatter_add(1, rows, p_true.flatten(0, 1)).view(B, H, C).sum(1)  # (B, C)
+    actual = zeros.scatter_add(1, rows, valid.flatten(0, 1).to(zeros.dtype)).view(B, H, C).sum(1)
     predicted = (probabilities * valid[:, None]).sum((2, 3))
     dice = (2 * overlap + eps) / (predicted + actual + eps)
     present = actual > 0
@@ -82,7 +83,7 @@ def pixel_losses(
     log_p = log_probabilities.gather(1, label[:, None])[:, 0]  # (B, H, W)
     pixel_weight = valid.to(log_p.dtype) if weights is None else weights[label] * valid
     total = pixel_weight.sum().clamp(min=1e-12)
-    focal = ((1 - log_p.exp()) ** gamma * -log_p * pixel_weight).sum() / total
+    focal = ((1 - log_p.exp()).clamp(min=1e-7) ** gamma * -log_p * pixel_weight).sum() / total
     ce = -(log_p * pixel_weight).sum() / total
     if label_smoothing:
         if weights is None:

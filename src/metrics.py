@@ -137,10 +137,14 @@ class ScoreKeeper:
         return torch.cat(self._confusions).cpu()
 
     def scores(self) -> Scores:
-        """All figures. Raises ValueError where nothing was counted."""
-        if not self._confusions:
-            raise ValueError("no image was scored; the validation set is empty")
-        confusion = self.confusion()
+        """All figures; images without a pixel to score are left out. Raises ValueError where none is left."""
+        confusion, ordered = (
+            torch.cat(c).cpu() if c else torch.zeros(0, 1, 1) for c in (self._confusions, self._ordered)
+        )
+        scored = confusion.sum((1, 2)) > 0
+        if not scored.any():
+            raise ValueError("no image was scored: the validation set is empty, or all its pixels are ignored")
+        confusion, ordered = confusion[scored], ordered[scored]
         precision, recall, f1 = _ratios(confusion)
         present = confusion.sum(-1) > 0  # (N, C)
         total = confusion.sum(0)
@@ -155,7 +159,7 @@ class ScoreKeeper:
         return Scores(
             images=len(confusion),
             f_score=float(f_scores(confusion).mean()),
-            f_score_in_order=float(f_scores(torch.cat(self._ordered).cpu()).mean()),
+            f_score_in_order=float(f_scores(ordered).mean()),
             miou=sum(iou.values()) / len(iou),
             pixel_accuracy=float(hit.sum() / total.sum()),
             f1=per_class(f1),

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from labels import CLASS_NAMES, PALETTE, colourize, palette_bytes
+from labels import CLASS_NAMES, NUM_CLASSES, PALETTE, colourize, palette_bytes
 from runtime import atomic_path
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ def save_mask(mask: np.ndarray, path: Path) -> None:
 
 def overlay(photo: np.ndarray, mask: np.ndarray, alpha: float = 0.5) -> np.ndarray:
     """The photo (H, W, 3) uint8 under the colours of mask (H, W), alpha parts of them; background is left as it is."""
-    blended = (1 - alpha) * photo.astype(np.float32) + alpha * colourize(mask).astype(np.float32)
-    return np.where(mask[..., None] == 0, photo, np.round(blended).astype(np.uint8))
+    # Imported here: it takes a second, which who wants masks alone need not wait.
+    from torchvision.utils import draw_segmentation_masks
+
+    classes = torch.arange(1, NUM_CLASSES)[:, None, None] == torch.from_numpy(mask)  # (18, H, W)
+    image = torch.from_numpy(photo).permute(2, 0, 1)
+    drawn = draw_segmentation_masks(image, classes, alpha=alpha, colors=list(PALETTE[1:]))
+    return drawn.permute(1, 2, 0).numpy()
 
 
 # --- panels ---------------------------------------------------------------------------------------

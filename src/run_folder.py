@@ -79,8 +79,8 @@ class RunFolder:
         with atomic_path(self.split) as path:
             split.save(path)
 
-    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write history.csv, one line a validation, and the curves beside it."""
+    def write_history(self, rows: Sequence[Mapping[str, Any]], *, curves: bool) -> None:
+        """Write history.csv, one line a validation, and, with curves, the pictures of it."""
         columns: dict[str, None] = {}
         for row in rows:
             columns.update(dict.fromkeys(row))
@@ -88,7 +88,7 @@ class RunFolder:
             writer = csv.DictWriter(file, list(columns), restval="")
             writer.writeheader()
             writer.writerows(rows)
-        if rows:
+        if rows and curves:
             plot_history(self.history, self.root)
 
     def write_scores(self, scores: Scores, facts: Mapping[str, Any]) -> None:

@@ -47,6 +47,9 @@ from runtime import (
 from submission import SubmissionError, pack_submission
 from synthetic import write_dataset
 
+CURVE_SECONDS = 60.0
+"""Between two drawings of the curves."""
+
 
 def resolve_path(text: str) -> Path:
     """A path of a config: as it is where absolute or found from here, else from the project's folder."""
@@ -139,6 +142,7 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, float] = {}
         self.seconds = 0.0
+        self._drawn = 0.0
         if resume:
             self._restore()
 
@@ -288,7 +292,11 @@ class Training:
             f"in order {scores.f_score_in_order:.4f}  {report.images / report.seconds:.1f} images/s  "
             f"{self.seconds / 60:.1f} min{'  best' if better else ''}"
         )
-        self.folder.write_history(self.history)
+        # A second's drawing must not come after a second's epoch.
+        curves = time.perf_counter() - self._drawn > CURVE_SECONDS
+        self.folder.write_history(self.history, curves=curves)
+        if curves:
+            self._drawn = time.perf_counter()
 
     def finish(self) -> None:
         """Judge the best model as inference would, draw its panel, and pack a submission if the config asks for one."""
@@ -307,7 +315,7 @@ class Training:
             "training_seconds": round(self.seconds, 1),
         }
         self.folder.write_scores(scores, facts)
-        self.folder.write_history(self.history)
+        self.folder.write_history(self.history, curves=True)
         self._draw(model, content["image_size"])
         print(f"Weights: {self.folder.best_model}\nCurves, panel and scores: {self.folder.root}")
         if self.config.run.pack_submission:

@@ -1,4 +1,4 @@
-"""What the tests share: one thread, a tiny data set, and the real data and the referee where they lie beside the repository."""
+"""What the tests share: one thread, a tiny data set, and the real data and the referee where they are at hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def referee() -> ModuleType:
-    """The challenge's scoring script, which shares no code with the project; tests that need it are skipped elsewhere."""
+    """The challenge's scoring script; tests that need it are skipped elsewhere."""
     path = SHARED / "tools" / "score.py"
     if not path.is_file():
         pytest.skip(f"the referee is not at {path}")

@@ -174,7 +174,7 @@ def test_a_damaged_file_loads_or_is_refused_with_a_sentence(tmp_path: Path, lega
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
-    refused = 0
+    refused = loaded = 0
     for _ in range(150):
         damaged = bytearray(whole)
         for place in rng.integers(0, len(whole), size=rng.integers(1, 20)):
@@ -183,8 +183,10 @@ def test_a_damaged_file_loads_or_is_refused_with_a_sentence(tmp_path: Path, lega
         try:
             load_checkpoint(path)
         except CheckpointError as error:
-            assert str(path) in str(error)
-            refused += 1
+            refused += str(path) in str(error)
+            continue
+        loaded += 1
+    assert refused + loaded == 150
     assert refused > 30
 
 

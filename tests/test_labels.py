@@ -23,7 +23,10 @@ from labels import (
 )
 
 # As the challenge lists them.
-NAMES = "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck cloth"
+NAMES = (
+    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear "
+    "mouth u_lip l_lip hair hat ear_r neck_l neck cloth"
+)
 COLOURS = (
     "0,0,0 204,0,0 76,153,0 204,204,0 51,51,255 204,0,204 0,255,255 255,204,204 102,51,0 255,0,0 102,204,0 255,255,0 "
     "0,0,153 0,0,204 255,51,153 0,204,204 0,51,0 255,153,51 0,204,0"

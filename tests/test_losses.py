@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,13 +17,19 @@ TERMS = ("ce", "dice", "focal")
 
 
 def draw(
-    seed: int = 0, *, B: int = 3, C: int = 5, size: int = 9, ignored: float = 0.2, absent: tuple[int, ...] = ()
+    seed: int = 0,
+    *,
+    images: int = 3,
+    classes: int = 5,
+    size: int = 9,
+    ignored: float = 0.2,
+    absent: tuple[int, ...] = (),
 ) -> tuple[Tensor, Tensor]:
     """Logits (B, C, H, W) float64 and target (B, H, W) int64 with ignored pixels and without the absent classes."""
     generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(B, C, size, size + 1, generator=generator, dtype=torch.float64)
-    ids = torch.tensor([c for c in range(C) if c not in absent])
-    target = ids[torch.randint(len(ids), (B, size, size + 1), generator=generator)]
+    logits = 3 * torch.randn(images, classes, size, size + 1, generator=generator, dtype=torch.float64)
+    ids = torch.tensor([c for c in range(classes) if c not in absent])
+    target = ids[torch.randint(len(ids), (images, size, size + 1), generator=generator)]
     target[torch.rand(target.shape, generator=generator) < ignored] = IGNORE_INDEX
     return logits, target
 
@@ -98,7 +105,7 @@ def test_focal_has_finite_gradients_where_the_network_is_certain(gamma: float) -
     logits.requires_grad_()
     target = torch.tensor([[[0, 0], [0, 1]]])
     terms = CombinedLoss(ce=0, dice=0, focal=1, focal_gamma=gamma)(logits, target)
-    terms["loss"].backward()  # type: ignore[no-untyped-call]
+    terms["loss"].backward()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     assert float(terms["focal"].detach()) == pytest.approx(60 / 4)
@@ -161,7 +168,7 @@ def test_dice_in_fp32_adds_up_a_large_image() -> None:
 def gradients(logits: Tensor, target: Tensor, loss: CombinedLoss) -> tuple[dict[str, Tensor], Tensor]:
     logits = logits.detach().clone().requires_grad_()
     terms = loss(logits, target)
-    terms["loss"].backward()  # type: ignore[no-untyped-call]
+    terms["loss"].backward()
     assert logits.grad is not None
     return {name: value.detach() for name, value in terms.items()}, logits.grad
 
@@ -212,7 +219,7 @@ def test_masks_may_have_any_integer_type(dtype: torch.dtype) -> None:
 
 
 def test_gradients_are_right() -> None:
-    logits, target = draw(B=2, C=4, size=3)
+    logits, target = draw(images=2, classes=4, size=3)
     logits.requires_grad_()
     weights = torch.tensor([0.2, 1.0, 5.0, 0.7], dtype=torch.float64)
 
@@ -227,7 +234,8 @@ def test_gradients_are_right() -> None:
 def test_good_beats_bad(term: str) -> None:
     _, target = draw(absent=(3,))
     one_hot = F.one_hot(target.clamp(max=4), 5).permute(0, 3, 1, 2).float()
-    loss = CombinedLoss(**{**dict.fromkeys(TERMS, 0.0), term: 1.0}, label_smoothing=0.05)
+    weights: dict[str, Any] = {**dict.fromkeys(TERMS, 0.0), term: 1.0}
+    loss = CombinedLoss(**weights, label_smoothing=0.05)
     costs = [float(loss(sharpness * one_hot, target)["loss"]) for sharpness in (4.0, 2.0, 1.0, 0.0, -1.0, -4.0)]
     assert costs == sorted(costs)
     assert len(set(costs)) == len(costs)
@@ -250,7 +258,8 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
 @pytest.mark.parametrize("kept", [("ce",), ("dice",), ("focal",), ("ce", "dice"), ("dice", "focal")])
 def test_a_term_of_weight_0_is_absent(kept: tuple[str, ...]) -> None:
     logits, target = draw()
-    terms = CombinedLoss(**{name: float(name in kept) for name in TERMS})(logits, target)
+    weights: dict[str, Any] = {name: float(name in kept) for name in TERMS}
+    terms = CombinedLoss(**weights)(logits, target)
     assert set(terms) == {"loss", *kept}
     torch.testing.assert_close(terms["loss"], sum(terms[name] for name in kept), rtol=1e-6, atol=1e-7)
 

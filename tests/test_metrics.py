@@ -265,3 +265,19 @@ def test_table_and_summary_hold_every_class_that_occurs() -> None:
 def test_nothing_to_score() -> None:
     with pytest.raises(ValueError, match="the validation set is empty"):
         ScoreKeeper().scores()
+
+
+def test_images_without_a_pixel_to_score_are_left_out() -> None:
+    keeper = ScoreKeeper()
+    target = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    target[1] = 255
+    keeper.update(torch.zeros(2, 4, 4, dtype=torch.uint8), target)
+    scores = keeper.scores()
+    assert scores.images == 1
+    assert scores.f_score == pytest.approx(1)
+    empty = ScoreKeeper()
+    with pytest.raises(ValueError, match="no image was scored"):
+        empty.scores()
+    empty.update(target[1:], target[1:])
+    with pytest.raises(ValueError, match="no image was scored"):
+        empty.scores()
