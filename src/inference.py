@@ -16,7 +16,7 @@ from predict import prepare_model
 from runtime import PROJECT_ROOT, choose_device, prepare_device
 from submission import pack_submission
 
-DEFAULT_MODEL = Path("outputs/checkpoints/best_model.pth")
+DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
 
 
 class UsageError(ValueError):
@@ -37,7 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input", type=Path, required=True, help="a photo, or a folder of them (not its subfolders)")
     parser.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
     parser.add_argument(
-        "--model_path", type=Path, nargs="+", help=f"checkpoint ({DEFAULT_MODEL}); several are averaged (track open)"
+        "--model_path",
+        type=Path,
+        nargs="+",
+        help="checkpoint (weights/face_parsing.pth); several are averaged (track open)",
     )
     parser.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     parser.add_argument("--color", action="store_true", help="also write color/<name>.png")
@@ -51,12 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=_positive, help="CPU threads (left to torch)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
     return parser
-
-
-def _default_model() -> Path:
-    """The model of the last training, of this project or else of the current folder."""
-    inside = PROJECT_ROOT / DEFAULT_MODEL
-    return inside if inside.is_file() else DEFAULT_MODEL
 
 
 def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[nn.Module], dict[str, Any]]:
@@ -100,7 +97,7 @@ def _run(args: argparse.Namespace) -> int:
     _refuse_existing(args, photos)
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
-    models, content = _load(args.model_path or [_default_model()], track=args.track, submission=args.submission)
+    models, content = _load(args.model_path or [DEFAULT_MODEL], track=args.track, submission=args.submission)
     tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
     if args.tta:
         tta = {key: content["inference"][key] for key in tta}

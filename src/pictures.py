@@ -78,21 +78,24 @@ def _legend(width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> I
 
 
 def panel(
-    photos: Sequence[np.ndarray],
+    photos: Sequence[np.ndarray] | None,
     truths: Sequence[np.ndarray] | None,
     predictions: Sequence[np.ndarray],
     names: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """One row a face: photo (H, W, 3), truth (H, W) unless truths is None, prediction (H, W); all uint8.
+    """One row a face: photo (H, W, 3) and truth (H, W) unless they are None, prediction (H, W); all uint8.
 
     Returns (height, width, 3) uint8 with a header, the faces' names under them, and a legend of the colours.
+    Raises ValueError for sequences of different lengths.
     """
-    columns = ["image", "prediction"] if truths is None else ["image", "truth", "prediction"]
+    if len({len(part) for part in (photos, truths, predictions, names) if part is not None}) != 1:
+        raise ValueError("photos, truths, predictions and names must be of one length")
+    columns = ["image"] * (photos is not None) + ["truth"] * (truths is not None) + ["prediction"]
     font = ImageFont.load_default(size=13)
     rows: list[list[Image.Image]] = []
-    for i, (photo, prediction) in enumerate(zip(photos, predictions, strict=True)):
+    for i, prediction in enumerate(predictions):
         masks = [prediction] if truths is None else [truths[i], prediction]
-        cells = [_cell(photo, Image.Resampling.BILINEAR)]
+        cells = [] if photos is None else [_cell(photos[i], Image.Resampling.BILINEAR)]
         rows.append(cells + [_cell(colourize(mask), Image.Resampling.NEAREST) for mask in masks])
     width = GAP + len(columns) * (CELL + GAP)
     legend = _legend(width, font)
@@ -115,7 +118,7 @@ def panel(
 
 def save_panel(
     path: Path,
-    photos: Sequence[np.ndarray],
+    photos: Sequence[np.ndarray] | None,
     truths: Sequence[np.ndarray] | None,
     predictions: Sequence[np.ndarray],
     names: Sequence[str] | None = None,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluate import main
+from evaluate import judge_folders, main
 from pictures import save_mask
 
 
@@ -39,6 +39,19 @@ def test_figures_are_the_referees(
     assert found["miou"] == pytest.approx(expected["miou"], abs=1e-9)
     assert found["f1"] == pytest.approx(expected["f1_per_class"], abs=1e-9)
     assert f"F-Score {expected['f_score']:.4f}" in capsys.readouterr().out
+
+
+def test_worst_masks_are_drawn_first(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    predictions, truth = folders
+    _, each = judge_folders(predictions, truth, progress=False)
+    # Mask i was shifted by i pixels.
+    assert sorted(each, key=lambda name: each[name]) == ["2.png", "1.png", "0.png"]
+    assert each["0.png"] == pytest.approx(1)
+    picture = tmp_path / "worst.png"
+    assert main(["--predictions", str(predictions), "--truth", str(truth), "--worst", str(picture)]) == 0
+    with Image.open(picture) as image:
+        assert image.width < 2.5 * 256 + 50
+        assert image.height > 3 * 256
 
 
 def _missing_prediction(predictions: Path, truth: Path) -> str:

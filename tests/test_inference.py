@@ -225,16 +225,16 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert caught.value.code == 2
 
 
-def test_the_default_model_is_that_of_the_last_training(
-    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_model_the_projects_own_weights_are_used(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(inference, "PROJECT_ROOT", tmp_path / "project")
-    monkeypatch.chdir(tmp_path)
-    for place in (tmp_path, tmp_path / "project"):
-        assert run("--input", photos / "face0.jpg", "--output", tmp_path / "out", "--overwrite") == 2
-        write_model(place / "outputs" / "checkpoints" / "best_model.pth", seed=2)
-        assert run("--input", photos / "face0.jpg", "--output", tmp_path / "out", "--overwrite") == 0
-        (place / "outputs" / "checkpoints" / "best_model.pth").unlink()
+    assert inference.DEFAULT_MODEL.relative_to(inference.PROJECT_ROOT) == Path("weights/face_parsing.pth")
+    monkeypatch.setattr(inference, "DEFAULT_MODEL", tmp_path / "own.pth")
+    words = ("--input", photos / "face0.jpg", "--output", tmp_path / "out")
+    assert run(*words) == 2
+    assert "own.pth" in capsys.readouterr().err
+    write_model(tmp_path / "own.pth", seed=2)
+    assert run(*words) == 0
 
 
 # --- the submission -------------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""The weights that come with the project: they load, obey the rules, parse faces, and score what their card says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from checkpoint import load_checkpoint, restore_model
+from config import PARAMETER_LIMIT
+from dataset import PairStore, ValidationSet, make_split
+from engine import validate
+from inference import DEFAULT_MODEL, main
+from labels import CLASS_NAMES, is_mirrored
+from models import count_parameters
+
+ROOT = Path(__file__).resolve().parent.parent
+CARD = json.loads((ROOT / "weights" / "face_parsing.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, Any]:
+    return load_checkpoint(DEFAULT_MODEL)
+
+
+def test_they_obey_the_rules(content: dict[str, Any]) -> None:
+    model = restore_model(content, DEFAULT_MODEL)
+    assert count_parameters(model) == CARD["parameters"] < PARAMETER_LIMIT
+    assert content["track"] == "challenge"
+    assert DEFAULT_MODEL.stat().st_size < 9e6
+    assert all(bool(value.isfinite().all()) for value in content["state_dict"].values())
+
+
+def test_they_parse_a_public_domain_face(tmp_path: Path) -> None:
+    photo = ROOT / "docs" / "images" / "astronaut.jpg"
+    assert main(["--input", str(photo), "--output", str(tmp_path)]) == 0
+    mask = np.array(Image.open(tmp_path / "masks" / "astronaut.png"))
+    assert mask.shape == (512, 512)
+    share = {name: float((mask == i).mean()) for i, name in enumerate(CLASS_NAMES)}
+    rows = {name: np.nonzero(mask == i)[0].mean() for i, name in enumerate(CLASS_NAMES) if share[name]}
+    columns = {name: np.nonzero(mask == i)[1].mean() for i, name in enumerate(CLASS_NAMES) if share[name]}
+    assert not is_mirrored(mask)
+    assert rows["hair"] < rows["l_brow"] < rows["l_eye"] < rows["nose"] < rows["u_lip"] < rows["l_lip"] < rows["cloth"]
+    # The face fills columns 170 to 330 and rows 100 to 310 of this photo.
+    assert 200 < columns["nose"] < 280
+    assert 0.08 < share["skin"] < 0.25
+    assert 0.05 < share["hair"] < 0.25
+    assert share["hat"] + share["eye_g"] < 0.01
+
+
+@pytest.mark.timeout(600)
+def test_they_score_what_their_card_says(content: dict[str, Any], real_data: Path) -> None:
+    split = make_split(real_data, val_stems=real_data / "val.txt", val_fraction=0.1, seed=0)
+    store = PairStore(split.val, 512, repair=False, limit_bytes=1e9, progress=False)
+    model = restore_model(content, DEFAULT_MODEL)
+    scores = validate(
+        model, ValidationSet(store), image_size=content["image_size"], batch_size=4, device=torch.device("cpu")
+    )
+    assert scores.f_score == pytest.approx(CARD["f_score"], abs=0.002)
+    assert scores.f_score_in_order == pytest.approx(CARD["f_score_in_order"], abs=0.002)
