@@ -183,7 +183,7 @@ class Schedule:
     stages: tuple[Stage, ...] = (Stage(image_size=512, epochs=300, batch_size=16),)
     """Stretches of training, one after the other; the image size normally grows."""
     warmup_epochs: NonNegative = 2.0
-    """Epochs of linear warm-up; after it the learning rate falls along a cosine."""
+    """Epochs of linear warm-up; after it the learning rate falls along a cosine of the pixels seen."""
     final_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Last learning rate over the peak one."""
 

@@ -38,7 +38,9 @@ class EpochReport:
 class Trainer:
     """A model in training with its average, optimiser and gradient scaler, on one device.
 
-    ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. With a ``teacher``, its
+    ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. Where the image size grows,
+    ``unit_pixels`` are the pixels of a batch that count as one of these steps, and larger batches count for
+    more: the rate follows the work done, so that the last and largest images still find a rate to learn with. With a ``teacher``, its
     KL divergence, times ``teacher_weight``, is added to the loss (open track).
     """
 
@@ -52,9 +54,10 @@ class Trainer:
         channels_last: bool,
         compile_model: bool,
         optimizer: Mapping[str, Any],
-        steps: int,
-        warmup_steps: int,
+        steps: float,
+        warmup_steps: float,
         final_lr_ratio: float,
+        unit_pixels: int | None = None,
         teacher: nn.Module | None = None,
         teacher_weight: float = 1.0,
     ) -> None:
@@ -74,6 +77,8 @@ class Trainer:
         self.teacher = teacher.to(device).eval() if teacher is not None else None
         self.teacher_weight = teacher_weight
         self.step_count = 0
+        self.unit_pixels = unit_pixels
+        self.work = 0.0
         self._forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.model, dynamic=False) if compile_model else self.model
         )
@@ -118,7 +123,7 @@ class Trainer:
         lr = 0.0
         for _ in range(steps):
             images, masks = next(batches)
-            lr = learning_rate(self.step_count, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
+            lr = learning_rate(self.work, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             terms = self._losses(images, masks)
@@ -127,6 +132,7 @@ class Trainer:
             self._check(values if self.device.type == "cpu" else previous, names)
             self._update(terms["loss"])
             self.step_count += 1
+            self.work += masks.numel() / self.unit_pixels if self.unit_pixels else 1
             images_seen += len(images)
             if after_step is not None:
                 shown = previous if previous is not None else values
@@ -156,6 +162,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step_count,
+            "work": self.work,
             "average_updates": self.average.updates,
         }
 
@@ -165,7 +172,7 @@ class Trainer:
         self.average.model.load_state_dict(average)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.step_count = state["step"]
+        self.step_count, self.work = state["step"], state["work"]
         self.average.updates = state["average_updates"]
 
 

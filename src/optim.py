@@ -18,7 +18,7 @@ def build_optimizer(model: nn.Module, *, lr: float, weight_decay: float, betas: 
     return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=True)
 
 
-def learning_rate(step: int, *, steps: int, warmup_steps: int, peak: float, final_ratio: float) -> float:
+def learning_rate(step: float, *, steps: float, warmup_steps: float, peak: float, final_ratio: float) -> float:
     """The rate of step (from 0) of steps: linear warm-up to peak, then a cosine to final_ratio * peak."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps

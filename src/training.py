@@ -150,6 +150,11 @@ class Training:
         stage = self.config.schedule.stage_at(epoch)
         return stage.image_size, min(stage.batch_size, len(self.train))
 
+    def _work(self) -> list[int]:
+        """The pixels of each epoch, which its time goes by."""
+        stages = [self._stage(epoch) for epoch in range(self.config.schedule.epochs)]
+        return [self.sampler.steps(e) * batch * size**2 for e, (size, batch) in enumerate(stages)]
+
     def _build_trainer(self, model: nn.Module) -> Trainer:
         config = self.config
         teacher: nn.Module | None = None
@@ -172,9 +177,11 @@ class Training:
             channels_last=config.run.channels_last,
             compile_model=config.run.compile,
             optimizer=as_dict(config.optimizer),
-            steps=sum(self.sampler.steps(epoch) for epoch in range(config.schedule.epochs)),
+            # Counted in steps of the first stage; those of a later one, of larger images, count for more.
+            steps=sum(self._work()) / self._work()[0] * self.sampler.steps(0),
             warmup_steps=round(config.schedule.warmup_epochs * self.sampler.steps(0)),
             final_lr_ratio=config.schedule.final_lr_ratio,
+            unit_pixels=self._work()[0] // self.sampler.steps(0),
             teacher=teacher,
             teacher_weight=config.open_track.teacher_weight,
         )
@@ -218,9 +225,7 @@ class Training:
         workers = loader_workers(self.config.run.workers, self.device)
         loader = build_training_loader(self.train, self.sampler, workers=workers, pin=self.device.type == "cuda")
         batches = iter(loader)
-        # The bar counts pixels, since the steps of a later stage take longer.
-        stages = [self._stage(epoch) for epoch in range(epochs)]
-        work = [self.sampler.steps(e) * batch * size**2 for e, (size, batch) in enumerate(stages)]
+        work = self._work()
         start = time.perf_counter() - self.seconds
         with tqdm(
             total=sum(work),
