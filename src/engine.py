@@ -40,8 +40,8 @@ class Trainer:
 
     ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. Where the image size grows,
     ``unit_pixels`` are the pixels of a batch that count as one of these steps, and larger batches count for
-    more: the rate follows the work done, so that the last and largest images still find a rate to learn with. With a ``teacher``, its
-    KL divergence, times ``teacher_weight``, is added to the loss (open track).
+    more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
+    With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
     """
 
     def __init__(

@@ -193,6 +193,13 @@ def _grey_png(data: bytes, name: str) -> bytes:
     return packed.getvalue()
 
 
+def _add(archive: zipfile.ZipFile, name: str, data: str | bytes) -> None:
+    """Put a file into the archive that everybody may read: writestr alone would give it to its owner only."""
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, data, compress_type=zipfile.ZIP_DEFLATED)
+
+
 def _write_zip(path: Path, masks: Path, photos: Sequence[Path], checkpoint: Mapping[str, Any]) -> None:
     weights = BytesIO()
     torch.save(dict(checkpoint), weights)
@@ -201,10 +208,10 @@ def _write_zip(path: Path, masks: Path, photos: Sequence[Path], checkpoint: Mapp
             mask = masks / f"{photo.stem}.png"
             if not mask.is_file():
                 raise SubmissionError(f"There is no mask {mask} of the photo {photo}; every photo needs one.")
-            archive.writestr(f"masks/{mask.name}", _grey_png(mask.read_bytes(), str(mask)))
-        archive.writestr("solution/run.py", build_run_py(checkpoint["model"].get("name", "unet")))
-        archive.writestr("solution/ckpt.pth", weights.getvalue())
-        archive.writestr("solution/requirements.txt", REQUIREMENTS)
+            _add(archive, f"masks/{mask.name}", _grey_png(mask.read_bytes(), str(mask)))
+        _add(archive, "solution/run.py", build_run_py(checkpoint["model"].get("name", "unet")))
+        _add(archive, "solution/ckpt.pth", weights.getvalue())
+        _add(archive, "solution/requirements.txt", REQUIREMENTS)
 
 
 def _check_zip(path: Path, photos: Sequence[Path], check_photos: int) -> None:
