@@ -106,8 +106,9 @@ def main() -> int:
 
     stream = batches()
     first = next(stream)
+    for _ in range(4 * workers):  # what the workers prepared ahead would flatter them
+        next(stream)
     images = args.steps * batch_size
-    # More batches than the workers have ready, so that the queue they filled beforehand does not flatter them.
     loading = seconds(lambda: [next(stream) for _ in range(args.steps)], device)
     trainer = build_trainer(config, device)
     trainer.train_epoch(itertools.repeat(first), 3)

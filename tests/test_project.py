@@ -64,7 +64,8 @@ def test_commands_of_the_readme_parse(words: list[str]) -> None:
 
 
 def test_links_of_the_readme_exist() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    found = re.findall(r"\]\(([^)]+)\)", README) + re.findall(r'src="([^"]+)"', README)
+    links = [link for link in found if "://" not in link]
     assert links
     assert not [link for link in links if not (ROOT / link).exists()]
 
