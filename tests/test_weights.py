@@ -46,9 +46,10 @@ def test_they_parse_a_public_domain_face(tmp_path: Path) -> None:
     columns = {name: np.nonzero(mask == i)[1].mean() for i, name in enumerate(CLASS_NAMES) if share[name]}
     assert not is_mirrored(mask)
     assert rows["hair"] < rows["l_brow"] < rows["l_eye"] < rows["nose"] < rows["u_lip"] < rows["l_lip"] < rows["cloth"]
-    # The face fills columns 170 to 330 and rows 100 to 310 of this photo.
+    # Below the hair the face is about 150 pixels wide and 170 high: 7 to 8 % of the photo, nose and mouth included.
     assert 200 < columns["nose"] < 280
-    assert 0.08 < share["skin"] < 0.25
+    face = sum(share[name] for name in ("skin", "nose", "mouth", "u_lip", "l_lip"))
+    assert 0.06 < face < 0.12
     assert 0.05 < share["hair"] < 0.25
     assert share["hat"] + share["eye_g"] < 0.01
 
