@@ -29,8 +29,13 @@ from transforms import build_augmentation, resize_pair
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 PROBLEMS_SHOWN = 30
 
-type_of_key = tuple[int, int, int]
+SampleKey = tuple[int, int, int]
 """(epoch, index, image size): what a sampler asks of the training set."""
+
+
+LAYOUT_HINT = (
+    "data/README.md says how to lay out the data, and 'python src/train.py --config configs/demo.yaml' needs none."
+)
 
 
 class DataError(ValueError):
@@ -67,10 +72,7 @@ def find_pairs(folder: Path) -> list[Pair]:
     """
     for part in ("images", "masks"):
         if not (folder / part).is_dir():
-            raise DataError(
-                f"There is no folder {folder / part}; data/README.md says how to lay out the data, "
-                "and 'python src/train.py --config configs/demo.yaml' needs none."
-            )
+            raise DataError(f"There is no folder {folder / part}; {LAYOUT_HINT}")
     problems: list[str] = []
     found: dict[str, dict[str, Path]] = {}
     for part in ("images", "masks"):
@@ -204,7 +206,7 @@ def rarity_weights(presence: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(presence, factor, 1.0).max(1)
 
 
-class EpochSampler(Sampler[list[type_of_key]]):
+class EpochSampler(Sampler[list[SampleKey]]):
     """The batches of all epochs from first_epoch on, one after the other, as lists of (epoch, index, size).
 
     An epoch's order depends on (seed, epoch) alone. ``stage(epoch)`` gives (image size, batch size). With
@@ -245,7 +247,7 @@ class EpochSampler(Sampler[list[type_of_key]]):
     def __len__(self) -> int:
         return sum(self.steps(epoch) for epoch in range(self.first_epoch, self.epochs))
 
-    def __iter__(self) -> Iterator[list[type_of_key]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         for epoch in range(self.first_epoch, self.epochs):
             size, batch_size = self.stage(epoch)
             order = self.order(epoch)
@@ -264,7 +266,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.store)
 
-    def __getitem__(self, key: type_of_key) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         epoch, index, size = key
         image, mask = resize_pair(*self.store[index], size)
         if self.transform is None:
@@ -336,10 +338,7 @@ def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed:
     Raises DataError for missing folders or pairs, and for stems that root/train lacks.
     """
     if not root.is_dir():
-        raise DataError(
-            f"There is no data folder {root}; data/README.md says how to lay out the data, "
-            "and 'python src/train.py --config configs/demo.yaml' needs none."
-        )
+        raise DataError(f"There is no data folder {root}; {LAYOUT_HINT}")
     pairs = find_pairs(root / "train")
     if (root / "val").is_dir():
         if val_stems is not None:

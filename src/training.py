@@ -166,6 +166,7 @@ class Training:
             f"Model: {config.model.name}, {count_parameters(model):,} parameters (limit {PARAMETER_LIMIT:,}), "
             f"{self.device.type}, {str(precision).removeprefix('torch.')}."
         )
+        work, first_steps = self._work(), self.sampler.steps(0)
         weights = class_weights(torch.from_numpy(self.train.store.pixel_counts), config.loss.class_weights)
         terms = as_dict(config.loss)
         terms.pop("class_weights")
@@ -178,10 +179,10 @@ class Training:
             compile_model=config.run.compile,
             optimizer=as_dict(config.optimizer),
             # Counted in steps of the first stage; those of a later one, of larger images, count for more.
-            steps=sum(self._work()) / self._work()[0] * self.sampler.steps(0),
-            warmup_steps=round(config.schedule.warmup_epochs * self.sampler.steps(0)),
+            steps=sum(work) / work[0] * first_steps,
+            warmup_steps=round(config.schedule.warmup_epochs * first_steps),
             final_lr_ratio=config.schedule.final_lr_ratio,
-            unit_pixels=self._work()[0] // self.sampler.steps(0),
+            unit_pixels=work[0] // first_steps,
             teacher=teacher,
             teacher_weight=config.open_track.teacher_weight,
         )
