@@ -16,35 +16,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, LEFT_RIGHT_PAIRS, NUM_CLASSES
+from labels import CELEBAMASK, IGNORE_INDEX, LabelSet
 
 # The referee's guard against 0 / 0, to the letter: a class that is never right scores 0.
 EPS = 1e-7
 
 
-def confusion_matrices(prediction: Tensor, target: Tensor) -> Tensor:
+def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int = len(CELEBAMASK)) -> Tensor:
     """Counts (B, C, C) int64, [image, true class, predicted class], of masks (B, H, W) of any integer dtype.
 
     Pixels whose target is IGNORE_INDEX are left out. Runs on the masks' device without a synchronisation.
     """
-    B = target.shape[0]
-    cells = NUM_CLASSES * NUM_CLASSES
-    index = target.long() * NUM_CLASSES + prediction.long()
+    B, C = target.shape[0], num_classes
+    cells = C * C
+    index = target.long() * C + prediction.long()
     index += torch.arange(B, device=target.device)[:, None, None] * (cells + 1)
     # Ignored pixels are counted in one bin behind each image's cells.
     bins = torch.arange(B, device=target.device)[:, None, None] * (cells + 1) + cells
     index = torch.where(target == IGNORE_INDEX, bins, index)
     counts = torch.bincount(index.flatten(), minlength=B * (cells + 1))
-    return counts.view(B, cells + 1)[:, :cells].reshape(B, NUM_CLASSES, NUM_CLASSES)
+    return counts.view(B, cells + 1)[:, :cells].reshape(B, C, C)
 
 
-def mirrored(masks: Tensor) -> Tensor:
+def mirrored(masks: Tensor, labels: LabelSet = CELEBAMASK) -> Tensor:
     """Whether each mask (B, H, W) has its left labels left of its right ones: (B,) bool, as ``labels.is_mirrored``."""
     B, _, W = masks.shape
     columns = torch.arange(W, device=masks.device, dtype=torch.float64)
     answer = torch.zeros(B, dtype=torch.bool, device=masks.device)
     decided = torch.zeros_like(answer)
-    for pair in LEFT_RIGHT_PAIRS:
+    for pair in labels.pairs:
         counts = [(masks == label).sum(1).double() for label in pair]  # (B, W) each
         pixels = [count.sum(1) for count in counts]
         means = [(count @ columns) / n for count, n in zip(counts, pixels, strict=True)]
@@ -54,12 +54,14 @@ def mirrored(masks: Tensor) -> Tensor:
     return answer
 
 
-def in_order(confusion: Tensor, prediction_mirrored: Tensor, target_mirrored: Tensor) -> Tensor:
+def in_order(
+    confusion: Tensor, prediction_mirrored: Tensor, target_mirrored: Tensor, labels: LabelSet = CELEBAMASK
+) -> Tensor:
     """The confusion matrices (B, C, C) after left and right labels of the mirrored masks were swapped.
 
     Swapping the labels of a mask permutes the rows or columns of its matrix, so masks need not be counted again.
     """
-    swap = torch.tensor(FLIPPED_IDS, device=confusion.device)
+    swap = torch.tensor(labels.flipped_ids, device=confusion.device)
     rows = torch.where(target_mirrored[:, None, None], confusion[:, swap], confusion)
     return torch.where(prediction_mirrored[:, None, None], rows[:, :, swap], rows)
 
@@ -122,15 +124,17 @@ class Scores:
 class ScoreKeeper:
     """Collects predictions batch by batch on their device; the sums cross to the CPU once, in ``scores``."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: LabelSet = CELEBAMASK) -> None:
+        self.labels = labels
         self._confusions: list[Tensor] = []
         self._ordered: list[Tensor] = []
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count masks (B, H, W), integer, of one device."""
-        confusion = confusion_matrices(prediction, target)
+        confusion = confusion_matrices(prediction, target, len(self.labels))
         self._confusions.append(confusion)
-        self._ordered.append(in_order(confusion, mirrored(prediction), mirrored(target)))
+        predicted_side, true_side = mirrored(prediction, self.labels), mirrored(target, self.labels)
+        self._ordered.append(in_order(confusion, predicted_side, true_side, self.labels))
 
     def confusion(self) -> Tensor:
         """Counts (N, C, C) int64 of all images so far, on the CPU."""
@@ -147,15 +151,16 @@ class ScoreKeeper:
         confusion, ordered = confusion[scored], ordered[scored]
         precision, recall, f1 = _ratios(confusion)
         present = confusion.sum(-1) > 0  # (N, C)
+        names = self.labels.names
         total = confusion.sum(0)
         hit = total.diagonal().double()
         union = (total.sum(0) + total.sum(1)).double() - hit
-        seen = [c for c in range(NUM_CLASSES) if bool(present[:, c].any())]
+        seen = [c for c in range(len(names)) if bool(present[:, c].any())]
 
         def per_class(values: Tensor) -> dict[str, float]:
-            return {CLASS_NAMES[c]: float(values[present[:, c], c].mean()) for c in seen}
+            return {names[c]: float(values[present[:, c], c].mean()) for c in seen}
 
-        iou = {CLASS_NAMES[c]: float(hit[c] / union[c]) for c in seen}
+        iou = {names[c]: float(hit[c] / union[c]) for c in seen}
         return Scores(
             images=len(confusion),
             f_score=float(f_scores(confusion).mean()),
