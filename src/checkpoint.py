@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from labels import CLASS_NAMES, NUM_CLASSES
+from labels import CELEBAMASK, LabelSet, group_labels
 from models import build_model
 from runtime import atomic_path
 
@@ -35,6 +35,7 @@ def save_checkpoint(
     inference: Mapping[str, Any],
     track: str,
     scores: Mapping[str, float],
+    labels: LabelSet = CELEBAMASK,
     training: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a checkpoint to path: to a temporary file first, then renamed, so that path is never half-written.
@@ -44,7 +45,7 @@ def save_checkpoint(
     """
     content = {
         "format": FORMAT_VERSION,
-        "classes": list(CLASS_NAMES),
+        "classes": labels.groups,
         "state_dict": dict(state_dict),
         "model": dict(model),
         "image_size": image_size,
@@ -78,15 +79,27 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no checkpoint of this project: it lacks the model's description.")
     if content["format"] != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format {content['format']}, this version reads format {FORMAT_VERSION}.")
-    if content.get("classes") != list(CLASS_NAMES):
-        raise CheckpointError(f"{path} was trained on other classes: {content.get('classes')}.")
+    try:
+        label_set(content)
+    except (ValueError, TypeError, AttributeError):
+        raise CheckpointError(f"{path} was trained on other classes: {content.get('classes')}.") from None
     return content
+
+
+def label_set(content: Mapping[str, Any]) -> LabelSet:
+    """The classes that a loaded checkpoint's network tells apart. Raises ValueError where they are none."""
+    classes = content.get("classes")
+    if classes in (list(CELEBAMASK.names), CELEBAMASK.groups):  # the first checkpoints held the names alone
+        return CELEBAMASK
+    if not isinstance(classes, dict) or not classes:
+        raise ValueError(f"{classes} are no classes")
+    return group_labels(classes)
 
 
 def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
     """The network of a loaded checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
     try:
-        model = build_model(content["model"], NUM_CLASSES)
+        model = build_model(content["model"], len(label_set(content)))
         model.load_state_dict(content["state_dict"])
     except (ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"The weights in {source} do not fit its own description: {error}") from None

@@ -2,7 +2,7 @@
 
 Pydantic checks it (albumentations brings pydantic along): unknown keys, wrong types and impossible
 values are collected over the whole configuration and reported in one ``ConfigError``, each with its
-key, its value and what is allowed. This module imports neither torch nor the rest of the project.
+key, its value and what is allowed. This module needs neither torch nor, of the project, more than the class names.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
+
+from labels import group_labels
 
 PARAMETER_LIMIT = 1_821_085
 """The challenge's rule: a model has fewer parameters than this."""
@@ -27,6 +29,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
 def as_dict(section: Any) -> dict[str, Any]:
@@ -53,6 +56,9 @@ class Data:
     """Seed of that share; a run saves its split and a resumed run reuses it."""
     size: Positive = 512
     """Height and width at which pairs are cached and judged, pixels. Others are resized when they are read."""
+    classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """A coarser task: its classes, in order, each with the names of the 19 it is made of, for example
+    {background: [], eyes: [l_eye, r_eye]}. The first also gets every name not listed. Empty: all 19."""
     repair_mirrored: bool = True
     """Swap left and right labels of training pairs that were mirrored without their labels being swapped."""
     rare_frequency: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -64,13 +70,21 @@ class Data:
     cache_gb: Annotated[float, Field(gt=0)] = 16.0
     """Memory for decoded pairs. A larger data set is decoded anew at each use, with a warning."""
 
+    @model_validator(mode="after")
+    def _groups(self) -> Data:
+        try:
+            group_labels(self.classes)
+        except ValueError as error:
+            raise ValueError(f"classes: {error}") from None
+        return self
+
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
-class Model:
-    """The network."""
+class UNet:
+    """The reference network: a residual U-Net."""
 
     name: Literal["unet"] = "unet"
-    """Which network: the residual U-Net."""
+    """Which network."""
     channels: Annotated[tuple[Positive, ...], Field(min_length=3, max_length=7)] = (32, 48, 80, 128, 160)
     """Channels at 1/2, 1/4, 1/8, ... of the input's size."""
     blocks: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=3, max_length=7)] = (0, 1, 1, 3, 3)
@@ -79,14 +93,111 @@ class Model:
     """So many first stages use blocks of two full 3x3 convolutions, the others inverted residuals."""
     expansion: Annotated[float, Field(gt=0)] = 3.0
     """Width of an inverted residual over its input."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    dropout: Dropout = 0.1
     """Share of the channels dropped before the classifier."""
 
     @model_validator(mode="after")
-    def _lengths(self) -> Model:
+    def _lengths(self) -> UNet:
         if len(self.blocks) != len(self.channels):
             raise ValueError(f"blocks has {len(self.blocks)} entries; it needs one a stage, {len(self.channels)}")
         return self
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DeepLabV3Plus:
+    """DeepLab v3+ over a MobileNet v2."""
+
+    name: Literal["deeplabv3plus"] = "deeplabv3plus"
+    """Which network."""
+    width: Annotated[float, Field(gt=0, le=4)] = 0.85
+    """Channels of the MobileNet v2 over those of the paper."""
+    aspp_channels: Positive = 160
+    """Channels of the pyramid pooling and of the decoder."""
+    rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (3, 6, 9)
+    """Dilations of the pyramid, in steps of 16 pixels. The paper's 6, 12, 18 reach past the border at 256 pixels."""
+    dropout: Dropout = 0.1
+    """Share of the channels dropped before the classifier."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class LightUNet:
+    """The plain U-Net of double 3x3 convolutions, thin."""
+
+    name: Literal["light_unet"] = "light_unet"
+    """Which network."""
+    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (16, 32, 64, 128, 224)
+    """Channels at 1, 1/2, 1/4, 1/8, ... of the input's size."""
+    dropout: Dropout = 0.1
+    """Share of the channels dropped before the classifier."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SeparableUNet:
+    """The U-Net of depthwise-separable convolutions, for CPUs at 256 pixels."""
+
+    name: Literal["separable_unet"] = "separable_unet"
+    """Which network."""
+    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (16, 32, 96, 224, 320)
+    """Channels at 1, 1/2, 1/4, 1/8, ... of the input's size."""
+    dropout: Dropout = 0.1
+    """Share of the channels dropped before the classifier."""
+
+
+_SMP_TAKEN = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Smp:
+    """Any network of segmentation-models-pytorch (requirements-open.txt)."""
+
+    name: Literal["smp"] = "smp"
+    """Which family of networks."""
+    architecture: str = "Unet"
+    """Unet, UnetPlusPlus, MAnet, Linknet, FPN, PSPNet, DeepLabV3, DeepLabV3Plus, PAN, UPerNet, Segformer or DPT."""
+    encoder: str = "resnet34"
+    """Its encoder: one of the package's own or, as tu-NAME, one of timm's."""
+    encoder_weights: str | None = None
+    """Weights that the encoder starts from, downloaded: imagenet, others by encoder. For tu- encoders any text will
+    do, as tu-NAME.TAG says which. Open track only."""
+    options: dict[str, JsonValue] = dataclasses.field(default_factory=dict)
+    """Further keywords of the architecture, for example {decoder_channels: [128, 64, 32, 16, 8]}."""
+
+    @model_validator(mode="after")
+    def _free_options(self) -> Smp:
+        taken = sorted(_SMP_TAKEN & self.options.keys())
+        if taken:
+            raise ValueError(
+                f"options holds {', '.join(taken)}, which this project sets; take it out "
+                "(the encoder is model.encoder, its weights are model.encoder_weights)"
+            )
+        return self
+
+
+NETWORKS: dict[str, type[Any]] = {
+    "unet": UNet,
+    "deeplabv3plus": DeepLabV3Plus,
+    "light_unet": LightUNet,
+    "separable_unet": SeparableUNet,
+    "smp": Smp,
+}
+"""The section model of each network, by model.name."""
+
+
+def _network_name(section: Any) -> str | None:
+    """Which network a model section, plain or built, is for; one without a name is for the U-Net."""
+    name = section.get("name", "unet") if isinstance(section, dict) else getattr(section, "name", "unet")
+    return name if isinstance(name, str) else None
+
+
+Model = Annotated[
+    Annotated[UNet, Tag("unet")]
+    | Annotated[DeepLabV3Plus, Tag("deeplabv3plus")]
+    | Annotated[LightUNet, Tag("light_unet")]
+    | Annotated[SeparableUNet, Tag("separable_unet")]
+    | Annotated[Smp, Tag("smp")],
+    Discriminator(_network_name),
+]
+"""The network, chosen by its name; each has keys of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -183,9 +294,16 @@ class Schedule:
     stages: tuple[Stage, ...] = (Stage(image_size=512, epochs=300, batch_size=16),)
     """Stretches of training, one after the other; the image size normally grows."""
     warmup_epochs: NonNegative = 2.0
-    """Epochs of linear warm-up; after it the learning rate falls along a cosine of the pixels seen."""
+    """Epochs of linear warm-up, before the learning rate falls."""
+    decay: Literal["cosine", "poly", "plateau"] = "cosine"
+    """How it falls: along a cosine or a power of 0.9 of the pixels that are left, or, on the open track alone,
+    whenever the validation F-Score has stopped rising."""
     final_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Last learning rate over the peak one."""
+    """Last, for plateau smallest, learning rate over the peak one."""
+    plateau_patience: Positive = 5
+    """Validations without a better F-Score after which plateau lowers the rate."""
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """What plateau multiplies the rate by."""
 
     @model_validator(mode="after")
     def _lengths(self) -> Schedule:
@@ -254,13 +372,23 @@ class Inference:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ExternalData:
+    """A further data set."""
+
+    root: str
+    """Folder laid out as data.root; its train/ pairs are trained on too."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How often one of its pairs is drawn, over one of data.root."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class OpenTrack:
     """What the challenge forbids. Any of it needs track: open."""
 
     pretrained: str | None = None
     """Checkpoint whose weights training starts from."""
-    external_data: tuple[str, ...] = ()
-    """Further roots laid out as data.root, whose train/ pairs are trained on too."""
+    external_data: tuple[ExternalData, ...] = ()
+    """Further data sets that are mixed with data.root, for example [{root: data/more, weight: 0.5}]."""
     teacher: str | None = None
     """Checkpoint of a network whose probabilities are learned beside the labels (distillation)."""
     teacher_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -282,7 +410,7 @@ class Config:
     track: Literal["challenge", "open"] = "challenge"
     """challenge refuses what the rules of the challenge forbid; open allows it."""
     data: Data = Data()
-    model: Model = Model()
+    model: Model = UNet()
     loss: Loss = Loss()
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
@@ -299,10 +427,27 @@ class Config:
                 for key, rule in RULES.items()
                 if getattr(self.open_track, key)
             ]
+            if isinstance(self.model, Smp) and self.model.encoder_weights is not None:
+                broken.append(
+                    f"model.encoder_weights is set, but the challenge allows {RULES['pretrained']}; "
+                    "set it to null or set track=open"
+                )
+            if self.schedule.decay == "plateau":
+                broken.append(
+                    "schedule.decay = plateau lets the validation pairs steer training, which is kept out of the "
+                    "challenge; choose cosine or poly, or set track=open"
+                )
             if broken:
                 raise ValueError("\n  ".join(broken))
         elif self.run.pack_submission:
             raise ValueError("run.pack_submission is true, but only track=challenge may be submitted; set it to false")
+        if self.run.pack_submission and isinstance(self.model, Smp):
+            raise ValueError(
+                "run.pack_submission is true, but the networks of model.name = smp need more packages than a submission "
+                "may; set it to false or choose another network"
+            )
+        if self.run.pack_submission and self.data.classes:
+            raise ValueError("run.pack_submission is true, but data.classes are not the 19 of a submission; unset one")
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -400,28 +545,41 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:
-    """The fields of the section at location, which may run through lists."""
+    """The fields of the section at location, which may run through lists; the model's name follows on model."""
     section: Any = Config
     for key in location:
-        if isinstance(key, int):
-            section = Stage
+        if section is NETWORKS:
+            section = NETWORKS[str(key)]
+        elif section is Config and key == "model":
+            section = NETWORKS
+        elif isinstance(key, int):  # an entry of the only two lists of sections
+            section = Stage if section is Schedule else ExternalData
         else:
             field = {f.name: f for f in dataclasses.fields(section)}.get(key)
             if field is None:
                 return []
             default = field.default
-            section = type(default) if dataclasses.is_dataclass(default) else Stage
+            section = type(default) if dataclasses.is_dataclass(default) else section
     return [f.name for f in dataclasses.fields(section)]
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
     location = error["loc"]
-    name = ".".join(str(part) for part in location)
+    # What pydantic puts behind model is the network that was chosen, no key.
+    network = location[1] if location[:1] == ("model",) and len(location) > 1 else None
+    keys = ("model", *location[2:]) if network else location
+    name = ".".join(str(part) for part in keys)
+    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        *most, last = (f"'{known}'" for known in NETWORKS)
+        given = json.dumps(error["input"]["name"], default=str)
+        return f"model.name = {given}: input should be {', '.join(most)} or {last}"
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _known_keys(location[:-1])
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        section = ".".join(str(part) for part in location[:-1]) or "the config"
+        section = ".".join(str(part) for part in keys[:-1]) or "the config"
+        if network and section == "model":
+            section = f"model ({network})"
         return f"{name}: unknown key.{hint} {section} knows: {', '.join(known)}"
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if error["type"] == "value_error":  # a rule over several keys, which names them itself
@@ -442,13 +600,26 @@ def from_dict(values: Mapping[str, Any]) -> Config:
         raise ConfigError("The configuration is wrong:\n  " + "\n  ".join(lines)) from None
 
 
+def _defaults(file_values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The config's defaults, with those of the network that file and overrides choose."""
+    section = file_values.get("model")
+    name = section.get("name") if isinstance(section, dict) else None
+    for override in overrides:
+        key, _, text = override.partition("=")
+        if key.strip() == "model.name":
+            name = _parse_yaml(text, f"--set {override}: the value")
+    network = NETWORKS.get(name) if isinstance(name, str) else None
+    return (Config(model=network()) if network else Config()).to_dict()
+
+
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     """Defaults < the YAML file at path < overrides such as ``"optimizer.lr=3e-3"``.
 
     Raises ConfigError with everything that is wrong, one line a key.
     """
     file_values = _read_file(path) if path is not None else {}
-    values = _merge(Config().to_dict(), file_values)
+    overrides = list(overrides)
+    values = _merge(_defaults(file_values, overrides), file_values)
     for override in overrides:
         _set(values, override)
     return from_dict(values)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from labels import IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
+from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, read_photo
 from runtime import mix_seeds
 from transforms import build_augmentation, resize_pair
@@ -131,22 +131,31 @@ class PairStore:
     """Checked pairs at one size, decoded once and kept in memory where limit_bytes allows.
 
     Forked loader workers share the memory. ``mirrored`` counts the pairs whose left and right labels
-    were out of order and, with repair, have been swapped; ``pixel_counts`` (19,) and ``presence``
-    (N, 19) describe the masks.
+    were out of order and, with repair, have been swapped; ``pixel_counts`` (C,) and ``presence``
+    (N, C) describe the masks. The masks, of 19 ids on disk, hold the C classes of ``labels``.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], size: int, *, repair: bool, limit_bytes: float, progress: bool = True
+        self,
+        pairs: Sequence[Pair],
+        size: int,
+        *,
+        repair: bool,
+        limit_bytes: float,
+        labels: LabelSet = CELEBAMASK,
+        progress: bool = True,
     ) -> None:
         self.pairs = list(pairs)
+        self.labels = labels
+        self._table = labels.table
         self.size = size
         self.repair = repair
         N = len(self.pairs)
         self.cached = N * size * size * 4 <= limit_bytes
         self._images = np.empty((N if self.cached else 0, size, size, 3), dtype=np.uint8)
         self._masks = np.empty((N if self.cached else 0, size, size), dtype=np.uint8)
-        self.presence = np.zeros((N, NUM_CLASSES), dtype=bool)
-        self.pixel_counts = np.zeros(NUM_CLASSES, dtype=np.int64)
+        self.presence = np.zeros((N, len(labels)), dtype=bool)
+        self.pixel_counts = np.zeros(len(labels), dtype=np.int64)
         self._swapped = np.zeros(N, dtype=bool)
         self._load(progress)
 
@@ -157,16 +166,15 @@ class PairStore:
             except DataError as error:
                 return str(error)
             self._swapped[i] = is_mirrored(mask)
-            if self.repair and self._swapped[i]:
-                mask = swap_left_right(mask)
+            mask = self._classes(mask, i)
             if self.cached:
                 self._images[i], self._masks[i] = image, mask
-            counts = np.bincount(mask.ravel(), minlength=256)[:NUM_CLASSES]
+            counts = np.bincount(mask.ravel(), minlength=256)[: len(self.labels)]
             self.presence[i] = counts > 0
             per_image[i] = counts
             return None
 
-        per_image = np.zeros((len(self.pairs), NUM_CLASSES), dtype=np.int64)
+        per_image = np.zeros((len(self.pairs), len(self.labels)), dtype=np.int64)
         with ThreadPoolExecutor() as pool:
             answers = pool.map(load, range(len(self.pairs)))
             bar = tqdm(
@@ -176,6 +184,12 @@ class PairStore:
         if problems:
             raise DataError(_problems_message(self.pairs[0].image.parent.parent, problems))
         self.pixel_counts = per_image.sum(0)
+
+    def _classes(self, mask: np.ndarray, i: int) -> np.ndarray:
+        """The mask of pair i as it was read, repaired where it must be, in the classes of ``labels``."""
+        if self.repair and self._swapped[i]:
+            mask = swap_left_right(mask)
+        return mask if self.labels is CELEBAMASK else self._table[mask]
 
     @property
     def mirrored(self) -> int:
@@ -190,7 +204,7 @@ class PairStore:
         if self.cached:
             return self._images[i], self._masks[i]
         image, mask = read_pair(self.pairs[i], self.size)
-        return image, swap_left_right(mask) if self.repair and self._swapped[i] else mask
+        return image, self._classes(mask, i)
 
 
 def rarity_weights(presence: np.ndarray, threshold: float) -> np.ndarray:
@@ -261,7 +275,9 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, store: PairStore, *, seed: int, augmentation: dict[str, object] | None) -> None:
         self.store = store
         self.seed = seed
-        self.transform = build_augmentation(**augmentation) if augmentation is not None else None  # type: ignore[arg-type]
+        self.transform = None
+        if augmentation is not None:
+            self.transform = build_augmentation(**augmentation, flip_table=store.labels.flip_table)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.store)
@@ -307,6 +323,22 @@ def build_training_loader(
         multiprocessing_context="fork" if workers else None,
         prefetch_factor=4 if workers else None,
     )
+
+
+def broken_rule(root: Path) -> str | None:
+    """Which key of the config's open_track a data set stands for, by the provenance.json that its maker left.
+
+    None where there is no such file, or nothing is against the challenge's rules. Raises DataError for one that
+    cannot be read.
+    """
+    path = root / "provenance.json"
+    if not path.is_file():
+        return None
+    try:
+        breaks = json.loads(path.read_text(encoding="utf-8"))["breaks"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read ({error}); prepare the data set anew or remove the file.") from None
+    return None if breaks is None else str(breaks)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dataset import ValidationSet
 from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper, Scores
-from optim import AveragedModel, build_optimizer, learning_rate
+from optim import AveragedModel, Plateau, build_optimizer, learning_rate
 from predict import normalize, predict_masks, prepare_model
 
 Batch = tuple[Tensor, Tensor]
@@ -40,6 +40,7 @@ class Trainer:
     ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. Where the image size grows,
     ``unit_pixels`` are the pixels of a batch that count as one of these steps, and larger batches count for
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
+    A ``plateau`` scales it, and is told each validation's score by whoever validates.
     With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
     """
 
@@ -56,6 +57,8 @@ class Trainer:
         steps: float,
         warmup_steps: float,
         final_lr_ratio: float,
+        decay: str = "cosine",
+        plateau: Plateau | None = None,
         unit_pixels: int | None = None,
         teacher: nn.Module | None = None,
         teacher_weight: float = 1.0,
@@ -71,7 +74,8 @@ class Trainer:
         )
         self.peak_lr = optimizer["lr"]
         self.clip_norm = optimizer["clip_norm"]
-        self.schedule = {"steps": steps, "warmup_steps": warmup_steps, "final_ratio": final_lr_ratio}
+        self.schedule = {"steps": steps, "warmup_steps": warmup_steps, "final_ratio": final_lr_ratio, "decay": decay}
+        self.plateau = plateau
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self.teacher = teacher.to(device).eval() if teacher is not None else None
         self.teacher_weight = teacher_weight
@@ -123,6 +127,8 @@ class Trainer:
         for _ in range(steps):
             images, masks = next(batches)
             lr = learning_rate(self.work, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
+            if self.plateau is not None:
+                lr *= self.plateau.scale
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             terms = self._losses(images, masks)
@@ -162,6 +168,7 @@ class Trainer:
             "step": self.step_count,
             "work": self.work,
             "average_updates": self.average.updates,
+            "plateau": self.plateau.state() if self.plateau is not None else None,
         }
 
     def load_state(self, state: Mapping[str, Any], average: Mapping[str, Tensor]) -> None:
@@ -172,6 +179,8 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         self.step_count, self.work = state["step"], state["work"]
         self.average.updates = state["average_updates"]
+        if self.plateau is not None:
+            self.plateau.load_state(state["plateau"])
 
 
 @torch.inference_mode()
@@ -190,7 +199,7 @@ def validate(
     It predicts with the functions that inference predicts with. Raises ValueError for an empty set.
     """
     prepare_model(model, device)
-    keeper = ScoreKeeper()
+    keeper = ScoreKeeper(dataset.store.labels)
     starts = range(0, len(dataset), batch_size)
     for first in tqdm(starts, desc="judging", unit="batch", disable=not progress, leave=False):
         pairs = [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]
@@ -198,6 +207,6 @@ def validate(
         masks = torch.stack([mask for _, mask in pairs]).to(device)
         H, W = masks.shape[1:]
         with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-            predicted = predict_masks([model], photos, image_size=image_size, output_size=(H, W))
+            predicted = predict_masks([model], photos, image_size=image_size, output_size=(H, W), labels=keeper.labels)
         keeper.update(predicted, masks)
     return keeper.scores()

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from labels import colourize
+from labels import CELEBAMASK, LabelSet, colourize
 from pictures import overlay, save_mask, save_picture
-from predict import PhotoError, parse_photos, read_photo
+from predict import PhotoError, exact_arithmetic, largest_class, parse_photos, predict_probabilities, read_photo
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 THREADS = 3
 READ_AHEAD = 6  # decoded photos that wait for the network
 BATCH_PIXELS = 16 * 2**20  # a photo takes 12 bytes a pixel once it is float32
 WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
+
+Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From a photo (H, W, 3) and its probabilities (C, h, w) to scores (C, h, w), the largest of which is the mask."""
 
 
 def find_photos(source: Path) -> list[Path]:
@@ -60,12 +64,12 @@ def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool 
     return paths
 
 
-def _write(photo: np.ndarray, mask: np.ndarray, paths: dict[str, Path]) -> None:
-    save_mask(mask, paths["mask"])
+def _write(photo: np.ndarray, mask: np.ndarray, paths: dict[str, Path], labels: LabelSet) -> None:
+    save_mask(mask, paths["mask"], labels)
     if "color" in paths:
-        save_picture(colourize(mask), paths["color"])
+        save_picture(colourize(mask, labels), paths["color"])
     if "overlay" in paths:
-        save_picture(overlay(photo, mask), paths["overlay"])
+        save_picture(overlay(photo, mask, labels=labels), paths["overlay"])
 
 
 def _decoded(photos: Iterable[Path], pool: ThreadPoolExecutor) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
@@ -107,6 +111,19 @@ def _batches(
     yield from waiting.values()
 
 
+def _parse_refined(
+    models: Sequence[nn.Module], photos: Sequence[np.ndarray], refine: Refine, *, device: torch.device, **options: Any
+) -> list[np.ndarray]:
+    """Masks (H, W) as parse_photos gives them, of what refine makes of the probabilities."""
+    with exact_arithmetic():
+        probabilities = predict_probabilities(models, torch.from_numpy(np.stack(photos)).to(device), **options)
+    scores = (refine(photo, one) for photo, one in zip(photos, probabilities.cpu().numpy(), strict=True))
+    return [
+        largest_class(torch.from_numpy(one)[None], (photo.shape[0], photo.shape[1]))[0].numpy()
+        for photo, one in zip(photos, scores, strict=True)
+    ]
+
+
 def predict_folder(
     models: Sequence[nn.Module],
     photos: Sequence[Path],
@@ -115,8 +132,10 @@ def predict_folder(
     image_size: int,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    labels: LabelSet = CELEBAMASK,
     device: torch.device,
     batch_size: int = 1,
+    refine: Refine | None = None,
     color: bool = False,
     overlay: bool = False,
     progress: bool = True,
@@ -125,17 +144,22 @@ def predict_folder(
 
     The models come from prepare_model for the same device. Files that exist are replaced. Returns one line for
     each photo that could not be read. Masks that go into a submission need batch_size 1: a batch rounds differently.
+    ``refine`` is the post-processing: it is given each photo with its probabilities at the network's size.
     """
     failures: list[str] = []
     writing: list[Future[None]] = []
     with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(photos), unit="photo", disable=not progress) as bar:
         for batch in _batches(_decoded(photos, pool), batch_size, failures):
             pixels = [photo for _, photo in batch]
-            masks = parse_photos(models, pixels, image_size=image_size, scales=scales, flip=flip, device=device)
+            options: dict[str, Any] = {"image_size": image_size, "scales": scales, "flip": flip, "labels": labels}
+            if refine is None:
+                masks: Sequence[np.ndarray] = list(parse_photos(models, pixels, device=device, **options))
+            else:
+                masks = _parse_refined(models, pixels, refine, device=device, **options)
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
                 future.result()
             writing = [
-                pool.submit(_write, photo, mask, output_paths(output, path.stem, color=color, overlay=overlay))
+                pool.submit(_write, photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels)
                 for (path, photo), mask in zip(batch, masks, strict=True)
             ]
             bar.update(len(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from checkpoint import load_checkpoint, restore_model
-from folder import find_photos, output_paths, predict_folder
+from checkpoint import label_set, load_checkpoint, restore_model
+from folder import Refine, find_photos, output_paths, predict_folder
+from labels import LabelSet
+from postprocess import OPTIONS, PERSON, STEPS, Postprocessing, read_biases, refine
 from predict import prepare_model
 from runtime import PROJECT_ROOT, choose_device, prepare_device
 from submission import pack_submission
@@ -53,7 +56,36 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
     parser.add_argument("--threads", type=_positive, help="CPU threads (left to torch)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
+    group = parser.add_argument_group("post-processing", "Steps after the network; none unless asked for.")
+    group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], help="steps, done in this order")
+    group.add_argument("--biases", type=Path, help="JSON file of fit_biases.py: what is added to each class's decision")
+    group.add_argument("--grabcut_classes", nargs="+", help=f"whose outline GrabCut redraws ({PERSON}), or class names")
+    for name, (step, meaning) in OPTIONS.items():
+        default = getattr(Postprocessing(), name)
+        group.add_argument(f"--{name}", type=type(default), help=f"{step}: {meaning} ({default:g})")
     return parser
+
+
+def _postprocessing(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
+    """What --postprocess, --biases and their numbers ask for, or None. Raises UsageError where they make no sense."""
+    given = {name: getattr(args, name) for name in (*OPTIONS, "grabcut_classes") if getattr(args, name) is not None}
+    for name in given:
+        step = OPTIONS[name][0] if name in OPTIONS else "grabcut"
+        if step not in args.postprocess:
+            raise UsageError(f"--{name} does nothing without --postprocess {step}; add it or leave --{name} out.")
+    if not args.postprocess and args.biases is None:
+        return None
+    if args.submission:
+        raise UsageError(
+            "--submission takes no --postprocess and no --biases: the judges run the submission's own run.py, which "
+            "does without them, and must get the same masks."
+        )
+    biases = None if args.biases is None else read_biases(args.biases, labels)
+    if "grabcut_classes" in given:
+        given["grabcut_classes"] = tuple(given["grabcut_classes"])
+    settings = Postprocessing(steps=tuple(args.postprocess), biases=biases, **given)
+    settings.check(labels)
+    return functools.partial(refine, settings=settings, labels=labels)
 
 
 def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[nn.Module], dict[str, Any]]:
@@ -72,6 +104,8 @@ def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[
             "leave out --submission or name a checkpoint of the track 'challenge'."
         )
     for path, content in zip(paths, contents, strict=True):
+        if label_set(content) != label_set(contents[0]):
+            raise UsageError(f"{path} and {paths[0]} tell different classes apart; an ensemble needs the same.")
         if content["image_size"] != contents[0]["image_size"]:
             raise UsageError(
                 f"{path} works at {content['image_size']} pixels and {paths[0]} at {contents[0]['image_size']}; "
@@ -98,6 +132,7 @@ def _run(args: argparse.Namespace) -> int:
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
     models, content = _load(args.model_path or [DEFAULT_MODEL], track=args.track, submission=args.submission)
+    after = _postprocessing(args, label_set(content))
     tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
     if args.tta:
         tta = {key: content["inference"][key] for key in tta}
@@ -108,9 +143,11 @@ def _run(args: argparse.Namespace) -> int:
         image_size=content["image_size"],
         scales=tta["scales"],
         flip=tta["flip"],
+        labels=label_set(content),
         device=device,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
+        refine=after,
         color=args.color,
         overlay=args.overlay,
     )

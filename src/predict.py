@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
-from labels import FLIPPED_IDS
+from labels import CELEBAMASK, LabelSet
 
 # Of ImageNet's photos, RGB, for pixels from 0 to 1. Any fixed numbers of this size would do.
 MEAN = (0.485, 0.456, 0.406)
@@ -129,8 +129,9 @@ def predict_probabilities(
     image_size: int,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    labels: LabelSet = CELEBAMASK,
 ) -> Tensor:
-    """Class probabilities (B, 19, h, w) float32 of photos (B, H, W, 3) uint8, where h, w is their network_size.
+    """Class probabilities (B, C, h, w) float32 of photos (B, H, W, 3) uint8, where h, w is their network_size.
 
     The mean over the models (in evaluation mode, on the photos' device), over the scales times image_size
     and, with flip, over the photo and its mirror image, whose left and right classes are swapped back.
@@ -146,7 +147,7 @@ def predict_probabilities(
                 probabilities = model(inputs).float().softmax(1)
                 if flip:
                     mirrored = model(inputs.flip(3)).float().softmax(1)
-                    probabilities = (probabilities + mirrored.flip(3)[:, list(FLIPPED_IDS)]) / 2
+                    probabilities = (probabilities + mirrored.flip(3)[:, list(labels.flipped_ids)]) / 2
                 probabilities = _resize(probabilities, base)
                 total = probabilities if total is None else total + probabilities
     assert total is not None, "there must be a model and a scale"
@@ -202,12 +203,15 @@ def predict_masks(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     output_size: tuple[int, int] | None = None,
+    labels: LabelSet = CELEBAMASK,
 ) -> Tensor:
     """Masks (B, H, W) uint8 of photos (B, H, W, 3) uint8, at their size or at output_size (height, width).
 
     The other arguments are those of predict_probabilities.
     """
-    probabilities = predict_probabilities(models, photos, image_size=image_size, scales=scales, flip=flip)
+    probabilities = predict_probabilities(
+        models, photos, image_size=image_size, scales=scales, flip=flip, labels=labels
+    )
     H, W = output_size or photos.shape[1:3]
     return largest_class(probabilities, (H, W))
 
@@ -242,10 +246,11 @@ def parse_photos(
     image_size: int,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    labels: LabelSet = CELEBAMASK,
     device: torch.device,
 ) -> np.ndarray:
     """Masks (B, H, W) uint8 of photos of one size, each (H, W, 3) uint8, exact in float32; else as predict_masks."""
     batch = torch.from_numpy(np.stack(photos)).to(device)
     with exact_arithmetic():
-        masks = predict_masks(models, batch, image_size=image_size, scales=scales, flip=flip)
+        masks = predict_masks(models, batch, image_size=image_size, scales=scales, flip=flip, labels=labels)
     return masks.cpu().numpy()

@@ -12,7 +12,7 @@ from typing import Any
 from config import Config, ConfigError, load_config, save_config
 from dataset import Split
 from metrics import Scores
-from pictures import plot_history
+from plots import plot_history
 from runtime import atomic_path
 
 # A resumed run may change these: they decide where and how fast it runs, not what it computes.

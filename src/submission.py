@@ -25,8 +25,8 @@ from torch import Tensor
 import labels
 import predict
 from config import PARAMETER_LIMIT
-from labels import NUM_CLASSES
-from models import BUILDERS, build_model, count_parameters
+from labels import CLASS_NAMES, NUM_CLASSES
+from models import BUILDERS, build_model, count_parameters, layers
 from runtime import atomic_path
 
 REQUIREMENTS = "torch>=2.11\nnumpy>=1.26\npillow>=10.1\n"
@@ -120,25 +120,37 @@ def _merge_imports(nodes: Sequence[ast.Import | ast.ImportFrom]) -> str:
     return first + "\n".join([*sorted(plain), *froms])
 
 
-def build_run_py(name: str = "unet") -> str:
-    """The source of a run.py for the network of that name, from labels.py, the network's module and predict.py.
+def check_network(name: str) -> None:
+    """Raise SubmissionError where no run.py can be made for the network of that name."""
+    known = [network for network in BUILDERS if network != "smp"]
+    if name == "smp":
+        raise SubmissionError(
+            "A network of segmentation-models-pytorch cannot be submitted: run.py may need torch, numpy and Pillow "
+            f"alone; train one of {', '.join(known)}."
+        )
+    if name not in known:
+        raise SubmissionError(f"There is no network {name!r} to submit; choose one of {', '.join(known)}.")
 
-    It needs torch, numpy and Pillow alone. Raises SubmissionError for an unknown name.
+
+def build_run_py(name: str = "unet") -> str:
+    """The source of a run.py for the network of that name.
+
+    It is labels.py, models/layers.py, the network's module and predict.py, and needs torch, numpy and Pillow
+    alone. Raises SubmissionError for an unknown name or a network that needs more.
     """
-    if name not in BUILDERS:
-        raise SubmissionError(f"There is no network {name!r} to submit; choose one of {', '.join(BUILDERS)}.")
+    check_network(name)
     network = sys.modules[BUILDERS[name].__module__]
     imports: list[ast.Import | ast.ImportFrom] = [ast.Import([ast.alias(word)]) for word in ("argparse", "sys")]
     parts: list[str] = []
     defined: list[str] = []
-    for module in (labels, network, predict):
+    for module in (labels, layers, network, predict):
         source = inspect.getsource(module)
-        own, text = _split(source, project={"labels"})
+        own, text = _split(source, project={"labels", "models.layers"})
         imports += own
         parts.append(f"# --- {module.__name__} ---\n#\n{text}")
         defined += _defined(source)
     twice = sorted({word for word in defined if defined.count(word) > 1})
-    assert not twice, f"labels.py, {network.__name__} and predict.py define the same names: {twice}"
+    assert not twice, f"labels.py, models/layers.py, {network.__name__} and predict.py define the same names: {twice}"
     head = '"""Face parsing of one photo: python3 run.py --input x.jpg --output y.png --weights ckpt.pth"""\n'
     main = MAIN.replace("NETWORK", BUILDERS[name].__name__)
     return "\n\n\n".join([f"{head}\n{_merge_imports(imports)}", *parts, main.strip("\n")]) + "\n"
@@ -163,6 +175,9 @@ def _check_content(content: Mapping[str, Any]) -> None:
             f"This checkpoint was trained on the track {content.get('track')!r}, with what the challenge forbids; "
             "only one of the track 'challenge' may be submitted."
         )
+    if list(content.get("classes", CLASS_NAMES)) != list(CLASS_NAMES):
+        raise SubmissionError("This checkpoint tells other classes apart; a submission's masks hold all 19.")
+    check_network(content["model"].get("name", "unet"))
     try:
         model = build_model(content["model"], NUM_CLASSES)
         model.load_state_dict(content["state_dict"])

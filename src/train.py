@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from config import Config, load_config
 from engine import NonFiniteLossError
@@ -54,23 +53,53 @@ def load_run(arguments: argparse.Namespace) -> tuple[Config, RunFolder]:
     return config, folder
 
 
-def _terminate(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+class Interruption:
+    """What SIGINT and SIGTERM do: end the program at once, but while it trains, after the step it is at.
+
+    An exception out of nowhere can land in a clean-up callback, where Python prints and forgets it. A second
+    signal does not wait.
+    """
+
+    def __init__(self) -> None:
+        self.waits = False
+        self.requested = False
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __enter__(self) -> Interruption:
+        for number in self._before:
+            signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, signum: int, frame: object) -> None:
+        if self.requested or not self.waits:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where a signal has come."""
+        if self.requested:
+            raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0; 2 after a sentence on stderr; 130 where it was interrupted."""
     arguments = parse_arguments(argv)
-    signal.signal(signal.SIGTERM, _terminate)
     folder: RunFolder | None = None
     try:
-        config, folder = load_run(arguments)
-        training = Training(config, folder, resume=arguments.resume)
-        if arguments.overwrite:
-            folder.clear()
-        folder.describe(config, describe_environment(training.device), training.split)
-        training.run()
-        training.finish()
+        with Interruption() as interruption:
+            config, folder = load_run(arguments)
+            training = Training(config, folder, resume=arguments.resume)
+            if arguments.overwrite:
+                folder.clear()
+            folder.describe(config, describe_environment(training.device), training.split)
+            interruption.waits = True
+            training.run(between_steps=interruption.check)
+            interruption.waits = False
+            training.finish()
     except (ValueError, NonFiniteLossError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from checkpoint import CheckpointError, load_checkpoint, restore_model, save_checkpoint
-from config import PARAMETER_LIMIT, Config, ConfigError, as_dict
+from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
+from config import PARAMETER_LIMIT, RULES, Config, ConfigError, as_dict
 from dataset import (
+    DataError,
     EpochSampler,
     PairStore,
     Split,
     TrainingSet,
     ValidationSet,
+    broken_rule,
     build_training_loader,
     find_pairs,
     load_split,
@@ -28,10 +31,11 @@ from dataset import (
 )
 from engine import Batch, EpochReport, Trainer, validate
 from folder import find_photos, predict_folder
-from labels import NUM_CLASSES
+from labels import group_labels
 from losses import CombinedLoss, class_weights
 from metrics import Scores
 from models import build_model, count_parameters
+from optim import Plateau
 from pictures import save_panel
 from predict import predict_masks
 from run_folder import RunFolder
@@ -71,7 +75,7 @@ def build_network(config: Config) -> nn.Module:
 
     Raises ConfigError for too many parameters, CheckpointError for weights that do not fit.
     """
-    model = build_model(config.to_dict()["model"], NUM_CLASSES)
+    model = build_model(config.to_dict()["model"], len(group_labels(config.data.classes)))
     check_size(config, count_parameters(model))
     if config.open_track.pretrained:
         path = resolve_path(config.open_track.pretrained)
@@ -82,8 +86,21 @@ def build_network(config: Config) -> nn.Module:
     return model
 
 
+def check_provenance(config: Config, root: Path) -> None:
+    """Raise DataError for a data set that its maker marked as against the challenge's rules, on that track."""
+    rule = broken_rule(root) if config.track == "challenge" else None
+    if rule is not None:
+        what = RULES.get(rule, rule)
+        raise DataError(
+            f"{root / 'provenance.json'} says how {root} was made, but the challenge allows {what}; "
+            "choose another data.root or set track=open."
+        )
+
+
 def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, PairStore, Split]:
     """Training pairs, validation pairs, and which is which; all checked and, where they fit, cached.
+
+    External pairs stand behind the training pairs of ``Split.train``.
 
     Draws the synthetic set first where the config asks for one and its folder does not exist. A resumed run
     gives the split it saved. Raises DataError with all that is wrong with the files.
@@ -93,16 +110,18 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     if count and not root.exists():
         print(f"Drawing {count} synthetic training faces into {root}", flush=True)
         write_dataset(root, train=count, val=max(count // 6, 1), test=8, size=config.data.size, seed=0)
+    check_provenance(config, root)
     if saved_split is not None:
         split = load_split(saved_split, root)
     else:
         stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
         split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
-    extra = [pair for text in config.open_track.external_data for pair in find_pairs(resolve_path(text) / "train")]
+    extra = [pair for data in config.open_track.external_data for pair in find_pairs(resolve_path(data.root) / "train")]
+    labels = group_labels(config.data.classes)
     limit = config.data.cache_gb * 1e9
     repair = config.data.repair_mirrored
-    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit)
-    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit)
+    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit, labels=labels)
+    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit, labels=labels)
     print(
         f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
         f"{'repaired' if repair else 'left as they are'}), "
@@ -111,6 +130,15 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     if not train.cached:
         print("Warning: the training pairs exceed data.cache_gb and are decoded anew at each use.", file=sys.stderr)
     return train, val, split
+
+
+def draw_weights(config: Config, train: PairStore) -> np.ndarray:
+    """How often each training pair (N,) is drawn: by its rare classes and, if external, by its data set's weight."""
+    weights = rarity_weights(train.presence, config.data.rare_frequency)
+    for data in config.open_track.external_data:
+        folder = resolve_path(data.root) / "train"
+        weights[[pair.image.parent.parent == folder for pair in train.pairs]] *= data.weight
+    return weights
 
 
 class Training:
@@ -132,7 +160,7 @@ class Training:
         self.train = TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
         self.val = ValidationSet(val)
         self.sampler = EpochSampler(
-            rarity_weights(train.presence, config.data.rare_frequency),
+            draw_weights(config, train),
             seed=config.run.seed,
             epochs=config.schedule.epochs,
             first_epoch=0,
@@ -160,7 +188,10 @@ class Training:
         teacher: nn.Module | None = None
         if config.open_track.teacher:
             path = resolve_path(config.open_track.teacher)
-            teacher = restore_model(load_checkpoint(path), path)
+            content = load_checkpoint(path)
+            if label_set(content) != self.train.store.labels:
+                raise CheckpointError(f"The teacher {path} tells other classes apart than data.classes.")
+            teacher = restore_model(content, path)
         precision = choose_precision(config.run.precision, self.device)
         print(
             f"Model: {config.model.name}, {count_parameters(model):,} parameters (limit {PARAMETER_LIMIT:,}), "
@@ -182,9 +213,19 @@ class Training:
             steps=sum(work) / work[0] * first_steps,
             warmup_steps=round(config.schedule.warmup_epochs * first_steps),
             final_lr_ratio=config.schedule.final_lr_ratio,
+            decay=config.schedule.decay,
+            plateau=self._plateau(),
             unit_pixels=work[0] // first_steps,
             teacher=teacher,
             teacher_weight=config.open_track.teacher_weight,
+        )
+
+    def _plateau(self) -> Plateau | None:
+        schedule = self.config.schedule
+        if schedule.decay != "plateau":
+            return None
+        return Plateau(
+            factor=schedule.plateau_factor, patience=schedule.plateau_patience, smallest=schedule.final_lr_ratio
         )
 
     def _restore(self) -> None:
@@ -215,11 +256,15 @@ class Training:
             inference=values["inference"],
             track=self.config.track,
             scores=scores,
+            labels=self.train.store.labels,
             training=state if training else None,
         )
 
-    def run(self) -> None:
-        """All epochs that are left, each of which ends with a last_model.pth."""
+    def run(self, *, between_steps: Callable[[], None] = lambda: None) -> None:
+        """All epochs that are left, each of which ends with a last_model.pth.
+
+        ``between_steps`` is called after each step and each epoch; what it raises ends the run.
+        """
         first, epochs = self.sampler.first_epoch, self.config.schedule.epochs
         if first == epochs:
             return
@@ -237,14 +282,19 @@ class Training:
             for epoch in range(first, epochs):
                 # Dropout draws from here, so that a resumed epoch draws what it would have drawn.
                 torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2))
-                report = self._epoch(epoch, batches, bar)
+                report = self._epoch(epoch, batches, bar, between_steps)
                 scores = self._validate(epoch) if self._is_validated(epoch) else None
                 self.seconds = time.perf_counter() - start
                 if scores is not None:
+                    if self.trainer.plateau is not None:
+                        self.trainer.plateau.update(scores.f_score)
                     self._record(epoch + 1, report, scores, bar)
                 self._save(self.folder.last_model, epoch + 1, scores.summary() if scores else {}, training=True)
+                between_steps()
 
-    def _epoch(self, epoch: int, batches: Iterator[Batch], bar: tqdm[Any]) -> EpochReport:
+    def _epoch(
+        self, epoch: int, batches: Iterator[Batch], bar: tqdm[Any], between_steps: Callable[[], None]
+    ) -> EpochReport:
         image_size, _ = self._stage(epoch)
         bar.set_description_str(f"epoch {epoch + 1}/{self.config.schedule.epochs} {image_size} px", refresh=False)
         best = f"{self.best['f_score']:.4f}" if self.best else "-"
@@ -256,6 +306,7 @@ class Training:
             speed = pixels / image_size**2 / (time.perf_counter() - start)
             bar.set_postfix_str(f"loss {loss:.3f}, best F-Score {best}, {speed:.0f} images/s", refresh=False)
             bar.update(step_pixels)
+            between_steps()
 
         return self.trainer.train_epoch(batches, self.sampler.steps(epoch), after_step=after_step)
 
@@ -334,8 +385,10 @@ class Training:
         pairs = [self.val[i * len(self.val) // count] for i in range(count)]
         photos = torch.stack([photo for photo, _ in pairs]).to(self.device)
         H, W = photos.shape[1:3]
-        masks = predict_masks([model], photos, image_size=image_size, output_size=(H, W)).cpu().numpy()
-        save_panel(self.folder.panel, [p.numpy() for p, _ in pairs], [m.numpy() for _, m in pairs], list(masks))
+        labels = self.val.store.labels
+        masks = predict_masks([model], photos, image_size=image_size, output_size=(H, W), labels=labels).cpu().numpy()
+        truths = [mask.numpy() for _, mask in pairs]
+        save_panel(self.folder.panel, [photo.numpy() for photo, _ in pairs], truths, list(masks), labels=labels)
 
     def _pack(self, model: nn.Module, content: dict[str, Any]) -> None:
         photos = find_photos(resolve_path(self.config.data.root) / "test" / "images")

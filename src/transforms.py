@@ -23,11 +23,15 @@ cv2.setNumThreads(0)
 
 
 class FlipWithLabels(A.HorizontalFlip):  # type: ignore[misc]
-    """Mirror image and mask, and swap left and right labels in the mask."""
+    """Mirror image and mask, and swap left and right labels in the mask by flip_table (256,) uint8."""
+
+    def __init__(self, flip_table: np.ndarray = FLIP_TABLE, p: float = 0.5) -> None:
+        super().__init__(p=p)
+        self.flip_table = flip_table
 
     def apply_to_mask(self, mask: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
         """Mask (H, W) uint8 to its mirrored and relabelled copy."""
-        return FLIP_TABLE[np.ascontiguousarray(mask[:, ::-1])]
+        return self.flip_table[np.ascontiguousarray(mask[:, ::-1])]
 
 
 def resize_pair(image: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +55,7 @@ def build_augmentation(
     grey: float,
     noise: float,
     occlusion: float,
+    flip_table: np.ndarray = FLIP_TABLE,
 ) -> A.Compose:
     """The training transform of ``transform(image=..., mask=...)``, uint8 in and out, size unchanged.
 
@@ -62,7 +67,7 @@ def build_augmentation(
     hue = colour_strength / 10
     return A.Compose(
         [
-            FlipWithLabels(p=flip),
+            FlipWithLabels(flip_table, p=flip),
             A.Affine(
                 rotate=(-rotate, rotate),
                 scale=scale,

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from checkpoint import FORMAT_VERSION, CheckpointError, load_checkpoint, restore_model, save_checkpoint
+from checkpoint import FORMAT_VERSION, CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
 from config import Config
-from labels import CLASS_NAMES, NUM_CLASSES
+from labels import CELEBAMASK, CLASS_NAMES, NUM_CLASSES, group_labels
 from models import build_model
 
 TINY: dict[str, Any] = {"name": "unet", "channels": [8, 8, 8], "blocks": [0, 0, 1], "plain_stages": 2, "expansion": 2.0}
@@ -51,7 +51,7 @@ def test_round_trip(tmp_path: Path) -> None:
     save(path, state_dict=model.state_dict(), training=training)
     content = load_checkpoint(path)
     assert content["format"] == FORMAT_VERSION
-    assert content["classes"] == list(CLASS_NAMES)
+    assert label_set(content) is CELEBAMASK
     assert content["model"] == TINY
     assert (content["image_size"], content["track"], content["scores"]) == (64, "challenge", {"f_score": 0.5})
     assert content["inference"] == Config().to_dict()["inference"]
@@ -65,6 +65,30 @@ def test_round_trip(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(restored(photo), model.eval()(photo))
     assert [p.name for p in path.parent.iterdir()] == ["best_model.pth"]
+
+
+def test_a_coarser_tasks_classes_come_back(tmp_path: Path) -> None:
+    six = group_labels({"background": [], "eyes": ["l_eye", "r_eye"], "lips": ["u_lip", "l_lip"]})
+    model = build_model(TINY, 3)
+    save(tmp_path / "model.pth", state_dict=model.state_dict(), labels=six)
+    content = load_checkpoint(tmp_path / "model.pth")
+    assert label_set(content) == six
+    assert restore_model(content, tmp_path / "model.pth")(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_a_list_of_the_19_names_is_still_read(tmp_path: Path) -> None:
+    save(tmp_path / "model.pth")
+    content = torch.load(tmp_path / "model.pth", weights_only=True)
+    torch.save({**content, "classes": list(CLASS_NAMES)}, tmp_path / "model.pth")
+    assert label_set(load_checkpoint(tmp_path / "model.pth")) is CELEBAMASK
+
+
+@pytest.mark.parametrize("classes", [None, ["a", "b"], {"a": ["no_class"], "b": []}, {"a": ["skin"]}, 3])
+def test_unknown_classes_are_refused(tmp_path: Path, classes: Any) -> None:
+    save(tmp_path / "model.pth")
+    content = torch.load(tmp_path / "model.pth", weights_only=True)
+    torch.save({**content, "classes": classes}, tmp_path / "model.pth")
+    assert "other classes" in message(tmp_path / "model.pth")
 
 
 def test_a_checkpoint_ready_for_use_has_no_state_of_training(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from labels import (
+    CELEBAMASK,
     CLASS_NAMES,
     FLIP_TABLE,
     FLIPPED_IDS,
@@ -17,6 +18,7 @@ from labels import (
     NUM_CLASSES,
     PALETTE,
     colourize,
+    group_labels,
     is_mirrored,
     palette_bytes,
     swap_left_right,
@@ -112,3 +114,48 @@ def test_mirrored_masks_are_those_that_the_referee_puts_in_order(referee: Module
         answers.append(is_mirrored(mask))
         np.testing.assert_array_equal(swap_left_right(mask) if answers[-1] else mask, referee.in_order(mask))
     assert 20 < sum(answers) < 180
+
+
+# --- groups -----------------------------------------------------------------------------------------
+
+
+def test_the_19_are_groups_of_themselves() -> None:
+    assert group_labels({}) is CELEBAMASK
+    assert group_labels(CELEBAMASK.groups) == CELEBAMASK
+    assert CELEBAMASK.table.tolist() == list(range(256))
+    assert CELEBAMASK.flip_table.tolist() == FLIP_TABLE.tolist()
+
+
+def test_a_coarse_task_by_hand() -> None:
+    coarse = group_labels(
+        {"rest": [], "left": ["l_eye", "l_brow"], "right": ["r_eye", "r_brow"], "ears": ["r_ear", "l_ear"]}
+    )
+    assert len(coarse) == 4
+    assert coarse.names == ("rest", "left", "right", "ears")
+    assert coarse.flipped_ids == (0, 2, 1, 3)
+    assert coarse.pairs == ((1, 2),)
+    assert coarse.palette == (PALETTE[0], PALETTE[4], PALETTE[5], PALETTE[9])
+    mask = columns(0, 1, 4, 5, 6, 7, 8, 9, 18, IGNORE_INDEX)
+    grouped = coarse.table[mask]
+    assert grouped[0].tolist() == [0, 0, 1, 2, 1, 2, 3, 3, 0, IGNORE_INDEX]
+    assert coarse.flip_table[grouped][0].tolist() == [0, 0, 2, 1, 2, 1, 3, 3, 0, IGNORE_INDEX]
+    # Grouping and swapping sides may be done in either order.
+    assert np.array_equal(coarse.table[swap_left_right(mask)], coarse.flip_table[grouped])
+    assert group_labels(coarse.groups) == coarse
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"rest": [], "eyes": ["l_eye", "r_eye", "leye"]}, ("eyes", "'leye'", "l_eye")),
+        ({"rest": ["skin"], "face": ["skin"]}, ("skin", "rest", "face")),
+        ({"rest": [], "eyes": []}, ("eyes lists no class",)),
+        ({"all": []}, ("only class",)),
+        ({"rest": [], "left": ["l_eye"]}, ("rest", "mirror image")),
+        ({"rest": [], "left": ["l_eye", "l_brow"], "right": ["r_eye"], "brow": ["r_brow"]}, ("left", "mirror image")),
+    ],
+)
+def test_groups_that_make_no_task(groups: dict[str, list[str]], words: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError) as caught:
+        group_labels(groups)
+    assert all(word in str(caught.value) for word in words), caught.value

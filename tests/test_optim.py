@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from optim import AveragedModel, build_optimizer, learning_rate
+from optim import AveragedModel, Plateau, build_optimizer, learning_rate
 
 
 def rate(step: int, *, steps: int = 111, warmup_steps: int = 10, final_ratio: float = 0.01) -> float:
@@ -113,3 +113,27 @@ def test_the_average_is_a_model_of_its_own_ready_for_use() -> None:
         for parameter in live.parameters():
             parameter.add_(1)
     assert all(torch.equal(value, before[name]) for name, value in average.model.state_dict().items())
+
+
+def test_poly_falls_by_its_power() -> None:
+    values = [
+        learning_rate(step, steps=111, warmup_steps=10, peak=2.0, final_ratio=0.01, decay="poly") for step in range(111)
+    ]
+    assert values[9] == 2.0
+    assert values[60] == pytest.approx(2 * (0.01 + 0.99 * 0.5**0.9), rel=1e-12)
+    assert values[-1] == pytest.approx(0.02, rel=1e-12)
+    assert values[9:] == sorted(values[9:], reverse=True)
+
+
+def test_plateau_lowers_the_rate_after_patience_and_never_below_its_smallest() -> None:
+    plateau = Plateau(factor=0.5, patience=2, smallest=0.2)
+    scales = []
+    for score in (0.1, 0.2, 0.2, 0.19, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1):
+        plateau.update(score)
+        scales.append(plateau.scale)
+    # Two without a new best: after 0.2 again and 0.19. Then after each two of the 0.1, down to 0.2.
+    assert scales == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2, 0.2]
+    other = Plateau(factor=0.5, patience=2, smallest=0.2)
+    other.load_state(plateau.state())
+    assert (other.scale, other.best, other.waited) == (0.2, 0.3, plateau.waited)
+    assert learning_rate(50, steps=111, warmup_steps=10, peak=2.0, final_ratio=0.01, decay="plateau") == 2.0

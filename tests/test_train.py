@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,11 @@ from PIL import Image
 
 import train
 from checkpoint import load_checkpoint
+from config import load_config
 from engine import Trainer
 from inference import main as infer
+from synthetic import write_dataset
+from training import draw_weights, load_data
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -235,8 +239,10 @@ def test_resume_without_config_takes_the_saved_one(start: Start, tmp_path: Path)
     [
         (("model.channels=[96,192,384]", "model.plain_stages=3"), ("parameters", "1,821,085")),
         (("open_track.pretrained=x.pth",), ("open_track.pretrained", "no pretrained weights")),
-        (("open_track.external_data=[more]",), ("open_track.external_data", "no external data")),
+        (("open_track.external_data=[{root: more}]",), ("open_track.external_data", "no external data")),
         (("open_track.teacher=x.pth",), ("open_track.teacher", "no knowledge distillation")),
+        (("schedule.decay=plateau",), ("schedule.decay", "plateau")),
+        (("data.classes={rest: [], eye: [l_eye]}",), ("data: classes: rest", "mirror image")),
         (("optimizer.lrr=1",), ("optimizer.lrr", "Did you mean lr?")),
         (("data.root=/nowhere",), ("/nowhere", "data/README.md")),
         (("data.val_stems=/nowhere.txt",), ("/nowhere.txt",)),
@@ -284,14 +290,63 @@ def test_broken_pairs_are_all_told(
     assert not (tmp_path / "run").exists()
 
 
-def test_open_track_trains_from_a_checkpoint_with_a_teacher(start: Start, tmp_path: Path, faces: Path) -> None:
+def test_open_track_trains_from_a_checkpoint_with_a_teacher(start: Start, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     assert start(first) == 0
     best = first / "checkpoints" / "best_model.pth"
-    more = (f"open_track.pretrained={best}", f"open_track.teacher={best}", f"open_track.external_data=[{faces}]")
+    more = (f"open_track.pretrained={best}", f"open_track.teacher={best}")
     assert start(second, overrides=("track=open", *more)) == 0
     assert "loss_teacher" in history(second)[0]
     assert load_checkpoint(second / "checkpoints" / "best_model.pth")["track"] == "open"
+
+
+def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    write_dataset(more, train=6, val=1, test=1, size=64, seed=9, progress=False)
+    config = load_config(
+        config_file,
+        ["track=open", "data.rare_frequency=0", f"open_track.external_data=[{{root: {more}, weight: 0.5}}]"],
+    )
+    store, _, split = load_data(config, None)
+    assert (len(store), len(split.train)) == (18, 12)
+    assert draw_weights(config, store).tolist() == [1.0] * 12 + [0.5] * 6
+    assert start_open(config_file, tmp_path / "run", more) == 0
+
+
+def start_open(config_file: Path, output: Path, more: Path) -> int:
+    """A run on the tiny set mixed with the pairs of more, its rate lowered on plateaus."""
+    overrides = [f"run.output={output}", "track=open", "schedule.decay=plateau", "schedule.plateau_patience=1"]
+    overrides.append(f"open_track.external_data=[{{root: {more}, weight: 0.5}}]")
+    return train.main(["--config", str(config_file), "--set", *overrides])
+
+
+def test_a_set_marked_as_external_is_for_the_open_track(
+    start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(faces, root)
+    (root / "provenance.json").write_text(json.dumps({"breaks": "external_data"}), encoding="utf-8")
+    assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 2
+    assert "no external data" in capsys.readouterr().err
+    (root / "provenance.json").write_text("{", encoding="utf-8")
+    assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 2
+    assert "provenance.json cannot be read" in capsys.readouterr().err
+    (root / "provenance.json").write_text(json.dumps({"breaks": None}), encoding="utf-8")
+    assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 0
+
+
+def test_a_coarser_task_is_trained_judged_and_predicted(start: Start, tmp_path: Path, faces: Path) -> None:
+    output, parsed = tmp_path / "run", tmp_path / "parsed"
+    classes = "data.classes={rest: [], eyes: [l_eye, r_eye], left: [l_brow], right: [r_brow]}"
+    assert start(output, overrides=(classes,)) == 0
+    scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
+    assert set(scores["classes"]["f1"]) == {"rest", "eyes", "left", "right"}
+    best = output / "checkpoints" / "best_model.pth"
+    words = ["--input", str(faces / "test" / "images"), "--output", str(parsed), "--color", "--overlay", "--tta"]
+    assert infer(["--model_path", str(best), *words]) == 0
+    for path in (parsed / "masks").iterdir():
+        assert np.array(Image.open(path)).max() < 4
+    assert infer(["--model_path", str(best), *words, "--submission", "--overwrite"]) == 2
 
 
 def test_non_finite_loss_stops_with_the_last_checkpoint_intact(

@@ -7,21 +7,35 @@ from typing import Any
 
 from torch import nn
 
+from models.deeplabv3plus import DeepLabV3Plus
+from models.light_unet import LightUNet
+from models.separable_unet import SeparableUNet
+from models.smp import build_smp
 from models.unet import UNet
 
-BUILDERS: dict[str, Callable[..., nn.Module]] = {"unet": UNet}
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "unet": UNet,
+    "deeplabv3plus": DeepLabV3Plus,
+    "light_unet": LightUNet,
+    "separable_unet": SeparableUNet,
+    "smp": build_smp,
+}
 
 
-def build_model(description: Mapping[str, Any], num_classes: int) -> nn.Module:
+def build_model(description: Mapping[str, Any], num_classes: int, *, pretrained: bool = False) -> nn.Module:
     """The network of a description such as ``{"name": "unet", "channels": [32, 48, ...]}``, with fresh weights.
 
-    A description is the config's model section as plain containers; checkpoints carry it. Raises
-    ValueError for an unknown name or argument.
+    A description is the config's model section as plain containers; checkpoints carry it. With
+    ``pretrained`` the encoder of an smp network starts from its ``encoder_weights``, which are downloaded;
+    a network whose weights are loaded next does without. Raises ValueError for an unknown name or
+    argument, or weights that cannot be had.
     """
     arguments = dict(description)
     name = arguments.pop("name", None)
     if name not in BUILDERS:
         raise ValueError(f"model.name = {name!r} is unknown; choose one of {', '.join(BUILDERS)}")
+    if name == "smp":
+        arguments["pretrained"] = pretrained
     try:
         return BUILDERS[name](num_classes, **arguments)
     except TypeError as error:

@@ -5,7 +5,7 @@ the photo; the classifier predicts each 2x2 group of pixels and is unfolded agai
 convolution, Shi et al. 2016). Early stages are residual blocks of full 3x3 convolutions (He et al.
 2016), which hardware runs fast; the deep ones are inverted residuals (Sandler et al. 2018) with 5x5
 depthwise kernels and squeeze-and-excitation (Hu et al. 2018), which buy context for few parameters.
-It needs torch alone and is copied as it is into a submission's ``run.py``.
+It is copied as it is into a submission's ``run.py``.
 """
 
 from __future__ import annotations
@@ -15,16 +15,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def conv_norm(
-    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1, act: bool = True
-) -> nn.Sequential:
-    """Convolution without bias, BatchNorm and, with act, ReLU; same padding."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-    layers: list[nn.Module] = [conv, nn.BatchNorm2d(out_channels)]
-    if act:
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
+from models.layers import conv_norm, resize
 
 
 class ResidualBlock(nn.Module):
@@ -81,7 +72,7 @@ class UpBlock(nn.Module):
         self.block = block
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        up = F.interpolate(self.deep(deep), size=skip.shape[2:], mode="bilinear", align_corners=False)
+        up = resize(self.deep(deep), like=skip)
         return self.block(F.relu(up + self.skip(skip)))  # type: ignore[no-any-return]
 
 
