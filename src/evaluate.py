@@ -1,4 +1,8 @@
-"""Judge a folder of masks: ``python src/evaluate.py --predictions outputs/x/masks --truth data/val/masks``."""
+"""Judge masks or a network: ``python src/evaluate.py --predictions outputs/x/masks --truth data/val/masks``.
+
+Or from a checkpoint: ``python src/evaluate.py --model_path outputs/checkpoints/best_model.pth --data data``.
+The F-Scores' definition is in ``metrics.py``, what intervals and p-values mean in ``significance.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,67 +12,206 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
+import numpy as np
 
-from config import as_dict
-from dataset import DataError, read_mask
-from metrics import ScoreKeeper, Scores, f_scores
+from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
+from labels import CELEBAMASK, LabelSet
 from pictures import save_panel
-from runtime import atomic_path
+from plots import plot_confusion
+from predict import read_photo
+from preparation.grouped import read_classes
+from report import Comparison, figures, report, write_csv, write_per_image
+from runtime import atomic_path, choose_device, prepare_device
 
 
-def judge_folders(predictions: Path, truth: Path, *, progress: bool = True) -> tuple[Scores, dict[str, float]]:
-    """Scores of the masks in predictions for every mask in truth, matched by name; and the F-Score of each.
+class UsageError(ValueError):
+    """A command that cannot be carried out; the message says why and what to do."""
 
-    Raises DataError for a missing folder, prediction or size.
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _pixels(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of pixels above 0")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Score predicted masks, or a network's, against ground truth as the challenge does, and beyond."
+    )
+    what = parser.add_argument_group("what is judged (one of the two)")
+    what.add_argument("--predictions", type=Path, help="folder of PNG masks from inference.py, or a submission.zip")
+    what.add_argument("--model_path", type=Path, nargs="+", help="checkpoint; several are averaged (track open)")
+    what.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
+    what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
+    what.add_argument("--classes", type=Path, help="YAML of a coarser task: each class with the names of the 19 in it")
+    what.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
+    what.add_argument("--threads", type=_positive, help="CPU threads (left to torch)")
+
+    truth = parser.add_argument_group("by what it is judged (--truth or --data)")
+    truth.add_argument("--truth", type=Path, help="folder of PNG masks; each needs its prediction")
+    truth.add_argument("--images", type=Path, help="folder of their photos, for a network or for --panels")
+    truth.add_argument("--data", type=Path, help="data set with train/{images,masks} and so on")
+    truth.add_argument("--split", choices=("val", "train", "test"), default="val", help="part of --data (val)")
+    truth.add_argument("--val_stems", type=Path, help="who is validated on, where --data has no val/; or a split.json")
+    truth.add_argument("--boundary_px", type=_pixels, help="boundary F1's tolerance (0.75%% of the diagonal)")
+
+    other = parser.add_argument_group("compare two on the same faces")
+    other.add_argument("--compare", type=Path, nargs="+", help="another folder, zip or checkpoint")
+    other.add_argument("--compare_tta", action="store_true", help="--tta for the other checkpoint alone")
+
+    out = parser.add_argument_group("what is written")
+    out.add_argument("--json", type=Path, help="all figures")
+    out.add_argument("--csv", type=Path, help="a row a class, and one of all")
+    out.add_argument("--per_image", type=Path, help="CSV, a row a face with its F-Scores")
+    out.add_argument("--confusion", type=Path, help="confusion matrix as PNG, PDF or SVG")
+    out.add_argument("--worst", type=Path, help="PNG of the ten worst masks beside their truth")
+    out.add_argument("--panels", type=Path, help="PNG of photo, truth, prediction and where they differ")
+    out.add_argument("--faces", type=_positive, default=8, help="rows of --panels (8)")
+    out.add_argument("--choose", choices=("worst", "best", "random"), default="worst", help="which faces (worst)")
+    out.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    return parser
+
+
+# --- what is asked for ----------------------------------------------------------------------------
+
+
+def _check(args: argparse.Namespace) -> None:
+    if (args.predictions is None) == (args.model_path is None):
+        raise UsageError("Name what is to be judged: --predictions FOLDER_OR_ZIP or --model_path CHECKPOINT.")
+    if (args.truth is None) == (args.data is None):
+        raise UsageError("Name the true masks: --truth FOLDER or --data DATA_SET, one of the two.")
+    if args.classes is not None and args.model_path is not None:
+        raise UsageError("--classes is for --predictions; a checkpoint holds its own classes.")
+    if args.compare_tta and args.compare is None:
+        raise UsageError("--compare_tta needs --compare CHECKPOINT.")
+    wanted = (args.json, args.csv, args.per_image, args.confusion, args.worst, args.panels)
+    outputs = [path for path in wanted if path is not None]
+    twice = next((path for path in outputs if outputs.count(path) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named for two outputs; give each its own file.")
+    existing = [path for path in outputs if path.exists()]
+    if existing and not args.overwrite:
+        raise UsageError(f"{', '.join(map(str, existing))} would be replaced; add --overwrite or choose another name.")
+    if args.confusion is not None and args.confusion.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UsageError(f"--confusion {args.confusion}: the name must end in .png, .pdf or .svg.")
+
+
+def _predictor(
+    paths: Sequence[Path], faces: Sequence[Face], args: argparse.Namespace, *, tta: bool, labels: LabelSet | None
+) -> tuple[Predictor, LabelSet, str]:
+    """Predictions from a folder, a zip or checkpoints, their classes, and what to call them.
+
+    labels are those of a folder or zip; None where it is compared with what has its own.
     """
-    for folder in (predictions, truth):
-        if not folder.is_dir():
-            raise DataError(f"There is no folder {folder} of PNG masks.")
-    wanted = sorted(path for path in truth.glob("*.png") if not path.name.startswith("."))
-    if not wanted:
-        raise DataError(f"There are no PNG masks in {truth}.")
-    missing = [path.name for path in wanted if not (predictions / path.name).is_file()]
-    if missing:
-        raise DataError(f"{predictions} lacks {len(missing)} of {len(wanted)} masks, the first: {missing[0]}.")
-    keeper = ScoreKeeper()
-    for path in tqdm(wanted, desc="judging", unit="mask", disable=not progress, leave=False):
-        target, predicted = read_mask(path), read_mask(predictions / path.name)
-        if target.shape != predicted.shape:
-            size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
-            raise DataError(f"{predictions / path.name} is {size}, its ground truth is {expected}.")
-        if (predicted == 255).any():
-            raise DataError(f"{predictions / path.name} holds the label 255; a prediction's ids are 0 to 18.")
-        keeper.update(torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
-    each = f_scores(keeper.confusion()).tolist()
-    return keeper.scores(), dict(zip((path.name for path in wanted), each, strict=True))
+    name = " + ".join(map(str, paths))
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix in ("", ".zip")):
+        if tta:
+            raise UsageError(f"Test-time augmentation needs a checkpoint; {paths[0]} holds masks.")
+        known = labels or CELEBAMASK
+        return stored_masks(paths[0], faces, known), known, name
+    device = choose_device(args.device)
+    prepare_device(device, threads=args.threads or 0)
+    predictor, known = networks(paths, tta=tta, track=args.track, device=device)
+    return predictor, known, f"{name} with test-time augmentation" if tta else name
 
 
-def draw_worst(predictions: Path, truth: Path, scores: dict[str, float], count: int, path: Path) -> None:
-    """A panel of the count masks with the lowest F-Score, the truth beside the prediction."""
-    worst = sorted(scores, key=lambda name: scores[name])[:count]
-    titles = [f"{rank}. F-Score {scores[name]:.3f}" for rank, name in enumerate(worst, 1)]
-    truths, predicted = ([read_mask(folder / name) for name in worst] for folder in (truth, predictions))
-    save_panel(path, None, truths, predicted, titles)
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def choose_faces(f_score: np.ndarray, count: int, how: str) -> list[int]:
+    """The indices of count faces: the ``worst`` or ``best`` by F-Score (N,), that one first, or ``random`` ones."""
+    order = np.argsort(f_score, kind="stable")
+    if how == "best":
+        order = order[::-1]
+    if how == "random":
+        order = np.sort(np.random.default_rng(0).permutation(len(f_score))[:count])
+    return order[:count].tolist()
+
+
+def draw_faces(
+    judgement: Judgement,
+    faces: Sequence[Face],
+    predictor: Predictor,
+    indices: Sequence[int],
+    path: Path,
+    *,
+    full: bool,
+) -> None:
+    """A panel of truth and prediction; with full, the photo where it is known and where the two differ as well."""
+    by_stem = {face.stem: face for face in faces}
+    chosen = [by_stem[judgement.stems[i]] for i in indices]
+    captions = [
+        f"{judgement.stems[i]}   F-Score {judgement.f_score[i]:.3f}   in order {judgement.in_order[i]:.3f}"
+        for i in indices
+    ]
+    photos = [read_photo(face.photo) for face in chosen if full and face.photo is not None]
+    truths = [read_truth(face, judgement.labels) for face in chosen]
+    predicted = [predictor(face) for face in chosen]
+    save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=judgement.labels)
+
+
+def _draw(args: argparse.Namespace, judgement: Judgement, faces: Sequence[Face], predictor: Predictor) -> None:
+    if args.confusion is not None:
+        plot_confusion(judgement.confusion.numpy(), judgement.labels.names, args.confusion)
+    if args.worst is not None:
+        worst = choose_faces(judgement.f_score, 10, "worst")
+        draw_faces(judgement, faces, predictor, worst, args.worst, full=False)
+    if args.panels is not None:
+        chosen = choose_faces(judgement.f_score, args.faces, args.choose)
+        draw_faces(judgement, faces, predictor, chosen, args.panels, full=True)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def _run(args: argparse.Namespace) -> None:
+    _check(args)
+    if args.data is not None:
+        faces = faces_of(args.data, args.split, args.val_stems)
+    else:
+        faces = faces_in(args.truth, args.images)
+    classes = read_classes(args.classes) if args.classes is not None else CELEBAMASK
+    paths = [args.predictions] if args.predictions is not None else args.model_path
+    predictor, labels, name = _predictor(paths, faces, args, tta=args.tta, labels=classes)
+    second = None
+    if args.compare is not None:
+        stored = args.compare[0].is_dir() or args.compare[0].suffix in ("", ".zip")
+        tta = args.compare_tta or (args.tta and not stored)
+        second = _predictor(args.compare, faces, args, tta=tta, labels=labels)
+        if second[1] != labels:
+            raise UsageError(f"{name} and {second[2]} tell other classes apart; only systems of one task compare.")
+    judgement = judge(faces, predictor, labels, tolerance=args.boundary_px)
+    print(report(judgement, args.boundary_px))
+    content = figures(judgement)
+    other = None
+    if second is not None:
+        other = judge(faces, second[0], labels, tolerance=args.boundary_px)
+        comparison = Comparison(judgement, other, name, second[2])
+        print(comparison.report())
+        content["comparison"] = comparison.figures()
+    if args.json is not None:
+        with atomic_path(args.json) as path:
+            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if args.csv is not None:
+        write_csv(judgement, args.csv)
+    if args.per_image is not None:
+        write_per_image(judgement, other, args.per_image)
+    _draw(args, judgement, faces, predictor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after a sentence on stderr."""
-    parser = argparse.ArgumentParser(description="Score predicted masks against ground truth as the challenge does.")
-    parser.add_argument("--predictions", type=Path, required=True, help="folder of PNG masks from inference.py")
-    parser.add_argument("--truth", type=Path, required=True, help="folder of PNG masks; each needs its prediction")
-    parser.add_argument("--json", type=Path, help="also write all figures to this file")
-    parser.add_argument("--worst", type=Path, help="also draw the ten worst masks beside their truth, to this PNG")
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     try:
-        scores, each = judge_folders(args.predictions, args.truth)
-        print(scores.table())
-        if args.json is not None:
-            with atomic_path(args.json) as path:
-                path.write_text(json.dumps(as_dict(scores), indent=1) + "\n", encoding="utf-8")
-        if args.worst is not None:
-            draw_worst(args.predictions, args.truth, each, 10, args.worst)
+        _run(args)
     except (ValueError, OSError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2

@@ -111,7 +111,7 @@ def _batches(
     yield from waiting.values()
 
 
-def _parse_refined(
+def parse_refined(
     models: Sequence[nn.Module], photos: Sequence[np.ndarray], refine: Refine, *, device: torch.device, **options: Any
 ) -> list[np.ndarray]:
     """Masks (H, W) as parse_photos gives them, of what refine makes of the probabilities."""
@@ -155,7 +155,7 @@ def predict_folder(
             if refine is None:
                 masks: Sequence[np.ndarray] = list(parse_photos(models, pixels, device=device, **options))
             else:
-                masks = _parse_refined(models, pixels, refine, device=device, **options)
+                masks = parse_refined(models, pixels, refine, device=device, **options)
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
                 future.result()
             writing = [

@@ -11,12 +11,18 @@ mirrored without its labels being swapped, and no network can know which.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from labels import CELEBAMASK, IGNORE_INDEX, LabelSet
+
+# Csurka et al. 2013: how far a boundary may lie from the true one, as a share of the image's diagonal.
+BOUNDARY_TOLERANCE = 0.0075
 
 # The referee's guard against 0 / 0, to the letter: a class that is never right scores 0.
 EPS = 1e-7
@@ -81,6 +87,59 @@ def f_scores(confusion: Tensor) -> Tensor:
     return (f1 * present).sum(-1) / present.sum(-1).clamp(min=1)
 
 
+def class_f1(confusion: Tensor) -> Tensor:
+    """F1 of each class of each image (B, C) float64 from confusion matrices (B, C, C); nan where it is not scored."""
+    return torch.where(confusion.sum(-1) > 0, _ratios(confusion)[2], torch.nan)
+
+
+def set_f1(confusion: Tensor) -> Tensor:
+    """F1 of each class (C,) float64 over a whole set, as papers report it: 2 TP / (2 TP + FP + FN).
+
+    The counts are those of all images' matrices (N, C, C) together, so that large faces weigh more and a class
+    found where there is none costs. nan for a class that no image's truth holds. Papers give the mean over the
+    foreground, which is every class but class 0.
+    """
+    total = confusion.sum(0).double()
+    hit, predicted, actual = total.diagonal(), total.sum(0), total.sum(1)
+    return torch.where(actual > 0, 2 * hit / (predicted + actual), torch.nan)
+
+
+def _boundary(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a binary mask (H, W) uint8 that have a neighbour outside; the image's edge is no boundary."""
+    inside: np.ndarray = cv2.erode(mask, np.ones((3, 3), np.uint8))
+    return mask - inside
+
+
+def boundary_f1(
+    prediction: np.ndarray, target: np.ndarray, *, tolerance: float | None = None, num_classes: int = len(CELEBAMASK)
+) -> np.ndarray:
+    """Boundary F1 of each class (C,) of one image's masks (H, W) uint8: Csurka et al. 2013, "What is a good
+    evaluation measure for semantic segmentation?".
+
+    Precision is the share of the predicted boundary's pixels that lie within tolerance pixels (Euclid; without one
+    BOUNDARY_TOLERANCE of the diagonal) of the true boundary, recall the share of the true one's that lie as near
+    to the predicted one. nan for a class whose truth has no boundary in the image; 0 where it was not predicted.
+    Where the target is IGNORE_INDEX, the prediction counts as ignored too.
+    """
+    if tolerance is None:
+        tolerance = BOUNDARY_TOLERANCE * math.hypot(*target.shape)
+    prediction = np.where(target == IGNORE_INDEX, target, prediction)
+    scores = np.full(num_classes, np.nan)
+    for c in np.unique(target).tolist():
+        edges = [_boundary((mask == c).view(np.uint8)) for mask in (target, prediction)]
+        if c == IGNORE_INDEX or not edges[0].any():
+            continue
+        if not edges[1].any():
+            scores[c] = 0.0
+            continue
+        shares = []
+        for edge, other in (edges, edges[::-1]):
+            distance = cv2.distanceTransform(1 - other, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            shares.append(float((distance[edge > 0] <= tolerance).mean()))
+        scores[c] = 2 * shares[0] * shares[1] / (sum(shares) or 1)
+    return scores
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """What validation found. The dicts have a class's name for key and lack the classes no image held."""
@@ -139,6 +198,10 @@ class ScoreKeeper:
     def confusion(self) -> Tensor:
         """Counts (N, C, C) int64 of all images so far, on the CPU."""
         return torch.cat(self._confusions).cpu()
+
+    def ordered(self) -> Tensor:
+        """The same after left and right were put in order."""
+        return torch.cat(self._ordered).cpu()
 
     def scores(self) -> Scores:
         """All figures; images without a pixel to score are left out. Raises ValueError where none is left."""

@@ -53,7 +53,7 @@ def ids_of_colours(picture: np.ndarray, labels: LabelSet = CELEBAMASK) -> tuple[
     palette = np.array(labels.palette, dtype=np.int32)
     colours, places = np.unique(_packed(picture), return_inverse=True)
     parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
-    distance = sum((parts[:, None, i] - palette[None, :, i]) ** 2 for i in range(3))  # (colours, C)
+    distance = ((parts[:, None] - palette) ** 2).sum(-1)  # (colours, C)
     nearest = distance.argmin(1).astype(np.uint8)
     shape = picture.shape[:2]
     return nearest[places].reshape(shape), (distance.min(1) == 0)[places].reshape(shape)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
-SHOWN_RANGE = 0.2  # of F-Scores below the best one that curves of several runs show
+SHOWN_RANGE = 0.2  # of F-Scores, below the weakest run's best one, that curves of several runs show
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -104,10 +104,11 @@ def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = Fals
         for column, style in styles.items():
             upper.plot(x, columns[column], style, color=f"C{i % 10}", linewidth=1.3)
         lower.plot(x, columns["loss"], color=f"C{i % 10}", linewidth=1.3)
-    # The first minutes would squeeze what is compared, the end, into a line.
-    scores = np.concatenate([columns[column] for columns in runs.values() for column in styles])
-    if np.nanmin(scores) < np.nanmax(scores) - SHOWN_RANGE:
-        upper.set_ylim(np.nanmax(scores) - SHOWN_RANGE, np.nanmax(scores) + SHOWN_RANGE / 20)
+    # The first minutes would squeeze what is compared, the ends, into a line.
+    best = [max(np.nanmax(columns[column]) for column in styles) for columns in runs.values()]
+    lowest = min(np.nanmin(columns[column]) for columns in runs.values() for column in styles)
+    if lowest < min(best) - SHOWN_RANGE:
+        upper.set_ylim(min(best) - SHOWN_RANGE, max(best) + SHOWN_RANGE / 20)
     lines = [Line2D([], [], color=f"C{i % 10}", label=name) for i, name in enumerate(runs)]
     kinds = zip(styles.values(), ("raw", "left/right in order"), strict=True)
     lines += [Line2D([], [], color="grey", linestyle=style, label=label) for style, label in kinds]

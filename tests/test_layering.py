@@ -19,9 +19,12 @@ LEVELS: dict[str, list[str]] = {
         "models", "biases",
     ],
     "2   files": ["dataset", "checkpoint", "folder", "submission", "postprocess"],
-    "2.5 parts of a training, and judging": ["engine", "run_folder", "judging", "preparation"],
+    "2.5 parts of a training, and judging": ["engine", "run_folder", "judging", "preparation", "auditing"],
     "2.7 a training, and a report of judging": ["training", "report"],
-    "3   commands": ["train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks", "audit"],
+    "3   commands": [
+        "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks",
+        "audit", "relabel",
+    ],
 }  # fmt: skip
 LEVEL = {module: number for number, modules in enumerate(LEVELS.values()) for module in modules}
 

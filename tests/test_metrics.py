@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
-from metrics import ScoreKeeper, Scores, confusion_matrices, f_scores, in_order, mirrored
+from metrics import (
+    ScoreKeeper,
+    Scores,
+    boundary_f1,
+    class_f1,
+    confusion_matrices,
+    f_scores,
+    in_order,
+    mirrored,
+    set_f1,
+)
 from synthetic import make_pair
 
 TINY_TRUTH = np.array([[0, 0], [1, 1]], dtype=np.uint8)
@@ -243,6 +253,82 @@ def test_permuting_the_matrix_is_counting_the_swapped_masks(drawn: tuple[int, in
         return torch.from_numpy(np.stack([swap_left_right(mask) if swap else mask for mask, swap in pairs]))
 
     assert torch.equal(found, confusion_matrices(swapped(guesses, swap_guess), swapped(truths, swap_truth)))
+
+
+# --- F1 of a set, F1 of boundaries -------------------------------------------------------------------
+
+
+def test_f1_of_a_set_pools_the_counts_by_hand() -> None:
+    # Two images; rows are true classes, columns predicted ones. Class 2 is in no truth and once predicted.
+    confusion = torch.tensor([[[3, 1, 0], [0, 4, 0], [0, 0, 0]], [[1, 0, 1], [2, 2, 0], [0, 0, 0]]])
+    found = set_f1(confusion)
+    # Class 0: TP 4, FP 2, FN 2; class 1: TP 6, FP 1, FN 2.
+    assert found[:2].tolist() == pytest.approx([8 / 12, 12 / 15])
+    assert found[2].isnan()
+    each = class_f1(confusion)
+    # 2TP / (2TP + FP + FN), but for the referee's guards.
+    assert each[:, :2].flatten().tolist() == pytest.approx([6 / 7, 8 / 9, 2 / 5, 4 / 6], abs=1e-6)
+    assert each[:, 2].isnan().all()
+    assert f_scores(confusion).tolist() == pytest.approx(each[:, :2].mean(1).tolist())
+
+
+def slow_boundary_f1(
+    prediction: np.ndarray, target: np.ndarray, tolerance: float, num_classes: int
+) -> list[float | None]:
+    """The definition, a pixel at a time."""
+    H, W = target.shape
+
+    def edge(mask: np.ndarray, c: int) -> list[tuple[int, int]]:
+        around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        return [
+            (y, x)
+            for y in range(H)
+            for x in range(W)
+            if mask[y, x] == c
+            and any(0 <= y + dy < H and 0 <= x + dx < W and mask[y + dy, x + dx] != c for dy, dx in around)
+        ]
+
+    def near(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> float:
+        return float(np.mean([any(np.hypot(y - v, x - u) <= tolerance for v, u in others) for y, x in some]))
+
+    found: list[float | None] = []
+    for c in range(num_classes):
+        true, guess = edge(target, c), edge(prediction, c)
+        if not true:
+            found.append(None)
+        elif not guess:
+            found.append(0.0)
+        else:
+            precision, recall = near(guess, true), near(true, guess)
+            found.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
+    return found
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 1.0, 2.0, 3.5])
+def test_boundary_f1_is_its_definition(tolerance: float) -> None:
+    rng = np.random.default_rng(int(tolerance * 10))
+    for _ in range(5):
+        target = np.kron(rng.integers(0, 5, (4, 5)), np.ones((5, 4))).astype(np.uint8)
+        prediction = np.where(rng.random(target.shape) < 0.1, 5, np.roll(target, 2, axis=0)).astype(np.uint8)
+        expected = slow_boundary_f1(prediction, target, tolerance, 7)
+        found = boundary_f1(prediction, target, tolerance=tolerance, num_classes=7)
+        assert [None if np.isnan(value) else value for value in found] == pytest.approx(expected)
+
+
+def test_boundary_f1_by_hand() -> None:
+    target, prediction = np.zeros((100, 100), dtype=np.uint8), np.zeros((100, 100), dtype=np.uint8)
+    target[:, 50:], prediction[:, 52:] = 1, 1
+    # The boundaries are two pixels apart: 0.75 % of the diagonal are 1.06 pixels.
+    np.testing.assert_array_equal(boundary_f1(prediction, target, num_classes=3), [0, 0, np.nan])
+    np.testing.assert_array_equal(boundary_f1(prediction, target, tolerance=2, num_classes=3), [1, 1, np.nan])
+    # A class that fills the truth has no boundary; one that was not predicted scores 0.
+    np.testing.assert_array_equal(boundary_f1(prediction, np.full_like(target, 2), num_classes=3), [np.nan] * 3)
+    np.testing.assert_array_equal(boundary_f1(np.zeros_like(target), target, num_classes=2), [0, 0])
+    # What is ignored in the truth is ignored in the prediction: here the false half of the boundary.
+    prediction = target.copy()
+    prediction[50:] = 0
+    target[50:] = IGNORE_INDEX
+    np.testing.assert_array_equal(boundary_f1(prediction, target, num_classes=2), [1, 1])
 
 
 # --- presentation -----------------------------------------------------------------------------------

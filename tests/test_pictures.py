@@ -1,19 +1,29 @@
-"""Masks, overlays, panels and curves."""
+"""Masks, overlays and panels."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from labels import CLASS_NAMES, PALETTE, palette_bytes
-from pictures import CELL, overlay, panel, plot_history, save_mask, save_panel, save_picture
+from labels import CLASS_NAMES, IGNORE_INDEX, PALETTE, colourize, group_labels, palette_bytes
+from pictures import (
+    CELL,
+    WRONG,
+    contact_sheet,
+    difference,
+    ids_of_colours,
+    overlay,
+    overlay_with_legend,
+    panel,
+    save_mask,
+    save_panel,
+    save_picture,
+)
 from synthetic import make_pair
 
-COLUMNS = ["epoch", "image_size", "lr", "loss", "loss_ce", "loss_dice", "loss_focal", "f_score", "f_score_in_order"]
 SKIN, NOSE, HAIR = CLASS_NAMES.index("skin"), CLASS_NAMES.index("nose"), CLASS_NAMES.index("hair")
 
 
@@ -90,57 +100,76 @@ def test_panel_without_truth_and_with_photos_of_any_shape(tmp_path: Path) -> Non
         panel(photos, None, masks[:1])
 
 
-def write_history(path: Path, rows: list[list[object]], columns: list[str] = COLUMNS) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *rows])
+def colours_in(picture: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(colour) for colour in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The figures that are drawn, kept for a look at their axes."""
-    from matplotlib.figure import Figure
-
-    drawn: list[object] = []
-    save = Figure.savefig
-
-    def keep(figure: Figure, *args: object, **options: object) -> None:
-        drawn.append(figure)
-        save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return drawn
+def test_colours_and_ids_there_and_back() -> None:
+    mask = np.random.default_rng(0).integers(0, 19, (40, 30), dtype=np.uint8)
+    found, exact = ids_of_colours(colourize(mask))
+    np.testing.assert_array_equal(found, mask)
+    assert exact.all()
+    picture = colourize(mask)
+    picture[3, 4] = (200, 10, 0)  # near skin's (204, 0, 0)
+    picture[5, 6] = (0, 0, 179)  # between l_lip's 153 and hair's 204, by one nearer to hair
+    found, exact = ids_of_colours(picture)
+    assert np.argwhere(~exact).tolist() == [[3, 4], [5, 6]]
+    assert (found[3, 4], found[5, 6]) == (SKIN, HAIR)
 
 
-def test_curves_show_every_loss_the_learning_rate_and_the_changes_of_size(
-    tmp_path: Path, figures: list[object]
-) -> None:
-    history = tmp_path / "history.csv"
-    rows = [[epoch, 64 if epoch < 3 else 96, 0.01 / epoch, 3 - epoch / 5, 2, 1, "", 0.1 * epoch, 0.11 * epoch]
-            for epoch in range(1, 6)]  # fmt: skip
-    write_history(history, rows)
-    plot_history(history, tmp_path / "run")
-    assert only_these(tmp_path / "run", "f_score.png", "training_loss.png")
-    for name in ("f_score.png", "training_loss.png"):
-        with Image.open(tmp_path / "run" / name) as image:
-            assert min(image.size) > 300
-    loss, score = figures
-    upper, lower = loss.axes
-    assert [line.get_label() for line in upper.lines] == ["loss", "loss_ce", "loss_dice", "loss_focal"]
-    np.testing.assert_allclose(upper.lines[0].get_ydata(), [2.8, 2.6, 2.4, 2.2, 2.0])
-    assert np.isnan(upper.lines[3].get_ydata()).all()
-    np.testing.assert_allclose(lower.lines[0].get_ydata(), [0.01 / epoch for epoch in range(1, 6)])
-    (axes,) = score.axes
-    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
-    assert [list(line.get_xdata()) for line in dashed] == [[3, 3]]
-    labels = [line.get_label() for line in axes.lines if line not in dashed]
-    assert labels == ["f_score", "f_score_in_order"]
+def test_colours_of_a_coarser_task(tmp_path: Path) -> None:
+    labels = group_labels({"rest": [], "eyes": ["l_eye", "r_eye"]})
+    mask = np.array([[0, 1], [1, 0]], dtype=np.uint8)
+    save_mask(mask, tmp_path / "m.png", labels)
+    with Image.open(tmp_path / "m.png") as picture:
+        assert picture.getpixel((1, 0)) == 1
+        assert picture.convert("RGB").getpixel((1, 0)) == PALETTE[4]
+    found, exact = ids_of_colours(colourize(mask, labels), labels)
+    assert found.tolist() == mask.tolist()
+    assert exact.all()
+    assert overlay(np.zeros((2, 2, 3), dtype=np.uint8), mask, 1.0, labels)[0, 1].tolist() == list(PALETTE[4])
 
 
-def test_one_validation_is_enough_for_curves_and_none_is_not(tmp_path: Path) -> None:
-    history = tmp_path / "history.csv"
-    write_history(history, [[0, 64, 0.01, 3, 2, 1, 0.5, 0.1, 0.1]])
-    plot_history(history, tmp_path)
-    assert (tmp_path / "f_score.png").is_file()
-    write_history(history, [])
-    with pytest.raises(ValueError, match=r"history\.csv holds no validation yet"):
-        plot_history(history, tmp_path)
+def test_difference_marks_wrong_pixels_and_no_ignored_one() -> None:
+    truth = np.array([[SKIN, SKIN, IGNORE_INDEX]], dtype=np.uint8)
+    prediction = np.array([[SKIN, HAIR, HAIR]], dtype=np.uint8)
+    photo = np.array([[[0, 0, 0], [9, 9, 9], [255, 255, 255]]], dtype=np.uint8)
+    assert difference(truth, prediction, photo).tolist() == [[[115] * 3, list(WRONG), [255] * 3]]
+    drawn = difference(truth, prediction)
+    assert drawn[0, 1].tolist() == list(WRONG)
+    assert len(set(drawn[0, 0].tolist())) == 1  # grey, whatever the class's colour
+
+
+def test_an_overlay_s_legend_holds_the_classes_that_occur() -> None:
+    photo, mask = np.full((300, 400, 3), 250, dtype=np.uint8), np.zeros((300, 400), dtype=np.uint8)
+    np.testing.assert_array_equal(overlay_with_legend(photo, mask), photo)  # nothing to explain
+    mask[:100], mask[200:] = SKIN, NOSE
+    drawn = overlay_with_legend(photo, mask, alpha=0)
+    assert drawn.shape[1] == 400
+    np.testing.assert_array_equal(drawn[:300], photo)
+    legend = colours_in(drawn[300:])
+    assert {PALETTE[SKIN], PALETTE[NOSE]} <= legend
+    assert not {PALETTE[HAIR], PALETTE[4]} & legend
+    small = overlay_with_legend(photo[:20, :30], np.full((20, 30), HAIR, dtype=np.uint8))
+    assert small.shape[1] > 60  # the name beside the colour has its room
+
+
+def test_a_panel_shows_where_masks_differ() -> None:
+    photo = np.full((64, 64, 3), 100, dtype=np.uint8)
+    truth, prediction = np.full((64, 64), SKIN, dtype=np.uint8), np.full((64, 64), HAIR, dtype=np.uint8)
+    four = panel([photo], [truth], [prediction], ["a"], differences=True)
+    assert 4 * CELL < four.shape[1] < 4.2 * CELL
+    assert four[CELL // 2, -CELL // 2].tolist() == list(WRONG)
+    without = panel(None, [truth], [truth], differences=True)
+    assert 3 * CELL < without.shape[1] < 3.2 * CELL
+    assert WRONG not in colours_in(without)
+
+
+def test_a_contact_sheet_of_any_columns_with_a_legend_of_some_classes() -> None:
+    masks = [np.full((32, 32), c, dtype=np.uint8) for c in (SKIN, NOSE, SKIN)]
+    sheet = contact_sheet([masks], ["truth", "a", "b"], ["face"], classes=[SKIN, NOSE])
+    assert 3 * CELL < sheet.shape[1] < 3.2 * CELL
+    assert [tuple(sheet[CELL // 2, 8 + CELL // 2 + i * (CELL + 8)]) for i in range(3)] == [
+        PALETTE[SKIN], PALETTE[NOSE], PALETTE[SKIN],
+    ]  # fmt: skip
+    assert PALETTE[HAIR] not in colours_in(sheet)
