@@ -70,12 +70,14 @@ def check_size(config: Config, parameters: int) -> None:
         )
 
 
-def build_network(config: Config) -> nn.Module:
+def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     """The config's model with fresh weights or, on the open track, given ones.
 
     Raises ConfigError for too many parameters, CheckpointError for weights that do not fit.
     """
-    model = build_model(config.to_dict()["model"], len(group_labels(config.data.classes)))
+    # Weights that are loaded afterwards need no download of others before.
+    pretrained = not resume and config.open_track.pretrained is None
+    model = build_model(config.to_dict()["model"], len(group_labels(config.data.classes)), pretrained=pretrained)
     check_size(config, count_parameters(model))
     if config.open_track.pretrained:
         path = resolve_path(config.open_track.pretrained)
@@ -153,7 +155,7 @@ class Training:
         self.device = choose_device(config.run.device)
         prepare_device(self.device, deterministic=config.run.deterministic, threads=config.run.threads)
         seed_everything(config.run.seed)
-        model = build_network(config)
+        model = build_network(config, resume=resume)
         train, val, self.split = load_data(config, folder.split if resume else None)
         augmentation = as_dict(config.augmentation)
         enabled = augmentation.pop("enabled")
