@@ -354,7 +354,7 @@ class Split:
         path.write_text(json.dumps(stems, indent=1) + "\n", encoding="utf-8")
 
 
-def _read_stems(path: Path) -> list[str]:
+def read_stems(path: Path) -> list[str]:
     try:
         stems = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -379,7 +379,7 @@ def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed:
             )
         return Split(pairs, find_pairs(root / "val"))
     if val_stems is not None:
-        chosen = set(_read_stems(val_stems))
+        chosen = set(read_stems(val_stems))
         missing = sorted(chosen - {p.stem for p in pairs})
         if missing:
             raise DataError(f"{val_stems}: {len(missing)} stems are not in {root / 'train'}, the first: {missing[0]}.")

@@ -156,6 +156,6 @@ def test_a_coarse_task_by_hand() -> None:
     ],
 )
 def test_groups_that_make_no_task(groups: dict[str, list[str]], words: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=words[0]) as caught:
         group_labels(groups)
     assert all(word in str(caught.value) for word in words), caught.value
