@@ -160,7 +160,8 @@ class Smp:
     """Weights that the encoder starts from, downloaded: imagenet, others by encoder. For tu- encoders any text will
     do, as tu-NAME.TAG says which. Open track only."""
     options: dict[str, JsonValue] = dataclasses.field(default_factory=dict)
-    """Further keywords of the architecture, for example {decoder_channels: [128, 64, 32, 16, 8]}."""
+    """Further keywords of the architecture and of timm's encoder, for example {decoder_channels: [128, 64, 32, 16, 8]}.
+    A Swin, which else takes one image size alone, needs {strict_img_size: false}."""
 
     @model_validator(mode="after")
     def _free_options(self) -> Smp:
@@ -443,7 +444,7 @@ class Config:
             raise ValueError("run.pack_submission is true, but only track=challenge may be submitted; set it to false")
         if self.run.pack_submission and isinstance(self.model, Smp):
             raise ValueError(
-                "run.pack_submission is true, but the networks of model.name = smp need more packages than a submission "
+                "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "
                 "may; set it to false or choose another network"
             )
         if self.run.pack_submission and self.data.classes:

@@ -24,7 +24,7 @@ from torch import nn
 from tqdm import tqdm
 
 from checkpoint import label_set, load_checkpoint, restore_model
-from dataset import DataError, Pair, Split, make_split, read_mask
+from dataset import DataError, Pair, Split, make_split, read_mask, refuse_grouped
 from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
 from pictures import save_mask, save_panel
 from predict import exact_arithmetic, predict_probabilities, prepare_model, read_photo
@@ -119,6 +119,7 @@ def plan_relabelling(
 ) -> Plan:
     """Copy root; training pairs of split get corrected masks, those validated on and tested on keep theirs."""
     splits = find_splits(root, OWN_LAYOUT)
+    refuse_grouped(root)
     trained = {pair.image for pair in split.train}
     jobs: list[Job] = []
     problems: list[str] = []

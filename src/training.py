@@ -16,6 +16,7 @@ from tqdm import tqdm
 from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
 from config import PARAMETER_LIMIT, RULES, Config, ConfigError, as_dict
 from dataset import (
+    PROVENANCE,
     DataError,
     EpochSampler,
     PairStore,
@@ -28,6 +29,7 @@ from dataset import (
     load_split,
     make_split,
     rarity_weights,
+    refuse_grouped,
 )
 from engine import Batch, EpochReport, Trainer, validate
 from folder import find_photos, predict_folder
@@ -89,12 +91,13 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
 
 
 def check_provenance(config: Config, root: Path) -> None:
-    """Raise DataError for a data set that its maker marked as against the challenge's rules, on that track."""
+    """Raise DataError for a data set of grouped ids or, on that track, one that is against the challenge's rules."""
+    refuse_grouped(root)
     rule = broken_rule(root) if config.track == "challenge" else None
     if rule is not None:
         what = RULES.get(rule, rule)
         raise DataError(
-            f"{root / 'provenance.json'} says how {root} was made, but the challenge allows {what}; "
+            f"{root / PROVENANCE} says how {root} was made, but the challenge allows {what}; "
             "choose another data.root or set track=open."
         )
 

@@ -16,7 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import config
-from config import PARAMETER_LIMIT, RULES, Config, ConfigError, Schedule, Stage, from_dict, load_config, save_config
+from config import (
+    NETWORKS,
+    PARAMETER_LIMIT,
+    RULES,
+    Config,
+    ConfigError,
+    DeepLabV3Plus,
+    LightUNet,
+    Schedule,
+    Smp,
+    Stage,
+    UNet,
+    from_dict,
+    load_config,
+    save_config,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -158,7 +173,15 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         ("schedule.stages.0.image_size=16", ("schedule.stages.0.image_size = 16", "greater than or equal to 32")),
         ("schedule.warmup_epochs=300", ("warmup_epochs is 300", "below the 300 epochs")),
         ("run.precision=int8", ('run.precision = "int8"', "'auto', 'fp32', 'bf16' or 'fp16'")),
-        ("model.name=vit", ('model.name = "vit"', "'unet'")),
+        ("model.name=vit", ('model.name = "vit"', "'unet', 'deeplabv3plus', 'light_unet', 'separable_unet' or 'smp'")),
+        ("model.name=null", ("model.name = null", "'unet'")),
+        ("model.name=[unet]", ('model.name = ["unet"]', "'unet'")),
+        ("model=3", ("model = 3", "object")),
+        ("model.channels.0=4.5", ("  model.channels.0 = 4.5", "integer")),
+        (
+            "model.chanels=[8]",
+            ("model.chanels: unknown key. Did you mean channels?", "model (unet) knows: name, channels"),
+        ),
         ("track=closed", ('track = "closed"', "'challenge' or 'open'")),
         ("colour=1", ("colour: unknown key", "the config knows: track, data, model")),
         ("data.1=3", ("data.1: unknown key", "data knows: root")),
@@ -254,6 +277,67 @@ def test_every_broken_rule_is_told() -> None:
     assert set(RULES) == set(FORBIDDEN)
 
 
+def test_the_challenge_track_refuses_pretrained_encoders() -> None:
+    text = message(None, "model.name=smp", "model.encoder_weights=imagenet", FORBIDDEN["teacher"][0])
+    assert "model.encoder_weights is set" in text
+    assert "no pretrained weights" in text
+    assert "no knowledge distillation" in text
+    found = load_config(None, ["model.name=smp", "model.encoder_weights=imagenet", "track=open"])
+    assert isinstance(found.model, Smp)
+    assert found.model.encoder_weights == "imagenet"
+    assert load_config(None, ["model.name=smp"]).track == "challenge"
+    text = message(None, "model.name=smp", "run.pack_submission=true")
+    assert "run.pack_submission is true, but a network of model.name = smp needs more packages" in text
+
+
+# --- networks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_name_chooses_the_network_and_its_defaults(tmp_path: Path, name: str) -> None:
+    wanted = NETWORKS[name]()
+    path = write(tmp_path, f"model: {{name: {name}}}\n")
+    assert load_config(path).model == load_config(None, [f"model.name={name}"]).model == wanted
+    assert load_config(path, ["model.name=unet"]).model == UNet()
+    config = Config(model=wanted)
+    assert config.model is wanted
+    assert from_dict(config.to_dict()) == config
+    save_config(config, path)
+    assert load_config(path) == config
+
+
+def test_keys_of_a_network_may_be_set_before_its_name(tmp_path: Path) -> None:
+    wanted = DeepLabV3Plus(width=0.5, rates=(3, 6, 12))
+    assert load_config(None, ["model.width=0.5", "model.rates.2=12", "model.name=deeplabv3plus"]).model == wanted
+    path = write(tmp_path, "model: {name: light_unet, dropout: 0.2}\n")
+    assert load_config(path, ["model.channels.0=8"]).model == LightUNet(channels=(8, 32, 64, 128, 224), dropout=0.2)
+
+
+def test_a_section_without_a_name_is_the_unets() -> None:
+    section = {"channels": [8, 12, 16], "blocks": [0, 1, 1]}
+    assert from_dict({"model": section}).model == UNet(channels=(8, 12, 16), blocks=(0, 1, 1))
+
+
+def test_keys_of_another_network_do_not_belong(tmp_path: Path) -> None:
+    path = write(tmp_path, "model: {channels: [8, 8, 8], blocks: [0, 1, 1]}\n")
+    lines = message(path, "model.name=deeplabv3plus", "model.widht=0.5").splitlines()[1:]
+    knows = "model (deeplabv3plus) knows: name, width, aspp_channels, rates, dropout"
+    assert [line.strip().split(":")[0] for line in lines] == ["model.channels", "model.blocks", "model.widht"]
+    assert all(line.endswith(knows) for line in lines)
+    assert "Did you mean width?" in lines[2]
+
+
+def test_options_of_smp_are_free_but_for_those_of_the_project(tmp_path: Path) -> None:
+    options = {"decoder_channels": [64, 32], "encoder_depth": 2, "decoder_use_norm": "batchnorm", "x": None, "y": 0.5}
+    path = write(tmp_path, yaml.safe_dump({"model": {"name": "smp", "options": options}}))
+    found = load_config(path)
+    assert found.model == Smp(options=options)
+    assert from_dict(found.to_dict()) == found
+    text = message(path, "model.options.classes=3", "model.options.encoder_name=resnet18")
+    assert "model: options holds classes, encoder_name, which this project sets; take it out" in text
+    assert "model.options = 3: input should be an object" in message(None, "model.name=smp", "model.options=3")
+
+
 # --- there and back ---------------------------------------------------------------------------------
 
 
@@ -261,7 +345,8 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "saved.yaml"
     stages = "[{image_size: 64, epochs: 3}, {image_size: 96, epochs: 1, batch_size: 2}]"
     overrides = [
-        "track=open", "open_track.external_data=[{root: a, weight: 0.5}, {root: b}]", "optimizer.lr=6e-4", "data.val_stems=val.txt",
+        "track=open", "open_track.external_data=[{root: a, weight: 0.5}, {root: b}]", "optimizer.lr=6e-4",
+        "data.val_stems=val.txt",
         f"schedule.stages={stages}",
     ]  # fmt: skip
     for wanted in (Config(), load_config(None, overrides)):
@@ -376,6 +461,9 @@ def test_every_key_has_its_sentence() -> None:
     sections = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in
                 {"Stage", *(type(getattr(Config(), f.name)).__name__ for f in dataclasses.fields(Config))}]  # fmt: skip
     assert len(sections) == 10
+    sections += [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in
+                 {network.__name__ for network in NETWORKS.values()} - {"UNet"}]  # fmt: skip
+    assert len(sections) == 14
     for section in sections:
         assert ast.get_docstring(section), section.name
         for field, following in zip(section.body, [*section.body[1:], None], strict=True):

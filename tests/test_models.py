@@ -1,21 +1,34 @@
-"""The networks: sizes, gradients, and what building one accepts."""
+"""The networks: sizes, gradients, what building one accepts, and how each can be submitted."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
+from PIL import Image
 from torch import nn
+from torch.nn import functional as F
 
-from config import PARAMETER_LIMIT, Config, load_config
+from config import NETWORKS, PARAMETER_LIMIT, Config, as_dict, load_config
 from labels import NUM_CLASSES
 from models import BUILDERS, build_model, count_parameters
+from models.smp import PaddedModel
+from predict import parse_photos, prepare_model, read_photo
+from submission import SubmissionError, build_run_py
+from synthetic import make_pair
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
 DEFAULT: dict[str, Any] = Config().to_dict()["model"]
+OWN = [name for name in NETWORKS if name != "smp"]
+SMALL_SMP: dict[str, Any] = {"name": "smp", "architecture": "Unet", "encoder": "tu-mobilenetv3_small_050"}
 TINY: dict[str, Any] = {"name": "unet", "channels": [8, 12, 16, 24], "blocks": [0, 1, 1, 1], "plain_stages": 2}
 
 
@@ -38,28 +51,53 @@ def test_the_default_uses_the_budget_and_keeps_to_it() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_recipe_of_the_challenge_keeps_to_the_budget(path: Path) -> None:
     config = load_config(path)
-    model = build_model(config.to_dict()["model"], NUM_CLASSES)
+    with torch.device("meta"):  # counting needs no memory; the largest has 390 million
+        model = build_model(config.to_dict()["model"], NUM_CLASSES)
     assert config.track == "open" or count_parameters(model) < PARAMETER_LIMIT
 
 
 def test_what_the_config_may_name_can_be_built() -> None:
     assert Config.__dataclass_fields__["model"].default == Config().model
     assert DEFAULT["name"] in BUILDERS
+    assert list(NETWORKS) == list(BUILDERS)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 64), (127, 95)])
-def test_logits_have_the_size_of_the_photo(size: tuple[int, int]) -> None:
-    model = build_model(DEFAULT, NUM_CLASSES).eval()
+@pytest.mark.parametrize("name", NETWORKS)
+def test_config_and_network_agree_on_arguments_and_defaults(name: str) -> None:
+    wanted = as_dict(NETWORKS[name]())
+    found = {key: p.default for key, p in inspect.signature(BUILDERS[name]).parameters.items()}
+    assert wanted.pop("name") == name
+    assert found.pop("num_classes") is inspect.Parameter.empty
+    if name == "smp":
+        assert (found.pop("pretrained"), found.pop("options"), wanted.pop("options")) == (False, None, {})
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("deeplabv3plus", 1_762_099), ("light_unet", 1_752_307), ("separable_unet", 510_035)]
+)
+def test_the_other_networks_keep_to_the_budget_too(name: str, count: int) -> None:
+    assert count_parameters(build_model({"name": name}, NUM_CLASSES)) == count < PARAMETER_LIMIT
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize(("batch", "size"), [(1, (32, 32)), (2, (33, 47)), (2, (64, 64)), (1, (127, 95))])
+def test_logits_have_the_size_of_the_photo(name: str, batch: int, size: tuple[int, int]) -> None:
+    model = build_model({"name": name}, NUM_CLASSES).eval()
     with torch.no_grad():
-        logits = model(torch.randn(2, 3, *size))
-    assert logits.shape == (2, NUM_CLASSES, *size)
+        logits = model(torch.randn(batch, 3, *size))
+    assert logits.shape == (batch, NUM_CLASSES, *size)
     assert logits.dtype == torch.float32
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("description", [TINY, {**DEFAULT, "dropout": 0.0}], ids=["tiny", "default"])
+@pytest.mark.parametrize("description", [TINY, *({"name": name, "dropout": 0.0} for name in OWN)], ids=["tiny", *OWN])
 def test_every_parameter_learns_at_an_odd_size(description: dict[str, Any]) -> None:
-    model = tiny(**description).train()
+    torch.manual_seed(0)
+    model = build_model(description, NUM_CLASSES).train()
+    for module in model.modules():  # a residual branch that starts at zero has no gradient yet
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
     logits = model(torch.randn(2, 3, 45, 39))
     assert logits.shape == (2, NUM_CLASSES, 45, 39)
     (logits * torch.randn_like(logits)).mean().backward()
@@ -129,3 +167,200 @@ def test_a_description_is_not_changed() -> None:
     description = dict(TINY)
     build_model(description, NUM_CLASSES)
     assert description == TINY
+
+
+# --- every network --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("description", [*({"name": name} for name in OWN), SMALL_SMP], ids=lambda d: d["name"])
+def test_a_fixed_batch_is_learned_in_bf16(description: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = build_model(description, 3).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    photos = F.interpolate(torch.randn(4, 3, 8, 8), size=(64, 64)).to(memory_format=torch.channels_last)
+    truth = photos.argmax(1)
+    losses = []
+    for _ in range(12):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(photos)
+        loss = F.cross_entropy(logits.float(), truth)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0], losses
+    with torch.no_grad():
+        assert model.eval()(photos[:1, :, :33, :47]).shape == (1, 3, 33, 47)
+
+
+@pytest.mark.parametrize("description", [*({"name": name} for name in OWN), SMALL_SMP], ids=lambda d: d["name"])
+def test_what_is_exported_gives_the_same(description: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = build_model(description, NUM_CLASSES).eval()
+    photo = torch.randn(1, 3, 128, 128)
+    exported = torch.export.export(model, (photo,)).module()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(photo), model(photo))
+
+
+@pytest.mark.parametrize("description", [*({"name": name} for name in OWN), SMALL_SMP], ids=lambda d: d["name"])
+def test_weights_go_there_and_back(description: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    one, other = (build_model(description, NUM_CLASSES).eval() for _ in range(2))
+    photo = torch.randn(1, 3, 40, 33)
+    torch.save(one.state_dict(), tmp_path / "weights.pth")
+    with torch.no_grad():
+        assert not torch.equal(one(photo), other(photo))
+        other.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True))
+        assert torch.equal(one(photo), other(photo))
+
+
+def test_deeplab_shrinks_to_a_sixteenth_and_refines_at_a_quarter() -> None:
+    model = build_model({"name": "deeplabv3plus", "width": 1.0, "aspp_channels": 32}, NUM_CLASSES).eval()
+    shapes = {}
+    for name in ("low", "high", "aspp", "decoder"):
+        module = model.get_submodule(name)
+        module.register_forward_hook(lambda _, __, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
+    with torch.no_grad():
+        model(torch.randn(1, 3, 64, 96))
+    # The channels are those of Sandler et al. 2018, table 2.
+    assert shapes == {"low": (24, 16, 24), "high": (320, 4, 6), "aspp": (32, 4, 6), "decoder": (32, 16, 24)}
+
+
+# --- submitting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_run_py_of_any_own_network_makes_the_same_mask(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    description = as_dict(NETWORKS[name]())
+    model = build_model(description, NUM_CLASSES)
+    tta = {"scales": [1.0], "flip": True}
+    content = {"state_dict": model.state_dict(), "model": description, "image_size": 64, "tta": tta}
+    torch.save(content, tmp_path / "ckpt.pth")
+    Image.fromarray(make_pair(0, size=72)[0]).save(tmp_path / "face.png")
+    (tmp_path / "run.py").write_text(build_run_py(name), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(f"run_{name}", tmp_path / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    solution = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, solution)
+    spec.loader.exec_module(solution)
+    words = ["--input", "face.png", "--output", "mask.png", "--weights", "ckpt.pth"]
+    monkeypatch.setattr(sys, "argv", ["run.py", *words])
+    monkeypatch.chdir(tmp_path)
+    assert solution.main() == 0
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    photos = [read_photo(tmp_path / "face.png")]
+    (mask,) = parse_photos([prepare_model(model, device)], photos, image_size=64, device=device, **tta)
+    with Image.open(tmp_path / "mask.png") as picture:
+        np.testing.assert_array_equal(np.array(picture), mask)
+    assert len(np.unique(mask)) > 1
+    project = {path.stem for path in (ROOT / "src").iterdir()}
+    imported = {line.split()[1].split(".")[0] for line in build_run_py(name).splitlines() if line.startswith("from ")}
+    assert not imported & project
+
+
+def test_a_network_of_another_package_is_not_submitted() -> None:
+    with pytest.raises(SubmissionError, match="segmentation-models-pytorch cannot be submitted: run"):
+        build_run_py("smp")
+
+
+# --- segmentation-models-pytorch ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ["UnetPlusPlus", "UPerNet", "DeepLabV3Plus", "PSPNet", "PAN", "Segformer"])
+def test_any_size_passes_an_smp_network(architecture: str) -> None:
+    model = build_model({**SMALL_SMP, "architecture": architecture}, 5).eval()
+    with torch.no_grad():
+        for size in ((32, 32), (45, 70)):
+            assert model(torch.randn(1, 3, *size)).shape == (1, 5, *size)
+
+
+def test_a_vision_transformer_passes_any_size_too() -> None:
+    model = build_model({"name": "smp", "architecture": "DPT", "encoder": "tu-test_vit"}, 5).eval()
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, 45, 70)).shape == (1, 5, 45, 70)
+
+
+def test_padding_repeats_the_border_and_is_cropped() -> None:
+    model = PaddedModel(nn.AvgPool2d(3, 1, 1), stride=8, smallest=24)
+    photo = torch.arange(15.0).view(1, 1, 3, 5)
+    padded = F.pad(photo, (0, 19, 0, 21), mode="replicate")
+    assert torch.equal(model(photo), F.avg_pool2d(padded, 3, 1, 1)[:, :, :3, :5])
+    whole = torch.randn(1, 1, 32, 24)
+    assert torch.equal(model(whole), F.avg_pool2d(whole, 3, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "count"), [("unetplusplus_efficientnet_b3", 13_627_403), ("upernet_convnext_xl", 388_674_835)]
+)
+def test_the_open_recipes_are_the_networks_they_name(recipe: str, count: int) -> None:
+    config = load_config(ROOT / "configs" / "open" / f"{recipe}.yaml")
+    assert (config.track, config.model.encoder_weights) == ("open", "imagenet")
+    with torch.device("meta"):
+        model = build_model(config.to_dict()["model"], NUM_CLASSES).eval()
+        logits = model(torch.zeros(1, 3, 100, 64))
+    assert logits.shape == (1, NUM_CLASSES, 100, 64)
+    assert count_parameters(model) == count
+
+
+def test_weights_are_fetched_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def no_internet(repository: str, **more: Any) -> None:
+        asked.append(repository)
+        raise OSError("no route")
+
+    monkeypatch.setattr(smp.encoders, "hf_hub_download", no_internet)
+    description = {"name": "smp", "encoder": "resnet18", "encoder_weights": "imagenet"}
+    build_model(description, NUM_CLASSES)
+    assert not asked
+    with pytest.raises(
+        ValueError, match=r"model\.encoder_weights = 'imagenet' of resnet18 could not be downloaded; con"
+    ):
+        build_model(description, NUM_CLASSES, pretrained=True)
+    assert len(asked) == 1
+
+
+def test_weights_of_timm_are_asked_for_by_the_encoders_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    create = smp.create_model
+
+    def remember(architecture: str, encoder: str, weights: Any, *more: Any, **options: Any) -> nn.Module:
+        given.append(weights)
+        return create(architecture, encoder, None, *more, **options)
+
+    monkeypatch.setattr(smp, "create_model", remember)
+    for pretrained in (False, True):
+        build_model({**SMALL_SMP, "encoder_weights": "imagenet"}, NUM_CLASSES, pretrained=pretrained)
+    assert given == [None, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"architecture": "Unett"},
+            r"model\.architecture = 'Unett' is unknown; choose one of Unet, UnetPlusPlus, .*DPT",
+        ),
+        ({"encoder": "resnet43"}, r"model\.encoder = 'resnet43' is unknown; choose one of .*resnet34"),
+        ({"encoder": "tu-resnet43"}, r"model\.encoder = 'tu-resnet43' is unknown; choose one of .*tu-resnet34"),
+        ({"encoder": "resnet18", "encoder_weights": "all"}, r"model\.encoder_weights = 'all' is unknown; .* imagenet"),
+        ({"encoder": "tu-test_resnet_none"}, r"model\.encoder = 'tu-test_resnet_none' is unknown; .*tu-test_resnet"),
+        ({"options": {"colour": 3}}, r"built with model\.options = \{'colour': 3\}: .*unexpected keyword .*'colour'"),
+        ({"options": {"decoder_channels": [8]}}, r"model\.options = .*decoder_channels.* for 1 blocks"),
+        ({"depth": 3}, "does not fit smp: .*unexpected keyword argument 'depth'"),
+    ],
+)
+def test_an_smp_network_that_cannot_be_built_is_told(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        build_model({**SMALL_SMP, **changes}, NUM_CLASSES)
+
+
+def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    with pytest.raises(ValueError, match=r"needs segmentation-models-pytorch; pip install -r requirements-open\.txt"):
+        build_model(SMALL_SMP, NUM_CLASSES)

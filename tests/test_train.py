@@ -331,6 +331,10 @@ def test_a_set_marked_as_external_is_for_the_open_track(
     (root / "provenance.json").write_text("{", encoding="utf-8")
     assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 2
     assert "provenance.json cannot be read" in capsys.readouterr().err
+    grouped = {"breaks": None, "recipe": {"classes": [["rest", []], ["eyes", ["l_eye", "r_eye"]]]}}
+    (root / "provenance.json").write_text(json.dumps(grouped), encoding="utf-8")
+    assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 2
+    assert "data.classes" in capsys.readouterr().err
     (root / "provenance.json").write_text(json.dumps({"breaks": None}), encoding="utf-8")
     assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 0
 

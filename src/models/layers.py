@@ -1,7 +1,11 @@
-"""Convolutions that the networks share. Copied, as they are, with the network into a submission's ``run.py``."""
+"""What the networks share. It is copied as it is, with the network, into a submission's ``run.py``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -45,3 +49,39 @@ def initialise(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+class PlainUNet(nn.Module):
+    """The U-Net's shape (Ronneberger et al. 2015): image (B, 3, H, W) to logits (B, num_classes, H, W).
+
+    ``stage(in, out)`` is what the encoder and the decoder have at each size; ``first`` stands for the
+    encoder's first. ``channels[i]`` belong to the stages at 1/2^i of the input's size.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: Sequence[int],
+        *,
+        first: nn.Module,
+        stage: Callable[[int, int], nn.Module],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        steps = list(pairwise(channels))
+        self.encoder = nn.ModuleList([first, *(stage(above, below) for above, below in steps)])
+        self.decoder = nn.ModuleList(stage(below + above, above) for above, below in reversed(steps))
+        self.head = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels[0], num_classes, 1))
+        initialise(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        skips: list[Tensor] = []
+        x = image
+        for stage in self.encoder:
+            x = stage(F.max_pool2d(x, 2) if skips else x)  # (B, channels[i], H/2^i, W/2^i)
+            skips.append(x)
+        skips.pop()
+        for stage in self.decoder:
+            skip = skips.pop()
+            x = stage(torch.cat([resize(x, like=skip), skip], 1))
+        return self.head(x)  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 class PaddedModel(nn.Module):
     """A network for multiples of stride made one for any size: its input is padded, its logits are cropped.
 
-    ``smallest`` is the least height and width, a multiple of stride, that the network itself can take.
+    ``smallest`` is the least height and width that the network itself can take.
     """
 
     def __init__(self, network: nn.Module, *, stride: int, smallest: int) -> None:
@@ -27,7 +27,7 @@ class PaddedModel(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         H, W = image.shape[2:]
-        right, below = (max(-side % self.stride, self.smallest - side) for side in (W, H))
+        right, below = (-(-max(side, self.smallest) // self.stride) * self.stride - side for side in (W, H))
         padded = F.pad(image, (0, right, 0, below), mode="replicate")
         logits: Tensor = self.network(padded)  # (B, num_classes, H, W rounded up to multiples of stride)
         return logits[:, :, :H, :W]
@@ -102,6 +102,11 @@ def build_smp(
         raise ValueError(
             f"{architecture} over {encoder} cannot be built with model.options = {dict(options or {})}: {reason}"
         ) from error
-    # PAN halves its last map three times more.
-    smallest = 8 * network.encoder.output_stride if architecture.lower() == "pan" else 32
-    return PaddedModel(network, stride=network.encoder.output_stride, smallest=smallest)
+    stride = network.encoder.output_stride
+    if architecture.lower() == "pan":  # halves its last map three times more
+        return PaddedModel(network, stride=stride, smallest=8 * stride)
+    if architecture.lower() == "dpt":  # halves its last map once more
+        if stride & (stride - 1):
+            raise ValueError(f"DPT takes encoders with patches of 8, 16 or 32 pixels, those of {encoder} have {stride}")
+        return PaddedModel(network, stride=2 * stride, smallest=2 * stride)
+    return PaddedModel(network, stride=stride, smallest=stride)
