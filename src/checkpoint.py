@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +104,34 @@ def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
     except (ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"The weights in {source} do not fit its own description: {error}") from None
     return model.eval()
+
+
+def load_networks(paths: Sequence[Path], *, track: str) -> tuple[list[nn.Module], dict[str, Any]]:
+    """The networks of one prediction, on the CPU, and the content of the first checkpoint.
+
+    Several, whose probabilities are averaged, are for the track ``open``, and must agree in classes and image
+    size. Raises CheckpointError.
+    """
+    if len(paths) > 1 and track != "open":
+        raise CheckpointError(
+            f"{len(paths)} checkpoints are named, but the challenge allows no ensemble of models; "
+            "name one, or add --track open."
+        )
+    contents = [load_checkpoint(path) for path in paths]
+    first = contents[0]
+    for path, content in zip(paths, contents, strict=True):
+        if label_set(content) != label_set(first):
+            raise CheckpointError(f"{path} and {paths[0]} tell different classes apart; an ensemble needs the same.")
+        if content["image_size"] != first["image_size"]:
+            raise CheckpointError(
+                f"{path} works at {content['image_size']} pixels and {paths[0]} at {first['image_size']}; "
+                "an ensemble needs one size."
+            )
+    return [restore_model(content, path) for path, content in zip(paths, contents, strict=True)], first
+
+
+def augmentation_of(content: Mapping[str, Any], *, tta: bool) -> dict[str, Any]:
+    """``scales`` and ``flip`` to predict with: the checkpoint's own with tta, else the photo alone."""
+    if not tta:
+        return {"scales": (1.0,), "flip": False}
+    return {key: content["inference"][key] for key in ("scales", "flip")}

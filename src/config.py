@@ -137,8 +137,8 @@ class SeparableUNet:
 
     name: Literal["separable_unet"] = "separable_unet"
     """Which network."""
-    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (16, 32, 96, 224, 320)
-    """Channels at 1, 1/2, 1/4, 1/8, ... of the input's size."""
+    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (24, 48, 96, 192, 320)
+    """Channels at 1/2, 1/4, 1/8, ... of the input's size."""
     dropout: Dropout = 0.1
     """Share of the channels dropped before the classifier."""
 

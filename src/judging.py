@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model
+from checkpoint import augmentation_of, label_set, load_networks
 from dataset import DataError, find_pairs, load_split, make_split, photos_in, read_mask
 from folder import Refine, parse_refined
 from labels import CELEBAMASK, LabelSet
@@ -172,21 +172,10 @@ def networks(
     One photo at a time in exact float32, as run.py of a submission predicts; with tta at the first checkpoint's
     scales and flip. ``refine`` makes the post-processing, if any, for those classes. Raises CheckpointError.
     """
-    contents = [load_checkpoint(path) for path in paths]
-    if len(paths) > 1 and track != "open":
-        raise CheckpointError(
-            f"{len(paths)} checkpoints are named, but the challenge allows no ensemble of models; "
-            "name one, or add --track open."
-        )
-    first, labels = contents[0], label_set(contents[0])
-    for path, content in zip(paths, contents, strict=True):
-        if content["image_size"] != first["image_size"] or label_set(content) != labels:
-            raise CheckpointError(f"{path} and {paths[0]} differ in image size or classes; an ensemble needs the same.")
-    models = [
-        prepare_model(restore_model(content, path), device) for path, content in zip(paths, contents, strict=True)
-    ]
-    scales, flip = (first["inference"]["scales"], first["inference"]["flip"]) if tta else ((1.0,), False)
-    options: dict[str, Any] = {"image_size": first["image_size"], "scales": scales, "flip": flip, "labels": labels}
+    models, first = load_networks(paths, track=track)
+    labels = label_set(first)
+    models = [prepare_model(model, device) for model in models]
+    options: dict[str, Any] = {"image_size": first["image_size"], "labels": labels, **augmentation_of(first, tta=tta)}
     after = None if refine is None else refine(labels)
 
     def predict(face: Face) -> np.ndarray:

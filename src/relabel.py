@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from checkpoint import label_set, load_checkpoint, restore_model
+from checkpoint import augmentation_of, label_set, load_networks
 from dataset import DataError, Pair, Split, make_split, read_mask, refuse_grouped
 from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
 from pictures import save_mask, save_panel
@@ -225,20 +225,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _networks(args: argparse.Namespace, device: torch.device) -> Probabilities:
-    contents = [load_checkpoint(path) for path in args.model_path]
-    for path, content in zip(args.model_path, contents, strict=True):
-        if label_set(content) != CELEBAMASK:
-            raise PreparationError(f"{path} tells other classes apart than the 19; name a network of all 19.")
-        if content["image_size"] != contents[0]["image_size"]:
-            raise PreparationError(f"{path} and {args.model_path[0]} work at different sizes; name those of one size.")
-    models = [restore_model(c, path) for c, path in zip(contents, args.model_path, strict=True)]
-    used: dict[str, Any] = contents[0]["inference"] if args.tta else {"scales": (1.0,), "flip": False}
+    models, first = load_networks(args.model_path, track="open")
+    if label_set(first) != CELEBAMASK:
+        raise PreparationError(f"{args.model_path[0]} tells other classes apart than the 19; name a network of all 19.")
     return network_probabilities(
         [prepare_model(model, device) for model in models],
-        image_size=contents[0]["image_size"],
-        scales=used["scales"],
-        flip=used["flip"],
+        image_size=first["image_size"],
         device=device,
+        **augmentation_of(first, tta=args.tta),
     )
 
 

@@ -68,7 +68,7 @@ def check_size(config: Config, parameters: int) -> None:
     if config.track == "challenge" and parameters >= PARAMETER_LIMIT:
         raise ConfigError(
             f"The model has {parameters:,} parameters, but the challenge allows fewer than {PARAMETER_LIMIT:,}; "
-            "make model.channels or model.blocks smaller, or set track=open."
+            "choose a smaller model, or set track=open."
         )
 
 
