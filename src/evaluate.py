@@ -7,6 +7,7 @@ The F-Scores' definition is in ``metrics.py``, what intervals and p-values mean 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Sequence
@@ -14,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from folder import Refine
 from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
 from pictures import save_panel
 from plots import plot_confusion
+from postprocess import refine
+from postprocess_options import add_arguments, settings_of
 from predict import read_photo
 from preparation.grouped import read_classes
 from report import Comparison, figures, report, write_csv, write_per_image
@@ -67,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     other.add_argument("--compare", type=Path, nargs="+", help="another folder, zip or checkpoint")
     other.add_argument("--compare_tta", action="store_true", help="--tta for the other checkpoint alone")
 
+    other.add_argument("--compare_plain", action="store_true", help="no post-processing for the other checkpoint")
+    add_arguments(parser)
+
     out = parser.add_argument_group("what is written")
     out.add_argument("--json", type=Path, help="all figures")
     out.add_argument("--csv", type=Path, help="a row a class, and one of all")
@@ -92,6 +99,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--classes is for --predictions; a checkpoint holds its own classes.")
     if args.compare_tta and args.compare is None:
         raise UsageError("--compare_tta needs --compare CHECKPOINT.")
+    if args.compare_plain and not (args.compare and (args.postprocess or args.biases)):
+        raise UsageError("--compare_plain needs --compare CHECKPOINT, and post-processing for it to do without.")
     wanted = (args.json, args.csv, args.per_image, args.confusion, args.worst, args.panels)
     outputs = [path for path in wanted if path is not None]
     twice = next((path for path in outputs if outputs.count(path) > 1), None)
@@ -105,7 +114,13 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _predictor(
-    paths: Sequence[Path], faces: Sequence[Face], args: argparse.Namespace, *, tta: bool, labels: LabelSet | None
+    paths: Sequence[Path],
+    faces: Sequence[Face],
+    args: argparse.Namespace,
+    *,
+    tta: bool,
+    refined: bool,
+    labels: LabelSet | None,
 ) -> tuple[Predictor, LabelSet, str]:
     """Predictions from a folder, a zip or checkpoints, their classes, and what to call them.
 
@@ -113,14 +128,20 @@ def _predictor(
     """
     name = " + ".join(map(str, paths))
     if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix in ("", ".zip")):
-        if tta:
-            raise UsageError(f"Test-time augmentation needs a checkpoint; {paths[0]} holds masks.")
+        if tta or (refined and (args.postprocess or args.biases)):
+            raise UsageError(f"Test-time augmentation and post-processing need a checkpoint; {paths[0]} holds masks.")
         known = labels or CELEBAMASK
         return stored_masks(paths[0], faces, known), known, name
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
-    predictor, known = networks(paths, tta=tta, track=args.track, device=device)
-    return predictor, known, f"{name} with test-time augmentation" if tta else name
+
+    def after(labels: LabelSet) -> Refine | None:
+        settings = settings_of(args, labels) if refined else None
+        return None if settings is None else functools.partial(refine, settings=settings, labels=labels)
+
+    predictor, known = networks(paths, tta=tta, track=args.track, device=device, refine=after)
+    more = [text for text, used in (("test-time augmentation", tta), ("post-processing", after(known))) if used]
+    return predictor, known, f"{name} with {' and '.join(more)}" if more else name
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -180,12 +201,13 @@ def _run(args: argparse.Namespace) -> None:
         faces = faces_in(args.truth, args.images)
     classes = read_classes(args.classes) if args.classes is not None else CELEBAMASK
     paths = [args.predictions] if args.predictions is not None else args.model_path
-    predictor, labels, name = _predictor(paths, faces, args, tta=args.tta, labels=classes)
+    predictor, labels, name = _predictor(paths, faces, args, tta=args.tta, refined=True, labels=classes)
     second = None
     if args.compare is not None:
         stored = args.compare[0].is_dir() or args.compare[0].suffix in ("", ".zip")
         tta = args.compare_tta or (args.tta and not stored)
-        second = _predictor(args.compare, faces, args, tta=tta, labels=labels)
+        refined = not (args.compare_plain or stored)
+        second = _predictor(args.compare, faces, args, tta=tta, refined=refined, labels=labels)
         if second[1] != labels:
             raise UsageError(f"{name} and {second[2]} tell other classes apart; only systems of one task compare.")
     judgement = judge(faces, predictor, labels, tolerance=args.boundary_px)

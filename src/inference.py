@@ -11,13 +11,14 @@ from typing import Any
 
 from torch import nn
 
-from checkpoint import label_set, load_checkpoint, restore_model
+from checkpoint import augmentation_of, label_set, load_networks
 from folder import Refine, find_photos, output_paths, predict_folder
 from labels import LabelSet
-from postprocess import OPTIONS, PERSON, STEPS, Postprocessing, read_biases, refine
+from postprocess import refine
+from postprocess_options import add_arguments, settings_of
 from predict import prepare_model
 from runtime import PROJECT_ROOT, choose_device, prepare_device
-from submission import pack_submission
+from submission import check_network, pack_submission
 
 DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
 
@@ -56,62 +57,35 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
     parser.add_argument("--threads", type=_positive, help="CPU threads (left to torch)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
-    group = parser.add_argument_group("post-processing", "Steps after the network; none unless asked for.")
-    group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], help="steps, done in this order")
-    group.add_argument("--biases", type=Path, help="JSON file of fit_biases.py: what is added to each class's decision")
-    group.add_argument("--grabcut_classes", nargs="+", help=f"whose outline GrabCut redraws ({PERSON}), or class names")
-    for name, (step, meaning) in OPTIONS.items():
-        default = getattr(Postprocessing(), name)
-        group.add_argument(f"--{name}", type=type(default), help=f"{step}: {meaning} ({default:g})")
+    add_arguments(parser)
     return parser
 
 
-def _postprocessing(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
-    """What --postprocess, --biases and their numbers ask for, or None. Raises UsageError where they make no sense."""
-    given = {name: getattr(args, name) for name in (*OPTIONS, "grabcut_classes") if getattr(args, name) is not None}
-    for name in given:
-        step = OPTIONS[name][0] if name in OPTIONS else "grabcut"
-        if step not in args.postprocess:
-            raise UsageError(f"--{name} does nothing without --postprocess {step}; add it or leave --{name} out.")
-    if not args.postprocess and args.biases is None:
-        return None
-    if args.submission:
+def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[nn.Module], dict[str, Any]]:
+    """The networks, and the content of the first checkpoint. Raises UsageError for what a submission must not be."""
+    if len(paths) > 1 and submission:
+        raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
+    models, content = load_networks(paths, track=track)
+    if submission and content.get("track") != "challenge":
+        raise UsageError(
+            f"{paths[0]} was trained on the track {content.get('track')!r}, with what the challenge forbids; "
+            "leave out --submission or name a checkpoint of the track 'challenge'."
+        )
+    if submission:
+        check_network(content["model"].get("name", "unet"))
+    return models, content
+
+
+def _refine(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
+    if args.submission and (args.postprocess or args.biases is not None):
         raise UsageError(
             "--submission takes no --postprocess and no --biases: the judges run the submission's own run.py, which "
             "does without them, and must get the same masks."
         )
-    biases = None if args.biases is None else read_biases(args.biases, labels)
-    if "grabcut_classes" in given:
-        given["grabcut_classes"] = tuple(given["grabcut_classes"])
-    settings = Postprocessing(steps=tuple(args.postprocess), biases=biases, **given)
-    settings.check(labels)
+    settings = settings_of(args, labels)
+    if settings is None:
+        return None
     return functools.partial(refine, settings=settings, labels=labels)
-
-
-def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[nn.Module], dict[str, Any]]:
-    """The networks, and the content of the first checkpoint. Raises UsageError for what the track forbids."""
-    if len(paths) > 1 and submission:
-        raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
-    if len(paths) > 1 and track != "open":
-        raise UsageError(
-            f"--model_path names {len(paths)} checkpoints, but the challenge allows no ensemble of models; "
-            "name one, or add --track open."
-        )
-    contents = [load_checkpoint(path) for path in paths]
-    if submission and contents[0].get("track") != "challenge":
-        raise UsageError(
-            f"{paths[0]} was trained on the track {contents[0].get('track')!r}, with what the challenge forbids; "
-            "leave out --submission or name a checkpoint of the track 'challenge'."
-        )
-    for path, content in zip(paths, contents, strict=True):
-        if label_set(content) != label_set(contents[0]):
-            raise UsageError(f"{path} and {paths[0]} tell different classes apart; an ensemble needs the same.")
-        if content["image_size"] != contents[0]["image_size"]:
-            raise UsageError(
-                f"{path} works at {content['image_size']} pixels and {paths[0]} at {contents[0]['image_size']}; "
-                "an ensemble needs one size."
-            )
-    return [restore_model(content, path) for path, content in zip(paths, contents, strict=True)], contents[0]
 
 
 def _refuse_existing(args: argparse.Namespace, photos: Sequence[Path]) -> None:
@@ -132,10 +106,8 @@ def _run(args: argparse.Namespace) -> int:
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
     models, content = _load(args.model_path or [DEFAULT_MODEL], track=args.track, submission=args.submission)
-    after = _postprocessing(args, label_set(content))
-    tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
-    if args.tta:
-        tta = {key: content["inference"][key] for key in tta}
+    after = _refine(args, label_set(content))
+    tta = augmentation_of(content, tta=args.tta)
     failures = predict_folder(
         [prepare_model(model, device) for model in models],
         photos,

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from checkpoint import augmentation_of, label_set, load_networks
 from dataset import DataError, Pair, Split, make_split, read_mask, refuse_grouped
 from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
-from pictures import save_mask, save_panel
+from pictures import contact_sheet, difference, save_mask, save_picture
 from predict import exact_arithmetic, predict_probabilities, prepare_model, read_photo
 from preparation.copying import Job, Plan, PreparationError, carry_out, problems_text
 from preparation.layouts import OWN_LAYOUT, find_splits, output_files, pair_up
@@ -198,7 +198,9 @@ def draw_most_changed(
     old = [swap_left_right(mask) if is_mirrored(mask) else mask for mask in old]
     new = [read_mask(output / "train" / "masks" / f"{stem}.png") for stem in chosen]
     photos = [read_photo(by_stem[stem].image) for stem in chosen]
-    save_panel(path, photos, old, new, [f"{stem[:24]}  {shares[stem]:.1%} changed" for stem in chosen])
+    rows = [[p, o, n, difference(o, n, p)] for p, o, n in zip(photos, old, new, strict=True)]
+    titles = ["photo", "label", "corrected", "what changed"]
+    save_picture(contact_sheet(rows, titles, [f"{stem}   {shares[stem]:.1%} changed" for stem in chosen]), path)
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import evaluate
+import inference
 import judging
 from checkpoint import load_checkpoint, restore_model, save_checkpoint
 from evaluate import choose_faces
@@ -195,6 +196,35 @@ def test_post_processing_changes_what_is_counted(model: Path, faces: Path) -> No
 
     predictor, _ = networks([model], tta=False, track="challenge", device=CPU, refine=lambda labels: only_background)
     assert all((predictor(face) == 0).all() for face in found)
+
+
+def test_post_processing_is_judged_as_inference_does_it(
+    model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = ["--postprocess", "smooth", "components", "--smooth_sigma", "40"]
+    photos = tmp_path / "photos"
+    shutil.copytree(faces / "val" / "images", photos)
+    words = ["--model_path", str(model), "--input", str(photos), "--output", str(tmp_path / "out"), "--batch_size", "1"]
+    assert inference.main([*words, *steps]) == 0
+    by_masks, by_network = tmp_path / "masks.json", tmp_path / "network.json"
+    assert run("--predictions", tmp_path / "out" / "masks", "--truth", faces / "val" / "masks", "--json", by_masks) == 0
+    judged = ["--model_path", model, "--data", faces]
+    compared = ["--compare", model, "--compare_plain", "--json", by_network]
+    assert run(*judged, *steps, *compared) == 0
+    content = json.loads(by_network.read_text(encoding="utf-8"))
+    assert content["f_score"] == json.loads(by_masks.read_text(encoding="utf-8"))["f_score"]
+    assert content["comparison"]["other_figures"]["f_score"] != content["f_score"]
+    assert "with post-processing" in capsys.readouterr().out
+    for refused, words in (
+        (
+            ["--predictions", tmp_path / "out" / "masks", "--truth", faces / "val" / "masks", *steps],
+            "need a checkpoint",
+        ),
+        ([*judged, "--compare", model, "--compare_plain"], "--compare_plain needs"),
+        ([*judged, "--crf_weight", "2"], "does nothing without --postprocess crf"),
+    ):
+        assert run(*refused) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_coarser_classes(faces: Path, tmp_path: Path) -> None:
@@ -387,7 +417,7 @@ def test_refusals_of_commands(
         ([*stored, "--classes", tmp_path / "one.yaml"], "one.yaml"),
         ([*stored, "--images", tmp_path / "nowhere"], "There is no folder"),
         ([*stored, "--images", faces / "train" / "images"], "lacks the photos of 3 of 3 masks, the first: 0"),
-        ([*stored, "--tta"], "Test-time augmentation needs a checkpoint"),
+        ([*stored, "--tta"], "Test-time augmentation and post-processing need a checkpoint"),
         ([*stored, "--compare_tta"], "--compare_tta needs --compare"),
         ([*stored, "--compare", model], "is not known; name the folder of photos by --images"),
         ([*network, "--classes", tmp_path / "one.yaml"], "a checkpoint holds its own classes"),

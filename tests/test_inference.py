@@ -19,9 +19,10 @@ from PIL import Image
 import folder
 import inference
 import submission
+from biases import write_biases
 from checkpoint import load_checkpoint, restore_model, save_checkpoint
 from folder import find_photos, predict_folder
-from labels import NUM_CLASSES, palette_bytes
+from labels import CELEBAMASK, NUM_CLASSES, palette_bytes
 from models import build_model
 from predict import prepare_model, read_photo
 from submission import SubmissionError, build_run_py, pack_submission
@@ -235,6 +236,69 @@ def test_without_a_model_the_projects_own_weights_are_used(
     assert "own.pth" in capsys.readouterr().err
     write_model(tmp_path / "own.pth", seed=2)
     assert run(*words) == 0
+
+
+# --- post-processing ------------------------------------------------------------------------------
+
+
+def test_refining_without_a_change_gives_the_masks_of_the_plain_path(
+    model: Path, photos: Path, predicted: Path, tmp_path: Path
+) -> None:
+    models = [prepare_model(restore_model(load_checkpoint(model), model), CPU)]
+    shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def unchanged(photo: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        shapes.append((photo.shape, probabilities.shape))
+        return probabilities
+
+    paths = find_photos(photos)
+    options: dict[str, Any] = {"image_size": SIZE, "device": CPU, "progress": False}
+    assert not predict_folder(models, paths, tmp_path, refine=unchanged, **options)
+    for path in paths:
+        expected = ids(predicted / f"{path.stem}.png")
+        np.testing.assert_array_equal(ids(tmp_path / "masks" / f"{path.stem}.png"), expected)
+    assert ((61, 90, 3), (NUM_CLASSES, 43, 64)) in shapes  # at the network's size, however large the photo
+
+
+def test_steps_and_biases_change_the_masks(model: Path, photos: Path, tmp_path: Path) -> None:
+    words = ("--model_path", model, "--input", photos, "--output")
+    assert run(*words, tmp_path / "plain") == 0
+    biases = tmp_path / "biases.json"
+    write_biases(biases, [9.0 if name == "hair" else 0.0 for name in CELEBAMASK.names], CELEBAMASK)
+    for name, options in {
+        "steps": ("--postprocess", "smooth", "components", "--smooth_sigma", 8, "--min_component", 20000),
+        "cut": ("--postprocess", "guided", "grabcut", "--grabcut_classes", "hair", "skin", "--grabcut_band", 16),
+        "biases": ("--biases", biases),
+    }.items():
+        assert run(*words, tmp_path / name, *options) == 0
+        assert files_of(tmp_path / name) == files_of(tmp_path / "plain")
+        refined, plain = (ids(tmp_path / folder / "masks" / "face1.png") for folder in (name, "plain"))
+        assert refined.shape == plain.shape
+        assert (refined != plain).any(), name
+    assert (ids(tmp_path / "biases" / "masks" / "face1.png") == 13).mean() > 0.9
+
+
+def test_post_processing_that_cannot_be_done_is_said_before_any_work(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    (tmp_path / "b.json").write_text("{}")
+    for options, sentence in [
+        (("--postprocess", "smooth", "--submission"), "--submission takes no --postprocess and no --biases"),
+        (("--biases", tmp_path / "b.json", "--submission"), "must get the same masks"),
+        (("--biases", tmp_path / "b.json"), "b.json must give one number for each of the classes background, skin"),
+        (("--smooth_sigma", 2), "--smooth_sigma does nothing without --postprocess smooth"),
+        (("--postprocess", "smooth", "--grabcut_classes", "hair"), "does nothing without --postprocess grabcut"),
+        (("--postprocess", "smooth", "--smooth_sigma", -1), "smooth_sigma is -1.0; it must be a number above 0"),
+        (("--postprocess", "grabcut", "--grabcut_classes", "wig"), "grabcut_classes names 'wig'"),
+        (("--postprocess", "crf"), "pip install -r requirements-open.txt"),
+    ]:
+        assert run("--model_path", model, "--input", photos, "--output", tmp_path / "out", *options) == 2
+        errors = capsys.readouterr().err
+        assert sentence in errors
+        assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 # --- the submission -------------------------------------------------------------------------------

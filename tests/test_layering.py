@@ -20,7 +20,7 @@ LEVELS: dict[str, list[str]] = {
     ],
     "2   files": ["dataset", "checkpoint", "folder", "submission", "postprocess"],
     "2.5 parts of a training, and judging": ["engine", "run_folder", "judging", "preparation", "auditing"],
-    "2.7 a training, and a report of judging": ["training", "report"],
+    "2.7 a training, and a report of judging": ["training", "report", "postprocess_options"],
     "3   commands": [
         "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks",
         "audit", "relabel",
