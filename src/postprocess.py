@@ -134,7 +134,7 @@ def _crf_class() -> Any:
         from pydensecrf.densecrf import DenseCRF2D
     except ImportError:
         raise ValueError(
-            "the step crf needs the package pydensecrf2; 'pip install -r requirements-open.txt' installs it"
+            "the step crf needs the package pydensecrf2; 'pip install -r requirements-crf.txt' installs it"
         ) from None
     return DenseCRF2D
 

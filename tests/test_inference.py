@@ -292,7 +292,7 @@ def test_post_processing_that_cannot_be_done_is_said_before_any_work(
         (("--postprocess", "smooth", "--grabcut_classes", "hair"), "does nothing without --postprocess grabcut"),
         (("--postprocess", "smooth", "--smooth_sigma", -1), "smooth_sigma is -1.0; it must be a number above 0"),
         (("--postprocess", "grabcut", "--grabcut_classes", "wig"), "grabcut_classes names 'wig'"),
-        (("--postprocess", "crf"), "pip install -r requirements-open.txt"),
+        (("--postprocess", "crf"), "pip install -r requirements-crf.txt"),
     ]:
         assert run("--model_path", model, "--input", photos, "--output", tmp_path / "out", *options) == 2
         errors = capsys.readouterr().err

@@ -190,9 +190,9 @@ def test_grabcut_without_seeds_changes_nothing_and_gives_the_same_twice() -> Non
 def test_the_missing_crf_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
-    with pytest.raises(ValueError, match=r"pydensecrf2; 'pip install -r requirements-open\.txt' installs it"):
+    with pytest.raises(ValueError, match=r"pydensecrf2; 'pip install -r requirements-crf\.txt' installs it"):
         refine(GREY, soft(np.zeros((64, 64), np.uint8)), Postprocessing(steps=("crf",)))
-    requirements = Path(postprocess.__file__).parent.parent / "requirements-open.txt"
+    requirements = Path(postprocess.__file__).parent.parent / "requirements-crf.txt"
     assert "pydensecrf2==" in requirements.read_text()
 
 
