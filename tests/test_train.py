@@ -138,12 +138,20 @@ def test_referee_agrees_with_the_printed_score(
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("step", [2, 7])
+PLATEAU = ("track=open", "schedule.decay=plateau", "schedule.plateau_patience=1")
+
+
+@pytest.mark.parametrize(("step", "overrides"), [(2, ()), (7, ()), (7, PLATEAU)])
 def test_resumed_equals_uninterrupted(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, capsys: pytest.CaptureFixture[str]
+    start: Start,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    overrides: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole, parted = tmp_path / "whole", tmp_path / "parted"
-    assert start(whole) == 0
+    assert start(whole, overrides=overrides) == 0
     update = Trainer._update
 
     def interrupted(self: Trainer, loss: torch.Tensor) -> None:
@@ -154,14 +162,14 @@ def test_resumed_equals_uninterrupted(
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_update", interrupted)
-        assert start(parted) == 130
+        assert start(parted, overrides=overrides) == 130
     message = capsys.readouterr().err
     if step == 2:
         assert "Nothing was saved" in message
         assert start(parted) == 0
     else:
         assert "--resume" in message
-        assert start(parted, "--resume") == 0
+        assert start(parted, "--resume", overrides=overrides) == 0
     assert_same_weights(whole, parted)
     columns = ("epoch", "loss", "f_score", "lr")
     assert [[row[c] for c in columns] for row in history(whole)] == [
@@ -310,14 +318,9 @@ def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: P
     store, _, split = load_data(config, None)
     assert (len(store), len(split.train)) == (18, 12)
     assert draw_weights(config, store).tolist() == [1.0] * 12 + [0.5] * 6
-    assert start_open(config_file, tmp_path / "run", more) == 0
-
-
-def start_open(config_file: Path, output: Path, more: Path) -> int:
-    """A run on the tiny set mixed with the pairs of more, its rate lowered on plateaus."""
-    overrides = [f"run.output={output}", "track=open", "schedule.decay=plateau", "schedule.plateau_patience=1"]
-    overrides.append(f"open_track.external_data=[{{root: {more}, weight: 0.5}}]")
-    return train.main(["--config", str(config_file), "--set", *overrides])
+    mixed = f"open_track.external_data=[{{root: {more}, weight: 0.5}}]"
+    words = ["--config", str(config_file), "--set", f"run.output={tmp_path / 'run'}", mixed, *PLATEAU]
+    assert train.main(words) == 0
 
 
 def test_a_set_marked_as_external_is_for_the_open_track(
