@@ -24,7 +24,8 @@ from auditing import (
     inspect_faces,
     rate_oddness,
 )
-from dataset import PROBLEMS_SHOWN, DataError, broken_rule, read_mask
+from command_line import positive, refuse_existing
+from dataset import PROBLEMS_SHOWN, broken_rule, read_mask
 from labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, PALETTE
 from near_duplicates import CANDIDATE, DUPLICATE, Likeness, find_duplicates
 from pictures import contact_sheet, overlay, save_picture
@@ -342,13 +343,6 @@ def write_report(report: dict[str, Any], faces: Sequence[Face], oddness: dict[st
 # --- the command ----------------------------------------------------------------------------------
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Report what a data set holds and what is wrong or odd about it, in words, pictures and tables."
@@ -359,7 +353,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--repair", type=Path, metavar="FOLDER", help="also write a copy with mirrored masks put in order, val's too"
     )
-    parser.add_argument("--worst", type=_positive, default=20, help="how many of the oddest masks to show (20)")
+    parser.add_argument("--worst", type=positive, default=20, help="how many of the oddest masks to show (20)")
     parser.add_argument("--overwrite", action="store_true", help="replace an older report and an older repaired copy")
     return parser
 
@@ -369,9 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     started = time.perf_counter()
     try:
-        existing = [args.output / name for name in REPORT_FILES if (args.output / name).exists()]
-        if existing and not args.overwrite:
-            raise DataError(f"{existing[0]} would be replaced; add --overwrite or choose another --output.")
+        refuse_existing([args.output / name for name in REPORT_FILES], overwrite=args.overwrite)
         if args.repair is not None:
             check_repair(args.root, args.repair, overwrite=args.overwrite)
             broken_rule(args.root)  # so that a provenance.json that cannot be read is told before the work

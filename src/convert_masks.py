@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from command_line import refuse_existing
 from dataset import PHOTO_SUFFIXES, DataError, photos_in, read_mask
 from labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
 from pictures import save_mask
@@ -225,15 +226,8 @@ def _names(source: Path | None, count: int) -> list[str]:
     return names
 
 
-def _refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    existing = [path for path in paths if path.exists()]
-    if existing and not overwrite:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise ValueError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another --output.")
-
-
 def _to_kaggle(args: argparse.Namespace) -> None:
-    _refuse_existing([args.output], args.overwrite)
+    refuse_existing([args.output], overwrite=args.overwrite)
     masks = _masks_in(args.masks)
     write_kaggle(masks, args.output, usage=args.usage, size=args.size)
     print(f"wrote {len(masks) * NUM_CLASSES} rows of {len(masks)} images to {args.output}")
@@ -242,7 +236,7 @@ def _to_kaggle(args: argparse.Namespace) -> None:
 def _from_kaggle(args: argparse.Namespace) -> None:
     masks = read_kaggle(args.csv, size=args.size)
     paths = [args.output / f"{name}.png" for name in _names(args.names, len(masks))]
-    _refuse_existing(paths, args.overwrite)
+    refuse_existing(paths, overwrite=args.overwrite)
     for mask, path in zip(masks, paths, strict=True):
         save_mask(mask, path)
     print(f"wrote {len(masks)} masks to {args.output}")
@@ -251,7 +245,7 @@ def _from_kaggle(args: argparse.Namespace) -> None:
 def _to_ids(args: argparse.Namespace) -> None:
     masks = _masks_in(args.masks)
     paths = [args.output / path.name for path in masks]
-    _refuse_existing(paths, args.overwrite)
+    refuse_existing(paths, overwrite=args.overwrite)
     for source, path in zip(tqdm(masks, unit="mask", leave=False), paths, strict=True):
         with atomic_path(path) as temporary:
             Image.fromarray(read_mask(source)).save(temporary, format="PNG")

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from command_line import UsageError, positive, refuse_existing
 from dataset import DataError, read_mask
 from folder import find_photos
 from labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colourize
@@ -20,17 +21,6 @@ from predict import read_photo
 from preparation.grouped import read_classes
 
 NAMES_SHOWN = 5
-
-
-class UsageError(ValueError):
-    """A command that cannot be carried out; the message says why and what to do."""
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
 
 
 def _share(text: str) -> float:
@@ -69,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     panel.add_argument("--masks", type=Path, nargs="+", required=True, help="masks, or folders of them: a column each")
     panel.add_argument("--titles", nargs="+", help="of the columns of --masks (their folders' names)")
     panel.add_argument("--stems", nargs="+", help="the faces to show, by name without suffix")
-    panel.add_argument("--faces", type=_positive, default=8, help="without --stems, the first so many (8)")
+    panel.add_argument("--faces", type=positive, default=8, help="without --stems, the first so many (8)")
 
     curves = command("curves", "F-Score and loss of several runs in one figure", "PNG, PDF or SVG file", classes=False)
     curves.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, or its history.csv")
@@ -85,10 +75,7 @@ def _refuse_existing(outputs: Sequence[Path], inputs: Sequence[Path], *, overwri
     own = next((path for path in outputs if path.resolve() in sources), None)
     if own is not None:
         raise UsageError(f"{own} would be replaced by its own picture; choose another --output.")
-    existing = [path for path in outputs if path.exists()]
-    if existing and not overwrite:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another --output.")
+    refuse_existing(outputs, overwrite=overwrite)
 
 
 def _list(names: Sequence[str]) -> str:

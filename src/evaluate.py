@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from command_line import UsageError, positive, refuse_existing
 from folder import Refine
 from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
@@ -26,17 +27,6 @@ from predict import read_photo
 from preparation.grouped import read_classes
 from report import Comparison, figures, report, write_csv, write_per_image
 from runtime import atomic_path, choose_device, prepare_device
-
-
-class UsageError(ValueError):
-    """A command that cannot be carried out; the message says why and what to do."""
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
 
 
 def _pixels(text: str) -> float:
@@ -57,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
     what.add_argument("--classes", type=Path, help="YAML of a coarser task: each class with the names of the 19 in it")
     what.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
-    what.add_argument("--threads", type=_positive, help="CPU threads (left to torch)")
+    what.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
 
     truth = parser.add_argument_group("by what it is judged (--truth or --data)")
     truth.add_argument("--truth", type=Path, help="folder of PNG masks; each needs its prediction")
@@ -81,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--confusion", type=Path, help="confusion matrix as PNG, PDF or SVG")
     out.add_argument("--worst", type=Path, help="PNG of the ten worst masks beside their truth")
     out.add_argument("--panels", type=Path, help="PNG of photo, truth, prediction and where they differ")
-    out.add_argument("--faces", type=_positive, default=8, help="rows of --panels (8)")
+    out.add_argument("--faces", type=positive, default=8, help="rows of --panels (8)")
     out.add_argument("--choose", choices=("worst", "best", "random"), default="worst", help="which faces (worst)")
     out.add_argument("--overwrite", action="store_true", help="replace files that exist")
     return parser
@@ -106,9 +96,7 @@ def _check(args: argparse.Namespace) -> None:
     twice = next((path for path in outputs if outputs.count(path) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named for two outputs; give each its own file.")
-    existing = [path for path in outputs if path.exists()]
-    if existing and not args.overwrite:
-        raise UsageError(f"{', '.join(map(str, existing))} would be replaced; add --overwrite or choose another name.")
+    refuse_existing(outputs, overwrite=args.overwrite)
     if args.confusion is not None and args.confusion.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UsageError(f"--confusion {args.confusion}: the name must end in .png, .pdf or .svg.")
 

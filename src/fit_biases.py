@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from biases import Samples, add_biases, write_biases
 from checkpoint import label_set, load_checkpoint, restore_model
+from command_line import refuse_existing
 from dataset import Pair, make_split, read_pair
 from labels import LabelSet, is_mirrored, swap_left_right
 from metrics import ScoreKeeper, f_scores
@@ -58,8 +59,7 @@ def _judge_val(
 
 
 def _run(args: argparse.Namespace) -> None:
-    if args.output.exists() and not args.overwrite:
-        raise ValueError(f"{args.output} would be replaced; add --overwrite or choose another --output.")
+    refuse_existing([args.output], overwrite=args.overwrite)
     split = make_split(args.data, val_stems=args.val_stems, val_fraction=args.val_fraction, seed=args.seed)
     device = choose_device(args.device)
     prepare_device(device)

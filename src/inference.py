@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from checkpoint import augmentation_of, label_set, load_networks
+from command_line import UsageError, positive, refuse_existing
 from folder import Refine, find_photos, output_paths, predict_folder
 from labels import LabelSet
 from postprocess import refine
@@ -21,17 +22,6 @@ from runtime import PROJECT_ROOT, choose_device, prepare_device
 from submission import check_network, pack_submission
 
 DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
-
-
-class UsageError(ValueError):
-    """A command that cannot be carried out; the message says why and what to do."""
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         "--tta", action="store_true", help="average over the checkpoint's scales and flip: better, slower"
     )
     parser.add_argument("--submission", action="store_true", help="also write and check submission.zip")
-    parser.add_argument("--batch_size", type=_positive, default=4, help="photos of one size at a time (4); 1 for a zip")
+    parser.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
-    parser.add_argument("--threads", type=_positive, help="CPU threads (left to torch)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
     add_arguments(parser)
     return parser
@@ -94,10 +84,7 @@ def _refuse_existing(args: argparse.Namespace, photos: Sequence[Path]) -> None:
         wanted += output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
     if args.submission:
         wanted.append(args.output / "submission.zip")
-    existing = [path for path in wanted if path.exists()]
-    if existing and not args.overwrite:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another --output.")
+    refuse_existing(wanted, overwrite=args.overwrite)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from command_line import positive, refuse_existing
 from preparation.celebamask_hq import plan_celebamask_hq
-from preparation.copying import Plan, PreparationError, carry_out, default_workers, problems_text
+from preparation.copying import Plan, carry_out, default_workers, problems_text
 from preparation.face_synthetics import plan_face_synthetics
 from preparation.flipped import mirrored_masks, plan_flip
 from preparation.grouped import plan_group
@@ -16,13 +17,6 @@ from preparation.layouts import LAYOUTS, ORDERS, plan_layout
 from preparation.statistics import image_statistics, training_images
 
 MIRRORED_SHOWN = 30
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,7 +28,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     everyone = argparse.ArgumentParser(add_help=False)
     everyone.add_argument("--source", type=Path, required=True, help="folder to read; nothing in it is changed")
-    everyone.add_argument("--workers", type=_positive, default=default_workers(), help="processes (one a core)")
+    everyone.add_argument("--workers", type=positive, default=default_workers(), help="processes (one a core)")
     everyone.add_argument("--overwrite", action="store_true", help="replace what another command left in the output")
     copies = argparse.ArgumentParser(add_help=False, parents=[everyone])
     copies.add_argument("--output", type=Path, required=True, help="folder for train/, val/ and test/; it is created")
@@ -50,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "the full CelebAMask-HQ, parts merged, in its official split",
         "Reads CelebA-HQ-img/, CelebAMask-HQ-mask-anno/ and CelebA-HQ-to-CelebA-mapping.txt. Open track only.",
     )
-    celeba.add_argument("--size", type=_positive, default=512, help="width and height of images and masks (512)")
+    celeba.add_argument("--size", type=positive, default=512, help="width and height of images and masks (512)")
     celeba.add_argument("--mapping", type=Path, help="the mapping file, where it does not lie in the source")
     layout = add(
         "layout",
@@ -62,7 +56,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default="celebamask",
         help=f"what the source's ids mean: {', '.join(ORDERS)}, or a YAML file with a list of names (celebamask)",
     )
-    layout.add_argument("--size", type=_positive, help="width and height of images and masks (as they are)")
+    layout.add_argument("--size", type=positive, help="width and height of images and masks (as they are)")
     group = add(
         "group",
         "a coarser copy, several classes in one",
@@ -106,8 +100,8 @@ def _tell(problems: Sequence[str]) -> int:
 
 
 def _statistics(args: argparse.Namespace) -> int:
-    if args.json is not None and args.json.exists() and not args.overwrite:
-        raise PreparationError(f"{args.json} exists; add --overwrite or name another file.")
+    if args.json is not None:
+        refuse_existing([args.json], overwrite=args.overwrite)
     figures, problems = image_statistics(training_images(args.source), args.workers)
     print(figures.text())
     if args.json is not None:

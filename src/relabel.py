@@ -29,8 +29,8 @@ from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirror
 from pictures import contact_sheet, difference, save_mask, save_picture
 from predict import exact_arithmetic, predict_probabilities, prepare_model, read_photo
 from preparation.copying import Job, Plan, PreparationError, carry_out, problems_text
-from preparation.layouts import OWN_LAYOUT, find_splits, output_files, pair_up
-from preparation.pairs import copy_pair, copy_photo
+from preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs
+from preparation.pairs import copy_photo
 from runtime import atomic_path, choose_device, prepare_device
 
 KEPT = ("eye_g", "hat", "ear_r", "neck_l")
@@ -121,20 +121,15 @@ def plan_relabelling(
     splits = find_splits(root, OWN_LAYOUT)
     refuse_grouped(root)
     trained = {pair.image for pair in split.train}
-    jobs: list[Job] = []
-    problems: list[str] = []
-    for name, (images, masks) in splits.items():
-        pairs, bad = pair_up(images, masks)
-        problems += bad
-        for image, mask in pairs:
-            outputs = output_files(output, name, image, mask)
-            if mask is not None and image in trained:
-                call = partial(relabel_pair, image, mask, outputs, probabilities, thresholds, output / "left_alone.txt")
-                jobs.append(Job(outputs, call))
-            else:
-                jobs.append(Job(outputs, partial(copy_pair, image, mask, outputs)))
-    reads = [folder for pair in splits.values() for folder in pair if folder is not None]
-    return Plan(recipe, "teacher", jobs, reads, problems)
+    left_alone = output / "left_alone.txt"
+
+    def jobs_of(name: str, image: Path, mask: Path | None) -> list[Job]:
+        if mask is None or image not in trained:
+            return [copy_job(output, name, image, mask)]
+        outputs = output_files(output, name, image, mask)
+        return [Job(outputs, partial(relabel_pair, image, mask, outputs, probabilities, thresholds, left_alone))]
+
+    return plan_pairs(splits, jobs_of, recipe=recipe, breaks="teacher")
 
 
 # --- what changed ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 # A module imports from the levels above its own line and from nowhere else of the project.
 LEVELS: dict[str, list[str]] = {
-    "0   facts and the machine": ["labels", "runtime"],
+    "0   facts and the machine": ["labels", "runtime", "command_line"],
     "0.5 the configuration": ["config"],
     "1   functions on arrays and tensors": [
         "losses", "metrics", "significance", "transforms", "optim", "predict", "pictures", "plots", "synthetic",

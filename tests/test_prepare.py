@@ -564,7 +564,7 @@ def test_statistics_are_numpys(tmp_path: Path, run: Run) -> None:
     np.testing.assert_allclose(values["MEAN"], pixels.mean(0), atol=5e-7)
     np.testing.assert_allclose(values["STD"], pixels.std(0), atol=5e-7)
 
-    assert "exists; add --overwrite" in run("statistics", "--source", tmp_path, "--json", target)[2]
+    assert "would be replaced; add --overwrite" in run("statistics", "--source", tmp_path, "--json", target)[2]
     (tmp_path / "train" / "images" / "bad.jpg").write_bytes(b"no photo")
     status, again, complaint = run("statistics", "--source", tmp_path, "--json", target, "--overwrite")
     assert (status, again) == (1, said)

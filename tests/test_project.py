@@ -78,7 +78,7 @@ def test_recipes_load_and_open_with_their_command(path: Path) -> None:
     assert re.search(r"^#\s+python src/train.py", head, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-open.txt", "requirements-crf.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.txt")))
 def test_requirements_are_exact(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith(("#", "-r"))]

@@ -16,8 +16,8 @@ from labels import is_mirrored, swap_left_right
 from pictures import save_mask
 from predict import read_photo
 from preparation.copying import Job, Plan, each_result
-from preparation.layouts import OWN_LAYOUT, find_splits, output_files, pair_up
-from preparation.pairs import JPEG_QUALITY, copy_pair, read_ids, size_text
+from preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs
+from preparation.pairs import JPEG_QUALITY, read_ids, size_text
 from runtime import atomic_path
 
 ENDING = "_flipped"
@@ -56,19 +56,15 @@ def plan_flip(source: Path, output: Path, *, link: bool = False) -> Plan:
     """Copy a prepared set and add the mirrored copy of every training pair under its stem plus ENDING."""
     splits = find_splits(source, OWN_LAYOUT)
     refuse_grouped(source)
-    jobs: list[Job] = []
-    problems: list[str] = []
-    for split, (images, masks) in splits.items():
-        pairs, bad = pair_up(images, masks)
-        problems += bad
-        for image, mask in pairs:
-            outputs = output_files(output, split, image, mask)
-            jobs.append(Job(outputs, partial(copy_pair, image, mask, outputs, link=link)))
-            if split == "train" and mask is not None:
-                outputs = output_files(output, split, image, mask, ENDING)
-                jobs.append(Job(outputs, partial(flip_pair, image, mask, outputs)))
-    reads = [folder for pair in splits.values() for folder in pair if folder is not None]
-    return Plan({"subcommand": "flip"}, broken_rule(source), jobs, reads, problems)
+
+    def jobs_of(split: str, image: Path, mask: Path | None) -> list[Job]:
+        jobs = [copy_job(output, split, image, mask, link=link)]
+        if split == "train" and mask is not None:
+            outputs = output_files(output, split, image, mask, ENDING)
+            jobs.append(Job(outputs, partial(flip_pair, image, mask, outputs)))
+        return jobs
+
+    return plan_pairs(splits, jobs_of, recipe={"subcommand": "flip"}, breaks=broken_rule(source))
 
 
 def _is_mirrored_file(path: Path) -> bool:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from config import ConfigError, parse_yaml
 from dataset import broken_rule, refuse_grouped
 from labels import LabelSet, group_labels
 from preparation.copying import Job, Plan, PreparationError
-from preparation.layouts import OWN_LAYOUT, find_splits, output_files, pair_up
-from preparation.pairs import copy_pair
+from preparation.layouts import OWN_LAYOUT, copy_job, find_splits, plan_pairs
 
 
 def read_classes(path: Path) -> LabelSet:
     """The classes that a YAML file lists, each with names of the 19: a mapping by itself or a config's data.classes."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"), "the text")
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise PreparationError(f"--classes {path} cannot be read: {' '.join(str(error).split())}") from None
     groups = content
     if isinstance(content, dict) and isinstance(content.get("data"), dict):
@@ -44,15 +42,10 @@ def plan_group(source: Path, output: Path, *, classes: Path, link: bool = False)
     splits = find_splits(source, OWN_LAYOUT)
     refuse_grouped(source)
     table = labels.table.astype(np.int16)
-    jobs: list[Job] = []
-    problems: list[str] = []
-    for split, (images, masks) in splits.items():
-        pairs, bad = pair_up(images, masks)
-        problems += bad
-        for image, mask in pairs:
-            outputs = output_files(output, split, image, mask)
-            jobs.append(Job(outputs, partial(copy_pair, image, mask, outputs, table=table, labels=labels, link=link)))
-    reads = [folder for pair in splits.values() for folder in pair if folder is not None]
+
+    def jobs_of(split: str, image: Path, mask: Path | None) -> list[Job]:
+        return [copy_job(output, split, image, mask, table=table, labels=labels, link=link)]
+
     # A list, because the order of the classes decides their ids and a mapping would compare without it.
     recipe = {"subcommand": "group", "classes": [list(group) for group in labels.groups.items()]}
-    return Plan(recipe, broken_rule(source), jobs, reads, problems)
+    return plan_pairs(splits, jobs_of, recipe=recipe, breaks=broken_rule(source))

@@ -5,12 +5,14 @@ Also where the splits of any set are found: the other preparations read through 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import yaml
 
+from config import ConfigError, parse_yaml
 from dataset import broken_rule, photos_in
 from labels import CLASS_NAMES, IGNORE_INDEX
 from preparation.copying import SPLITS, Job, Plan, PreparationError
@@ -49,8 +51,8 @@ def read_order(order: str) -> tuple[str, ...]:
             f"--order {order} is neither {' nor '.join(ORDERS)} nor a YAML file with a list of names."
         )
     try:
-        names = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        names = parse_yaml(path.read_text(encoding="utf-8"), "the text")
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise PreparationError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(names, list) or not names:
         raise PreparationError(f"{path} must hold a list of class names, the first for id 0.")
@@ -131,6 +133,31 @@ def output_files(output: Path, split: str, image: Path, mask: Path | None, endin
     return (new_image,) if mask is None else (new_image, output / split / "masks" / f"{image.stem}{ending}.png")
 
 
+def plan_pairs(
+    splits: Mapping[str, tuple[Path, Path | None]],
+    jobs_of: Callable[[str, Path, Path | None], list[Job]],
+    *,
+    recipe: dict[str, Any],
+    breaks: str | None,
+) -> Plan:
+    """The plan of what ``jobs_of(split, image, mask)`` gives for every pair, or photo without a mask, of the splits."""
+    jobs: list[Job] = []
+    problems: list[str] = []
+    for split, (images, masks) in splits.items():
+        pairs, bad = pair_up(images, masks)
+        problems += bad
+        for image, mask in pairs:
+            jobs += jobs_of(split, image, mask)
+    reads = [folder for folders in splits.values() for folder in folders if folder is not None]
+    return Plan(recipe, breaks, jobs, reads, problems)
+
+
+def copy_job(output: Path, split: str, image: Path, mask: Path | None, **options: Any) -> Job:
+    """The job of ``copy_pair`` with these options."""
+    outputs = output_files(output, split, image, mask)
+    return Job(outputs, partial(copy_pair, image, mask, outputs, **options))
+
+
 def plan_layout(source: Path, output: Path, *, order: str, size: int | None = None, link: bool = False) -> Plan:
     """Copy a set of any of LAYOUTS, its ids translated by name from an order (see read_order) to ours.
 
@@ -138,19 +165,9 @@ def plan_layout(source: Path, output: Path, *, order: str, size: int | None = No
     """
     names = read_order(order)
     table = order_table(names)
-    splits = find_splits(source)
-    jobs: list[Job] = []
-    problems: list[str] = []
-    for split, (images, masks) in splits.items():
-        pairs, bad = pair_up(images, masks)
-        problems += bad
-        for image, mask in pairs:
-            outputs = output_files(output, split, image, mask)
-            jobs.append(Job(outputs, partial(copy_pair, image, mask, outputs, table=table, size=size, link=link)))
-    return Plan(
-        {"subcommand": "layout", "order": list(names), "size": size},
-        broken_rule(source),
-        jobs,
-        [folder for pair in splits.values() for folder in pair if folder is not None],
-        problems,
-    )
+
+    def jobs_of(split: str, image: Path, mask: Path | None) -> list[Job]:
+        return [copy_job(output, split, image, mask, table=table, size=size, link=link)]
+
+    recipe = {"subcommand": "layout", "order": list(names), "size": size}
+    return plan_pairs(find_splits(source), jobs_of, recipe=recipe, breaks=broken_rule(source))

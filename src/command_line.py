@@ -1,0 +1,27 @@
+"""What the commands share: numbers above 0, and outputs that are not replaced unasked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class UsageError(ValueError):
+    """A command that cannot be carried out; the message says why and what to do."""
+
+
+def positive(text: str) -> int:
+    """An argument's whole number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def refuse_existing(wanted: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise UsageError where files would be replaced that nobody asked to replace."""
+    existing = [path for path in wanted if path.exists()]
+    if existing and not overwrite:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another output.")
