@@ -220,7 +220,10 @@ def write_table(faces: Sequence[Face], oddness: dict[str, float], path: Path) ->
     columns = ["split", "stem", "image", "mask", "image_size", "image_mode", "image_format", "mask_size", "mask_mode",
                "mirrored", "oddness", "problems", "notes", *CLASS_NAMES, "ignored"]  # fmt: skip
     answers = {True: "yes", False: "no", None: "undecided"}
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         table = csv.DictWriter(file, columns, restval="")
         table.writeheader()
         for face in faces:

@@ -41,7 +41,7 @@ def read_biases(path: Path, labels: LabelSet) -> tuple[float, ...]:
     """The biases of a file of write_biases, in the order of the classes. Raises ValueError that names the file."""
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"The biases {path} cannot be read: {error}; fit them with src/fit_biases.py.") from None
     if not isinstance(values, Mapping) or set(values) != set(labels.names):
         raise ValueError(f"{path} must give one number for each of the classes {', '.join(labels.names)}.")

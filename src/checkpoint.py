@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping, Sequence
+import reprlib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from config import check_extent
 from labels import CELEBAMASK, LabelSet, group_labels
 from models import build_model
-from runtime import atomic_path
+from runtime import atomic_path, is_dead_worker
 
 FORMAT_VERSION = 1
 
@@ -56,7 +61,12 @@ def save_checkpoint(
     if training is not None:
         content["training"] = dict(training)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # what torch's writer makes of an OSError
+            if is_dead_worker(error):
+                raise
+            raise error.__context__ if isinstance(error.__context__, OSError) else OSError(str(error)) from None
         file.flush()
         os.fsync(file.fileno())
 
@@ -66,7 +76,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}; train one with 'python src/train.py' or name another.")
     try:
+        _refuse_inflation(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} is no checkpoint of this project: it holds more than tensors and plain values, "
@@ -77,13 +90,66 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"The checkpoint {path} is damaged: {reason}") from None
     if not isinstance(content, dict) or not {"format", "state_dict", "model", "image_size"} <= content.keys():
         raise CheckpointError(f"{path} is no checkpoint of this project: it lacks the model's description.")
+    try:
+        check_extent({key: value for key, value in content.items() if key not in ("state_dict", "training")})
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no checkpoint of this project: {error}.") from None
     if content["format"] != FORMAT_VERSION:
-        raise CheckpointError(f"{path} has format {content['format']}, this version reads format {FORMAT_VERSION}.")
+        found = reprlib.repr(content["format"])
+        raise CheckpointError(f"{path} has format {found}, this version reads format {FORMAT_VERSION}.")
     try:
         label_set(content)
     except (ValueError, TypeError, AttributeError):
-        raise CheckpointError(f"{path} was trained on other classes: {content.get('classes')}.") from None
+        found = reprlib.repr(content.get("classes"))
+        raise CheckpointError(f"{path} was trained on other classes: {found}.") from None
+    for name, (sound, meaning) in FIELDS.items():
+        if name in content and not sound(content[name]):
+            found = reprlib.repr(content[name])
+            raise CheckpointError(f"{path} is no checkpoint of this project: {name} is {found}, not {meaning}.")
     return content
+
+
+def _refuse_inflation(path: Path) -> None:
+    """Raise CheckpointError for an archive that unpacks to more than its size; torch stores without compressing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
+    if unpacked > size:
+        raise CheckpointError(
+            f"{path} is no checkpoint of this project: its {size:,} bytes unpack to {unpacked:,}, but training "
+            "compresses nothing."
+        )
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout is torch.strided
+        for name, tensor in value.items()
+    )
+
+
+def _is_augmentation(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("flip"), bool):
+        return False
+    scales = value.get("scales")
+    return (
+        isinstance(scales, list | tuple)
+        and 0 < len(scales) <= 100
+        and all(isinstance(scale, int | float) and 0.1 < scale <= 4 for scale in scales)
+    )
+
+
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "state_dict": (_is_state_dict, "tensors by name"),
+    "model": (lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value), "a description"),
+    # As the config has them.
+    "image_size": (lambda value: type(value) is int and 32 <= value <= 4096, "a whole number from 32 to 4096"),
+    "inference": (_is_augmentation, "flip and scales above 0.1 and up to 4"),
+    "track": (lambda value: isinstance(value, str), "a name"),
+    "scores": (lambda value: isinstance(value, dict), "figures by name"),
+}
+"""What a checkpoint's fields must be."""
 
 
 def label_set(content: Mapping[str, Any]) -> LabelSet:
@@ -98,12 +164,44 @@ def label_set(content: Mapping[str, Any]) -> LabelSet:
 
 def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
     """The network of a loaded checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
+    weights = content["state_dict"]
     try:
-        model = build_model(content["model"], len(label_set(content)))
-        model.load_state_dict(content["state_dict"])
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"The weights in {source} do not fit its own description: {error}") from None
+        with _no_larger_than(weights):
+            model = build_model(content["model"], len(label_set(content)))
+        model.load_state_dict(weights)
+    except Exception as error:  # what a description makes the networks raise has no class in common
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"The weights in {source} do not fit its own description: {reason[:500]}") from None
+    for name, value in model.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise CheckpointError(
+                f"The weights in {source} are not all finite numbers ({name}); name another checkpoint."
+            )
     return model.eval()
+
+
+@contextmanager
+def _no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Raise ValueError as soon as a network that is built has far more weights than these.
+
+    A description of a million channels or blocks is short. Parameters are registered before they are filled, so that
+    no memory is touched. Networks may make some parameters and throw them away.
+    """
+    held = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
+    tensors, elements = 2 * len(weights) + 1000, sum(held.values()) + 10**7
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal tensors, elements
+        tensors -= 1
+        elements -= parameter.numel() if parameter is not None else 0
+        if tensors < 0 or elements < 0:
+            raise ValueError("it describes a far larger network")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def load_networks(paths: Sequence[Path], *, track: str) -> tuple[list[nn.Module], dict[str, Any]]:
@@ -134,4 +232,6 @@ def augmentation_of(content: Mapping[str, Any], *, tta: bool) -> dict[str, Any]:
     """``scales`` and ``flip`` to predict with: the checkpoint's own with tta, else the photo alone."""
     if not tta:
         return {"scales": (1.0,), "flip": False}
+    if "inference" not in content:
+        raise CheckpointError("The checkpoint does not say what --tta is to average over; leave --tta out.")
     return {key: content["inference"][key] for key in ("scales", "flip")}

@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +23,12 @@ from labels import group_labels
 
 PARAMETER_LIMIT = 1_821_085
 """The challenge's rule: a model has fewer parameters than this."""
+
+# Of a YAML text or a checkpoint's description, far beyond any that is meant.
+MOST_ENTRIES = 10_000
+MOST_CHARACTERS = 100_000
+DEEPEST = 30
+MOST_MERGED = 100
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -348,6 +354,8 @@ class Run:
     """torch.compile: faster steps for a minute of compiling a stage."""
     deterministic: bool = False
     """Only deterministic kernels, at some cost on a GPU. A CPU run is deterministic anyway."""
+    sync_batchnorm: bool = False
+    """Of several processes (torchrun): BatchNorm by the images of all of them. False: each by its own share."""
     workers: Annotated[int, Field(ge=-1)] = -1
     """Loader processes; -1: all cores but one, 16 at most (1 where training itself runs on the CPU); 0: none."""
     threads: Annotated[int, Field(ge=0)] = 0
@@ -462,11 +470,21 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         plain = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        keys = [self.construct_object(key, deep=True) for key in plain]  # type: ignore[no-untyped-call]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        seen: set[Any] = set()
+        for key in plain:
+            name = self.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(name, Hashable) and name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", node.start_mark)
+            if isinstance(name, Hashable):
+                seen.add(name)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # Each level of merges of merges would double what is below it.
+        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+        super().flatten_mapping(node)  # type: ignore[no-untyped-call]
+        if merged and max(len(node.value), *(len(value.value) for value in merged)) > MOST_MERGED:
+            raise yaml.constructor.ConstructorError(None, None, "too much is merged", node.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -481,27 +499,63 @@ for _class in (_Loader, _Dumper):
 _ADAPTER = TypeAdapter(Config)
 
 
-def _parse_yaml(text: str, source: str) -> Any:
+def check_extent(values: Any) -> None:
+    """Raise ValueError for nested containers with more entries or text than a description can need, or no end.
+
+    In a few lines of YAML or bytes of a checkpoint, one list may stand in another a thousand times over, or in itself.
+    """
+    entries = characters = 0
+    waiting: list[tuple[Any, int]] = [(values, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} deep, or inside itself")
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            entries += len(inner)
+            if entries > MOST_ENTRIES:
+                raise ValueError(f"it holds more than {MOST_ENTRIES:,} values, aliases resolved")
+            waiting += [(one, depth + 1) for one in inner]
+        elif isinstance(value, str | bytes | bytearray):
+            characters += len(value)
+            if characters > MOST_CHARACTERS:
+                raise ValueError(f"it holds more than {MOST_CHARACTERS:,} characters, aliases resolved")
+            if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
+                raise ValueError("it holds a lone half of a surrogate pair, which is no character")
+        elif isinstance(value, int) and value.bit_length() > 64:
+            raise ValueError("it holds a whole number of more than 64 bits")
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """The values in a YAML text, as plain containers. Raises ConfigError that begins with source."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        if len(text) > MOST_CHARACTERS:
+            raise ConfigError(f"{source} has more than {MOST_CHARACTERS:,} characters; it cannot be meant.")
+        values = yaml.load(text, Loader=_Loader)
+        check_extent(values)
+    except ConfigError:
+        raise
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{source} is not valid YAML: it is nested too deeply.") from None
+    except Exception as error:  # '!!int x' and '2001-99-99' make the reader raise anything at all
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{source} cannot be used: {reason}.") from None
+    return values
 
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except OSError as error:
         raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ConfigError(f"The config file {path} is not a UTF-8 text file.") from None
-    values = _parse_yaml(text, f"The config file {path}")
+    values = parse_yaml(text, f"The config file {path}")
     if values is None:
         return {}
-    try:
-        json.dumps(values, default=str)
-    except ValueError:
-        raise ConfigError(f"The config file {path} has an alias of itself inside itself; write it without.") from None
     if not isinstance(values, dict):
         raise ConfigError(f"The config file {path} holds a {type(values).__name__}; it needs sections such as 'data:'.")
     return values
@@ -523,7 +577,7 @@ def _set(values: dict[str, Any], override: str) -> None:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: write it as section.key=value, for example optimizer.lr=3e-3.")
-    value = _parse_yaml(text, f"--set {override}: the value")
+    value = parse_yaml(text, f"--set {override}: the value")
     place: Any = values
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
@@ -594,8 +648,13 @@ def _sentence(error: Mapping[str, Any]) -> str:
 def from_dict(values: Mapping[str, Any]) -> Config:
     """The config of plain nested containers. Raises ConfigError with all that is wrong."""
     try:
+        check_extent(values)
         # JSON is the strict mode in which a list may stand for a tuple and nothing else may change its type.
-        return _ADAPTER.validate_json(json.dumps(values, default=str))
+        text = json.dumps(values, default=str)
+    except (ValueError, TypeError) as error:  # a key that is a date, for example
+        raise ConfigError(f"The configuration cannot be used: {error}.") from None
+    try:
+        return _ADAPTER.validate_json(text)
     except ValidationError as error:
         lines = [_sentence(dict(item)) for item in error.errors()]
         raise ConfigError("The configuration is wrong:\n  " + "\n  ".join(lines)) from None
@@ -608,7 +667,7 @@ def _defaults(file_values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     for override in overrides:
         key, _, text = override.partition("=")
         if key.strip() == "model.name":
-            name = _parse_yaml(text, f"--set {override}: the value")
+            name = parse_yaml(text, f"--set {override}: the value")
     network = NETWORKS.get(name) if isinstance(name, str) else None
     return (Config(model=network()) if network else Config()).to_dict()
 

@@ -12,23 +12,24 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
-from predict import PhotoError, read_photo
+from predict import PhotoError, open_image, read_photo
 from runtime import mix_seeds
 from transforms import build_augmentation, resize_pair
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 PROBLEMS_SHOWN = 30
+MAPPED = 2048  # pairs that wait for their turn to be read
 
 SampleKey = tuple[int, int, int]
 """(epoch, index, image size): what a sampler asks of the training set."""
@@ -96,18 +97,24 @@ def find_pairs(folder: Path) -> list[Pair]:
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
 
 
+def decode_mask(source: Path | BytesIO, name: str) -> np.ndarray:
+    """The values (H, W) uint8, whatever they are, of a P- or L-mode image. Raises DataError that begins with name."""
+    try:
+        with open_image(source) as image:
+            if image.mode not in ("L", "P"):
+                raise DataError(f"{name}: mode {image.mode}; a mask is single-channel, mode L or P, with class ids")
+            image.load()
+            return np.array(image)
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise anything at all on damaged bytes
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: cannot be read as an image ({reason})") from None
+
+
 def read_mask(path: Path) -> np.ndarray:
     """Class ids (H, W) uint8 of a P- or L-mode mask. Raises DataError that names the file."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.mode not in ("L", "P"):
-                raise DataError(f"{path}: mode {image.mode}; a mask is single-channel, mode L or P, with ids 0 to 18")
-            mask = np.array(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: cannot be read as an image ({error})") from None
+    mask = decode_mask(path, str(path))
     unknown = np.setdiff1d(np.unique(mask), [*range(NUM_CLASSES), IGNORE_INDEX])
     if len(unknown):
         raise DataError(f"{path}: label {unknown[0]}; ids are 0 to {NUM_CLASSES - 1}, or {IGNORE_INDEX} to ignore")
@@ -177,7 +184,9 @@ class PairStore:
 
         per_image = np.zeros((len(self.pairs), len(self.labels)), dtype=np.int64)
         with ThreadPoolExecutor() as pool:
-            answers = pool.map(load, range(len(self.pairs)))
+            # A call of map takes a kilobyte for each of its pairs: a part of them at a time.
+            parts = range(0, len(self.pairs), MAPPED)
+            answers = (answer for i in parts for answer in pool.map(load, range(len(self.pairs))[i : i + MAPPED]))
             bar = tqdm(
                 answers, total=len(self.pairs), desc="reading pairs", unit="pair", disable=not progress, leave=False
             )
@@ -227,7 +236,8 @@ class EpochSampler(Sampler[list[SampleKey]]):
     An epoch's order depends on (seed, epoch) alone. ``stage(epoch)`` gives (image size, batch size). With
     weights, an epoch draws each image in proportion to its weight (systematic resampling: the count is
     the expected one rounded up or down); with equal ones, each image once. An incomplete last batch is
-    dropped, unless it is the only one.
+    dropped, unless it is the only one. ``share`` (i, n) gives the i-th of n equal parts of each batch, which
+    n must divide.
     """
 
     def __init__(
@@ -238,12 +248,14 @@ class EpochSampler(Sampler[list[SampleKey]]):
         epochs: int,
         first_epoch: int,
         stage: Callable[[int], tuple[int, int]],
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.weights = weights
         self.seed = seed
         self.epochs = epochs
         self.first_epoch = first_epoch
         self.stage = stage
+        self.share = share
 
     def steps(self, epoch: int) -> int:
         """Batches of an epoch."""
@@ -266,8 +278,10 @@ class EpochSampler(Sampler[list[SampleKey]]):
         for epoch in range(self.first_epoch, self.epochs):
             size, batch_size = self.stage(epoch)
             order = self.order(epoch)
+            part = batch_size // self.share[1]
             for step in range(self.steps(epoch)):
-                yield [(epoch, int(i), size) for i in order[step * batch_size : (step + 1) * batch_size]]
+                first = step * batch_size + self.share[0] * part
+                yield [(epoch, int(i), size) for i in order[first : first + part]]
 
 
 class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
@@ -326,6 +340,19 @@ def build_training_loader(
     )
 
 
+def batches_of(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The loader's batches. Raises DataError, in one sentence, for what a loader process found."""
+    batches = iter(loader)  # now: it draws from torch's generator, which each epoch seeds anew
+
+    def told() -> Iterator[tuple[Tensor, Tensor]]:
+        try:
+            yield from batches
+        except DataError as error:  # raised in another process, it holds that one's traceback
+            raise DataError(str(error).rsplit("DataError: ", 1)[-1].strip()) from None
+
+    return told()
+
+
 PROVENANCE = "provenance.json"
 
 
@@ -336,7 +363,7 @@ def read_provenance(root: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); prepare the data set anew or remove the file.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no provenance; prepare the data set anew or remove the file.")
@@ -411,13 +438,19 @@ def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed:
 
 
 def load_split(path: Path, root: Path) -> Split:
-    """The split that a run saved, for resuming it. Raises DataError where pairs have vanished since."""
-    stems = json.loads(path.read_text(encoding="utf-8"))
+    """The split that a run saved, for resuming it. Raises DataError where it or pairs of it have vanished since."""
+    try:
+        stems = json.loads(path.read_text(encoding="utf-8"))
+        known = {part: [str(stem) for stem in stems[part]] for part in ("train", "val")}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DataError(f"The split {path} cannot be read ({type(error).__name__}: {error}); start anew.") from None
+    if not all(known.values()):
+        raise DataError(f"The split {path} has no pairs to train or none to validate on; start anew.")
     pairs = {p.stem: p for p in find_pairs(root / "train")}
     val_pairs = {p.stem: p for p in find_pairs(root / "val")} if (root / "val").is_dir() else pairs
     missing = [
-        stem for part, have in (("train", pairs), ("val", val_pairs)) for stem in stems[part] if stem not in have
+        stem for part, have in (("train", pairs), ("val", val_pairs)) for stem in known[part] if stem not in have
     ]
     if missing:
         raise DataError(f"{len(missing)} pairs of the split {path} are no longer in {root}, the first: {missing[0]}.")
-    return Split([pairs[s] for s in stems["train"]], [val_pairs[s] for s in stems["val"]])
+    return Split([pairs[s] for s in known["train"]], [val_pairs[s] for s in known["val"]])

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+import distributed
 from dataset import ValidationSet
 from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper, Scores
@@ -42,6 +44,9 @@ class Trainer:
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
     A ``plateau`` scales it, and is told each validation's score by whoever validates.
     With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
+
+    Of several processes each takes its share of every batch; gradients, the loss that is told and the statistics
+    are means over them, so that all have the same weights after each step. ``synchronise`` is for BatchNorm.
     """
 
     def __init__(
@@ -62,12 +67,15 @@ class Trainer:
         unit_pixels: int | None = None,
         teacher: nn.Module | None = None,
         teacher_weight: float = 1.0,
+        synchronise: bool = False,
     ) -> None:
         self.device = device
         self.precision = precision
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.average = AveragedModel(self.model, optimizer["ema_decay"])
+        if synchronise:
+            self.model = distributed.synchronise(self.model, device)
         self.loss = loss.to(device)
         self.optimizer = build_optimizer(
             self.model, lr=optimizer["lr"], weight_decay=optimizer["weight_decay"], betas=optimizer["betas"]
@@ -82,9 +90,10 @@ class Trainer:
         self.step_count = 0
         self.unit_pixels = unit_pixels
         self.work = 0.0
-        self._forward: Callable[[Tensor], Tensor] = (
-            torch.compile(self.model, dynamic=False) if compile_model else self.model
-        )
+        several = distributed.world_size() > 1
+        # A static graph: some networks of the open track have weights that they never use.
+        forward = DistributedDataParallel(self.model, static_graph=True) if several else self.model
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(forward, dynamic=False) if compile_model else forward
 
     def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
         photos = normalize(images.to(self.device, non_blocking=True))  # (B, 3, H, W)
@@ -107,6 +116,7 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        distributed.average_statistics(self.model)  # or all would go on with those of process 0
         self.average.update(self.model)
 
     def train_epoch(
@@ -133,15 +143,16 @@ class Trainer:
                 group["lr"] = lr
             terms = self._losses(images, masks)
             names = list(terms)
-            values = torch.stack([value.detach() for value in terms.values()])
+            values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
             self._check(values if self.device.type == "cpu" else previous, names)
             self._update(terms["loss"])
             self.step_count += 1
-            self.work += masks.numel() / self.unit_pixels if self.unit_pixels else 1
-            images_seen += len(images)
+            pixels = masks.numel() * distributed.world_size()
+            self.work += pixels / self.unit_pixels if self.unit_pixels else 1
+            images_seen += len(images) * distributed.world_size()
             if after_step is not None:
                 shown = previous if previous is not None else values
-                after_step(masks.numel(), float(shown[0]))
+                after_step(pixels, float(shown[0]))
             previous = values
             sums = values.double() if sums is None else sums + values
         self._check(previous, names)
@@ -196,11 +207,12 @@ def validate(
 ) -> Scores:
     """Scores of a model on a validation set, at the masks' own size, without test-time augmentation.
 
-    It predicts with the functions that inference predicts with. Raises ValueError for an empty set.
+    It predicts with the functions that inference predicts with. Raises ValueError for an empty set. Of several
+    processes each takes every so-many-th batch, and all get the scores of one that had taken them all.
     """
-    prepare_model(model, device)
+    model = prepare_model(model, device)
     keeper = ScoreKeeper(dataset.store.labels)
-    starts = range(0, len(dataset), batch_size)
+    starts = range(0, len(dataset), batch_size)[distributed.rank() :: distributed.world_size()]
     for first in tqdm(starts, desc="judging", unit="batch", disable=not progress, leave=False):
         pairs = [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]
         photos = torch.stack([photo for photo, _ in pairs]).to(device)
@@ -209,4 +221,4 @@ def validate(
         with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
             predicted = predict_masks([model], photos, image_size=image_size, output_size=(H, W), labels=keeper.labels)
         keeper.update(predicted, masks)
-    return keeper.scores()
+    return ScoreKeeper.merged(distributed.from_all(keeper)).scores()

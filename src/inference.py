@@ -1,16 +1,21 @@
-"""Predict masks: ``python src/inference.py --input photo_or_folder --output folder``."""
+"""Predict masks: ``python src/inference.py --input photo_or_folder --output folder``.
+
+In several processes, each of which takes its share of the photos: ``torchrun --nproc_per_node 2 src/inference.py`` and
+the same words; with --resume it goes on wherever it was stopped.
+"""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+import distributed
 from checkpoint import augmentation_of, label_set, load_networks
 from command_line import UsageError, positive, refuse_existing
 from folder import Refine, find_photos, output_paths, predict_folder
@@ -47,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
     parser.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
+    parser.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
     add_arguments(parser)
     return parser
 
@@ -78,26 +84,36 @@ def _refine(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
     return functools.partial(refine, settings=settings, labels=labels)
 
 
-def _refuse_existing(args: argparse.Namespace, photos: Sequence[Path]) -> None:
-    wanted: list[Path] = []
-    for photo in photos:
-        wanted += output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
+def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """All photos, and those that are to be predicted. Raises UsageError where files would be replaced unasked."""
+    if args.submission and distributed.world_size() > 1:
+        raise UsageError("--submission is for one process; start it without torchrun.")
+    if args.resume and args.overwrite:
+        raise UsageError("--resume and --overwrite exclude each other; give one of them.")
+    photos = find_photos(args.input)
+
+    def files(photo: Path) -> Iterable[Path]:
+        return output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
+
+    wanted = [] if args.resume else [path for photo in photos for path in files(photo)]
     if args.submission:
         wanted.append(args.output / "submission.zip")
     refuse_existing(wanted, overwrite=args.overwrite)
+    if not args.resume:
+        return photos, photos
+    return photos, [photo for photo in photos if not all(path.exists() for path in files(photo))]
 
 
 def _run(args: argparse.Namespace) -> int:
-    photos = find_photos(args.input)
-    _refuse_existing(args, photos)
-    device = choose_device(args.device)
+    photos, chosen = distributed.from_main(lambda: _choose_photos(args))
+    device = distributed.own_device(choose_device(args.device))
     prepare_device(device, threads=args.threads or 0)
     models, content = _load(args.model_path or [DEFAULT_MODEL], track=args.track, submission=args.submission)
     after = _refine(args, label_set(content))
     tta = augmentation_of(content, tta=args.tta)
     failures = predict_folder(
         [prepare_model(model, device) for model in models],
-        photos,
+        chosen[distributed.rank() :: distributed.world_size()],
         args.output,
         image_size=content["image_size"],
         scales=tta["scales"],
@@ -110,12 +126,16 @@ def _run(args: argparse.Namespace) -> int:
         color=args.color,
         overlay=args.overlay,
     )
+    failures = [failure for some in distributed.from_all(failures) for failure in some]
+    if not distributed.is_main():
+        return 0
     for failure in failures:
         print(f"inference.py: {failure}", file=sys.stderr)
-    print(f"wrote {len(photos) - len(failures)} of {len(photos)} masks to {args.output / 'masks'}")
+    there = f"; {len(photos) - len(chosen)} were there already" if args.resume else ""
+    print(f"wrote {len(chosen) - len(failures)} of {len(chosen)} masks to {args.output / 'masks'}{there}")
     if failures:
         rest = "; no submission.zip was written" if args.submission else ""
-        print(f"inference.py: {len(failures)} of {len(photos)} photos could not be read{rest}.", file=sys.stderr)
+        print(f"inference.py: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:
         zip_path = args.output / "submission.zip"
@@ -126,11 +146,16 @@ def _run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0; 1 where photos could not be read; 2 after one sentence on stderr."""
-    args = _parser().parse_args(argv)
-    try:
-        return _run(args)
-    except (ValueError, OSError) as error:
-        print(f"inference.py: {error}", file=sys.stderr)
+    with distributed.joined():
+        args = _parser().parse_args(argv)
+        try:
+            return _run(args)
+        except (ValueError, OSError) as error:
+            distributed.say(f"inference.py: {error}")
+        except RuntimeError as error:
+            if not distributed.is_lost(error):
+                raise
+            distributed.say(f"inference.py: {distributed.LOST}")
         return 2
 
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from checkpoint import augmentation_of, label_set, load_networks
-from dataset import DataError, find_pairs, load_split, make_split, photos_in, read_mask
+from dataset import DataError, decode_mask, find_pairs, load_split, make_split, photos_in, read_mask
 from folder import Refine, parse_refined
 from labels import CELEBAMASK, LabelSet
 from metrics import ScoreKeeper, Scores, boundary_f1, class_f1, f_scores, set_f1
@@ -87,17 +86,8 @@ def read_truth(face: Face, labels: LabelSet) -> np.ndarray:
 # --- predictions from a folder, a zip, checkpoints ------------------------------------------------
 
 
-def _decode(data: bytes, name: str, labels: LabelSet) -> np.ndarray:
-    try:
-        with Image.open(BytesIO(data)) as image:
-            image.load()
-            if image.mode not in ("L", "P"):
-                raise DataError(f"{name}: mode {image.mode}; a mask is single-channel, mode L or P, with class ids")
-            mask = np.array(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name}: cannot be read as an image ({error})") from None
+def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
+    mask = decode_mask(source, name)
     if mask.max() >= len(labels):
         raise DataError(f"{name} holds the label {mask.max()}; a prediction's ids are 0 to {len(labels) - 1}.")
     return mask
@@ -138,8 +128,8 @@ def stored_masks(place: Path, faces: Sequence[Face], labels: LabelSet = CELEBAMA
     """
     if place.is_dir():
         _need_all(place, {path.stem for path in place.glob("*.png")}, faces)
-        return lambda face: _decode((place / f"{face.stem}.png").read_bytes(), str(place / f"{face.stem}.png"), labels)
-    if not place.exists():
+        return lambda face: _decode(place / f"{face.stem}.png", str(place / f"{face.stem}.png"), labels)
+    if not place.is_file():
         raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
     try:
         archive = zipfile.ZipFile(place)
@@ -154,7 +144,7 @@ def stored_masks(place: Path, faces: Sequence[Face], labels: LabelSet = CELEBAMA
             data = archive.read(members[face.stem])
         except Exception as error:  # what damaged, encrypted or oddly packed members raise has no class in common
             raise DataError(f"{name} cannot be unpacked ({error}); pack the zip anew.") from None
-        return _decode(data, name, labels)
+        return _decode(BytesIO(data), name, labels)
 
     return read
 

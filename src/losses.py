@@ -6,7 +6,7 @@ one-hot targets: what a sum over the true class needs is gathered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,14 @@ from torch import Tensor, nn
 from labels import IGNORE_INDEX
 
 WEIGHT_RANGE = (0.2, 5.0)
+
+Over = Callable[[Tensor], Tensor]
+"""The mean of a count over the processes that share a batch, of whose losses the mean is then that of the batch."""
+
+
+def alone(count: Tensor) -> Tensor:
+    """The mean of one process's count."""
+    return count
 
 
 def class_weights(pixel_counts: Tensor, scheme: str, *, beta: float = 0.9999999) -> Tensor | None:
@@ -38,7 +46,14 @@ def class_weights(pixel_counts: Tensor, scheme: str, *, beta: float = 0.9999999)
     return weights.clamp(*WEIGHT_RANGE).float()
 
 
-def dice_loss(probabilities: Tensor, target: Tensor, *, ignore_index: int = IGNORE_INDEX, eps: float = 1.0) -> Tensor:
+def dice_loss(
+    probabilities: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int = IGNORE_INDEX,
+    eps: float = 1.0,
+    over: Over = alone,
+) -> Tensor:
     """1 - soft Dice (Milletari et al. 2016), of each image over the classes it holds, then over the images.
 
     probabilities (B, C, H, W) fp32 and target (B, H, W) integer give a scalar. Classes that an image's
@@ -59,7 +74,7 @@ def dice_loss(probabilities: Tensor, target: Tensor, *, ignore_index: int = IGNO
     present = actual > 0
     per_image = 1 - (dice * present).sum(1) / present.sum(1).clamp(min=1)  # (B,)
     holds_any = present.any(1)
-    return (per_image * holds_any).sum() / holds_any.sum().clamp(min=1)
+    return (per_image * holds_any).sum() / over(holds_any.sum().float()).clamp(min=1e-12)
 
 
 def pixel_losses(
@@ -70,6 +85,7 @@ def pixel_losses(
     gamma: float = 2.0,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORE_INDEX,
+    over: Over = alone,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy and focal loss (Lin et al. 2017) in one pass, as two scalars.
 
@@ -82,7 +98,7 @@ def pixel_losses(
     label = torch.where(valid, target, 0).long()
     log_p = log_probabilities.gather(1, label[:, None])[:, 0]  # (B, H, W)
     pixel_weight = valid.to(log_p.dtype) if weights is None else weights[label] * valid
-    total = pixel_weight.sum().clamp(min=1e-12)
+    total = over(pixel_weight.sum()).clamp(min=1e-12)
     focal = ((1 - log_p.exp()).clamp(min=1e-7) ** gamma * -log_p * pixel_weight).sum() / total
     ce = -(log_p * pixel_weight).sum() / total
     if label_smoothing:
@@ -99,7 +115,7 @@ class CombinedLoss(nn.Module):
 
     ``forward(logits, target)`` takes logits (B, C, H, W) of any floating dtype and target (B, H, W)
     integer, and returns a dict of scalars: ``loss``, the weighted sum, and ``ce``, ``dice``, ``focal``,
-    unweighted. A term of weight 0 is not computed and not returned.
+    unweighted. A term of weight 0 is not computed and not returned. ``over`` is for a batch of several processes.
     """
 
     def __init__(
@@ -112,12 +128,14 @@ class CombinedLoss(nn.Module):
         label_smoothing: float = 0.0,
         weights: Sequence[float] | Tensor | None = None,
         ignore_index: int = IGNORE_INDEX,
+        over: Over = alone,
     ) -> None:
         super().__init__()
         self.term_weights = {"ce": ce, "dice": dice, "focal": focal}
         self.gamma = focal_gamma
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
+        self.over = over
         self.weights: Tensor | None
         self.register_buffer("weights", None if weights is None else torch.as_tensor(weights, dtype=torch.float32))
 
@@ -133,10 +151,12 @@ class CombinedLoss(nn.Module):
                     gamma=self.gamma,
                     label_smoothing=self.label_smoothing,
                     ignore_index=self.ignore_index,
+                    over=self.over,
                 )
                 terms = {"ce": ce, "focal": focal}
             if self.term_weights["dice"]:
-                terms["dice"] = dice_loss(log_probabilities.exp(), target, ignore_index=self.ignore_index)
+                probabilities = log_probabilities.exp()
+                terms["dice"] = dice_loss(probabilities, target, ignore_index=self.ignore_index, over=self.over)
             terms = {name: value for name, value in terms.items() if self.term_weights[name]}
             total = sum(
                 (self.term_weights[name] * value for name, value in terms.items()), logits.new_zeros(()).float()

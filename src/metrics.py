@@ -12,6 +12,7 @@ mirrored without its labels being swapped, and no network can know which.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -28,11 +29,43 @@ BOUNDARY_TOLERANCE = 0.0075
 EPS = 1e-7
 
 
-def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int = len(CELEBAMASK)) -> Tensor:
-    """Counts (B, C, C) int64, [image, true class, predicted class], of masks (B, H, W) of any integer dtype.
+def _few_set(flags: np.ndarray) -> np.ndarray:
+    """np.flatnonzero of flags (N,) bool, N a multiple of 8; where few are set in half the time, eight at a look."""
+    words = flags.view(np.uint64)
+    found = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words[found].view(bool))
+    return found[within >> 3] * 8 + (within & 7)
 
-    Pixels whose target is IGNORE_INDEX are left out. Runs on the masks' device without a synchronisation.
+
+def _count_runs(prediction: np.ndarray, target: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a CPU counts of masks (B, H, W): pixels, and the sum of their columns, (B, C + 1, C + 1) int64 each.
+
+    Entry [image, t, p] is of the pixels that target calls t and prediction p; the last row and column are of
+    IGNORE_INDEX. Masks are a few thousand runs of a row along which neither changes: counting these instead of
+    pixels is some twenty times as fast, and as exact.
     """
+    B, H, W = target.shape
+    side = num_classes + 1
+    counts, columns = (np.zeros((B, side, side), dtype=np.int64) for _ in range(2))
+    begins = np.zeros(-(-H * W // 8) * 8, dtype=bool)
+    changes = begins[1 : H * W]
+    for i in range(B):
+        truth, guess = np.ravel(target[i]), np.ravel(prediction[i])
+        np.not_equal(truth[1:], truth[:-1], out=changes)
+        changes |= guess[1:] != guess[:-1]
+        begins[: H * W : W] = True
+        start = _few_set(begins)  # (R,), the first pixel of each run
+        length = np.diff(start, append=H * W)
+        cell = np.minimum(truth[start], num_classes).astype(np.int64) * side + np.minimum(guess[start], num_classes)
+        total = length * (2 * (start % W) + length - 1) >> 1  # of the columns of each run
+        # Through float64, which holds whole numbers up to 2**53.
+        counts[i] = np.bincount(cell, weights=length, minlength=side * side).reshape(side, side)
+        columns[i] = np.bincount(cell, weights=total, minlength=side * side).reshape(side, side)
+    return counts, columns
+
+
+def _count_pixels(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """``confusion_matrices`` on any device."""
     B, C = target.shape[0], num_classes
     cells = C * C
     index = target.long() * C + prediction.long()
@@ -44,20 +77,52 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int = le
     return counts.view(B, cells + 1)[:, :cells].reshape(B, C, C)
 
 
-def mirrored(masks: Tensor, labels: LabelSet = CELEBAMASK) -> Tensor:
-    """Whether each mask (B, H, W) has its left labels left of its right ones: (B,) bool, as ``labels.is_mirrored``."""
+def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int = len(CELEBAMASK)) -> Tensor:
+    """Counts (B, C, C) int64, [image, true class, predicted class], of masks (B, H, W) of any integer dtype.
+
+    Pixels whose target is IGNORE_INDEX are left out. Runs on the masks' device without a synchronisation.
+    """
+    if target.device.type != "cpu":
+        return _count_pixels(prediction, target, num_classes)
+    counts, _ = _count_runs(prediction.numpy(), target.numpy(), num_classes)
+    return torch.from_numpy(counts[:, :num_classes, :num_classes].copy())
+
+
+def _place_pixels(masks: Tensor, labels: LabelSet) -> Tensor:
+    """``_places`` on any device, of the left and right classes; 0 of the others."""
     B, _, W = masks.shape
-    columns = torch.arange(W, device=masks.device, dtype=torch.float64)
-    answer = torch.zeros(B, dtype=torch.bool, device=masks.device)
+    across = torch.arange(W, device=masks.device, dtype=torch.float64)
+    places = torch.zeros(B, 2, len(labels), device=masks.device, dtype=torch.float64)
+    for label in (label for pair in labels.pairs for label in pair):
+        count = (masks == label).sum(1).double()  # (B, W)
+        places[:, 0, label], places[:, 1, label] = count.sum(1), count @ across
+    return places
+
+
+def _places(masks: Tensor, labels: LabelSet) -> Tensor:
+    """Each class's pixels and the sum of their columns (B, 2, C) float64, of masks (B, H, W)."""
+    if masks.device.type != "cpu":
+        return _place_pixels(masks, labels)
+    found = _count_runs(masks.numpy(), masks.numpy(), len(labels))
+    return torch.from_numpy(np.stack(found, 1).sum(2)[..., :-1]).double()
+
+
+def _left_of_right(places: Tensor, labels: LabelSet) -> Tensor:
+    """``mirrored``, (B,) bool, from each class's pixels and the sum of their columns (B, 2, C)."""
+    pixels, columns = places.unbind(1)
+    means = columns / pixels  # nan where there is no pixel
+    answer = torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
     decided = torch.zeros_like(answer)
-    for pair in labels.pairs:
-        counts = [(masks == label).sum(1).double() for label in pair]  # (B, W) each
-        pixels = [count.sum(1) for count in counts]
-        means = [(count @ columns) / n for count, n in zip(counts, pixels, strict=True)]
-        both = (pixels[0] > 0) & (pixels[1] > 0)
-        answer = torch.where(both & ~decided, means[0] < means[1], answer)
+    for left, right in labels.pairs:
+        both = (pixels[:, left] > 0) & (pixels[:, right] > 0)
+        answer = torch.where(both & ~decided, means[:, left] < means[:, right], answer)
         decided |= both
     return answer
+
+
+def mirrored(masks: Tensor, labels: LabelSet = CELEBAMASK) -> Tensor:
+    """Whether each mask (B, H, W) has its left labels left of its right ones: (B,) bool, as ``labels.is_mirrored``."""
+    return _left_of_right(_places(masks, labels), labels)
 
 
 def in_order(
@@ -186,14 +251,36 @@ class ScoreKeeper:
     def __init__(self, labels: LabelSet = CELEBAMASK) -> None:
         self.labels = labels
         self._confusions: list[Tensor] = []
-        self._ordered: list[Tensor] = []
+        self._sides: list[Tensor] = []  # (B, 2, 2, C): of the prediction and of the target, _places
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count masks (B, H, W), integer, of one device."""
-        confusion = confusion_matrices(prediction, target, len(self.labels))
-        self._confusions.append(confusion)
-        predicted_side, true_side = mirrored(prediction, self.labels), mirrored(target, self.labels)
-        self._ordered.append(in_order(confusion, predicted_side, true_side, self.labels))
+        C = len(self.labels)
+        if target.device.type == "cpu":
+            counts, columns = _count_runs(prediction.numpy(), target.numpy(), C)
+            self._confusions.append(torch.from_numpy(counts[:, :C, :C]))
+            sides = [np.stack((counts.sum(axis), columns.sum(axis)), 1)[..., :C] for axis in (1, 2)]
+            self._sides.append(torch.from_numpy(np.stack(sides, 1)).double())
+        else:
+            self._confusions.append(confusion_matrices(prediction, target, C))
+            self._sides.append(torch.stack([_places(masks, self.labels) for masks in (prediction, target)], 1))
+
+    @classmethod
+    def merged(cls, keepers: Sequence[ScoreKeeper]) -> ScoreKeeper:
+        """One keeper of all updates, where keeper i of n has made the updates i, i + n, i + 2n and so on."""
+        if len(keepers) == 1:
+            return keepers[0]
+        whole = cls(keepers[0].labels)
+        for place in range(max(len(keeper._confusions) for keeper in keepers)):
+            for keeper in keepers:
+                whole._confusions += keeper._confusions[place : place + 1]
+                whole._sides += keeper._sides[place : place + 1]
+        return whole
+
+    def __getstate__(self) -> dict[str, object]:
+        # Another process may have no such GPU.
+        on_cpu = {name: [part.cpu() for part in getattr(self, name)] for name in ("_confusions", "_sides")}
+        return {"labels": self.labels, **on_cpu}
 
     def confusion(self) -> Tensor:
         """Counts (N, C, C) int64 of all images so far, on the CPU."""
@@ -201,17 +288,15 @@ class ScoreKeeper:
 
     def ordered(self) -> Tensor:
         """The same after left and right were put in order."""
-        return torch.cat(self._ordered).cpu()
+        predicted, true = (_left_of_right(places, self.labels) for places in torch.cat(self._sides).cpu().unbind(1))
+        return in_order(self.confusion(), predicted, true, self.labels)
 
     def scores(self) -> Scores:
         """All figures; images without a pixel to score are left out. Raises ValueError where none is left."""
-        confusion, ordered = (
-            torch.cat(c).cpu() if c else torch.zeros(0, 1, 1) for c in (self._confusions, self._ordered)
-        )
-        scored = confusion.sum((1, 2)) > 0
+        scored = self.confusion().sum((1, 2)) > 0 if self._confusions else torch.zeros(0, dtype=torch.bool)
         if not scored.any():
             raise ValueError("no image was scored: the validation set is empty, or all its pixels are ignored")
-        confusion, ordered = confusion[scored], ordered[scored]
+        confusion, ordered = self.confusion()[scored], self.ordered()[scored]
         precision, recall, f1 = _ratios(confusion)
         present = confusion.sum(-1) > 0  # (N, C)
         names = self.labels.names

@@ -7,11 +7,15 @@ as it is into a submission's ``run.py``.
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from labels import CELEBAMASK, LabelSet
 
@@ -29,6 +34,9 @@ STD = (0.229, 0.224, 0.225)
 # Stays below Pillow's own limit, so that what is refused is refused here, with a sentence, and never half-way.
 MAX_PIXELS = 80_000_000
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+# Whatever a file is called. Of Pillow's other formats some are read by other programs: EPS is run by Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SMALLEST_SIDE = 32
 STRIP_ELEMENTS = 2**21  # pixels of one class at full size that are held at a time, about 8 MB: stays in the cache
@@ -49,8 +57,7 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     applied. Raises PhotoError for what is missing, damaged, no image, or larger than MAX_PIXELS.
     """
     try:
-        with Image.open(path) as image:
-            _check_pixels(image)
+        with open_image(path) as image:
             image.load()
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except PhotoError as error:
@@ -60,16 +67,23 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     except FileNotFoundError:
         raise PhotoError(f"{os.fspath(path)}: there is no such file") from None
     except Exception as error:  # decoders raise anything at all on damaged bytes
-        reason = "no image format that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else str(error)
         reason = " ".join(reason.split()) or type(error).__name__
         raise PhotoError(f"{os.fspath(path)}: cannot be read as a photo ({reason}); replace or remove it") from None
 
 
-def _check_pixels(image: Image.Image) -> None:
+def open_image(source: str | os.PathLike[str] | BytesIO) -> Image.Image:
+    """An image file's header, its pixels not yet read. Raises PhotoError, and whatever Pillow raises."""
+    # Opening a pipe would wait for ever for somebody to write to it.
+    if not isinstance(source, BytesIO) and Path(source).exists() and not Path(source).is_file():
+        raise OSError("it is no file")
+    image = Image.open(source, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
+        image.close()
         raise PhotoError(
             f"{image.width}x{image.height} are more than {MAX_PIXELS // 10**6} megapixels; make it smaller"
         )
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -209,16 +223,44 @@ def predict_masks(
 
     The other arguments are those of predict_probabilities.
     """
+    height, width = photos.shape[1:3]
+    H, W = output_size or (height, width)
+    base = network_size(height, width, image_size)
+    if len(models) == 1 and tuple(scales) == (1.0,) and not flip and base == (H, W):
+        # Nothing is averaged or resized: the largest logit is the answer, and probabilities take a sixth of the time.
+        with torch.no_grad():
+            logits = models[0](_resize(normalize(photos), base)).float()
+            return logits.contiguous(memory_format=torch.channels_last).argmax(1).to(torch.uint8)
     probabilities = predict_probabilities(
         models, photos, image_size=image_size, scales=scales, flip=flip, labels=labels
     )
-    H, W = output_size or photos.shape[1:3]
     return largest_class(probabilities, (H, W))
 
 
+def fold_norms(model: nn.Module) -> nn.Module:
+    """A copy of a model in evaluation mode, in which each BatchNorm right behind a convolution is part of it.
+
+    Only neighbours in an ``nn.Sequential`` are known to follow each other. The copy predicts the same to rounding,
+    faster, and is neither to be trained nor saved: its parameters have other names and values.
+    """
+    folded = copy.deepcopy(model)
+    for module in list(folded.modules()):
+        if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
+            continue
+        for i, (conv, norm) in enumerate(pairwise(list(module))):
+            # The very classes: a subclass may do more, such as timm's BatchNorm with an activation inside.
+            if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.running_mean is not None:
+                module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return folded
+
+
 def prepare_model(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model itself, on the device, in evaluation mode, with the memory layout that convolutions are fastest in."""
-    return model.to(device).to(memory_format=torch.channels_last).eval()
+    """What predicts: a faster copy of the model, which is itself put on the device and into evaluation mode.
+
+    Both have the memory layout that convolutions are fastest in; the copy has no BatchNorm left where it can be so.
+    """
+    model.to(device).to(memory_format=torch.channels_last).eval()
+    return fold_norms(model).to(memory_format=torch.channels_last)
 
 
 @contextmanager

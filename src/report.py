@@ -98,7 +98,10 @@ def write_per_image(judgement: Judgement, other: Judgement | None, path: Path) -
 
 
 def _write_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], path: Path) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)

@@ -53,11 +53,17 @@ class RunFolder:
         """Raise RunFolderError for an earlier run in the folder, unless resume or overwrite is given."""
         if resume and overwrite:
             raise RunFolderError("--resume and --overwrite exclude each other; give one of them.")
-        if resume and not self.last_model.exists():
-            raise RunFolderError(f"There is nothing to resume: {self.last_model} is not there. Start without --resume.")
-        if (self.last_model.exists() or self.best_model.exists()) and not (resume or overwrite):
+        begun = self.last_model.exists()
+        # A run that was killed in its first epoch may have left its best model alone.
+        anew = " and with --overwrite" if self.best_model.exists() else ""
+        if resume and not begun:
             raise RunFolderError(
-                f"{self.root} holds an earlier run. Go on with it by --resume, replace it by --overwrite, "
+                f"There is nothing to resume: {self.last_model} is not there. Start without --resume{anew}."
+            )
+        if (begun or self.best_model.exists()) and not (resume or overwrite):
+            resumed = "Go on with it by --resume, replace" if begun else "Replace"
+            raise RunFolderError(
+                f"{self.root} holds an earlier run. {resumed} it by --overwrite, "
                 "or choose another folder by --set run.output=FOLDER."
             )
 
@@ -69,6 +75,14 @@ class RunFolder:
         for name in ("masks", "color"):
             shutil.rmtree(self.predictions / name, ignore_errors=True)
         (self.predictions / "submission.zip").unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove the half-written files of a run that was killed here."""
+        pictures = (self.panel, self.root / "training_loss.png", self.root / "f_score.png")
+        texts = (self.config, self.environment, self.split, self.history, self.scores)
+        for path in (self.last_model, self.best_model, *texts, *pictures):
+            for left in path.parent.glob(f".[0-9]*.{path.name}"):
+                left.unlink(missing_ok=True)
 
     def describe(self, config: Config, environment: Mapping[str, Any], split: Split) -> None:
         """Write config.yaml, environment.json and split.json."""

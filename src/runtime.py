@@ -85,13 +85,23 @@ def _keep_freed_memory() -> None:
         libc.mallopt(M_TOP_PAD, 256 * 2**20)
 
 
-def loader_workers(requested: int, device: torch.device) -> int:
-    """Loader processes: as requested, or for -1 all cores but one, at most 16, and 1 where training is on the CPU."""
+def is_dead_worker(error: BaseException | None) -> bool:
+    """Whether torch raised it because a loader process has ended; it does so in the middle of anything."""
+    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+
+
+def loader_workers(requested: int, device: torch.device, *, processes: int = 1) -> int:
+    """Loader processes: as requested, or for -1 all cores but one, at most 16, and 1 where training is on the CPU.
+
+    ``processes`` are those of the training on this machine, which share its cores.
+    """
     if requested >= 0:
         return requested
     if device.type == "cpu":
         return 1
-    return max(1, min(16, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else 4
+    if not hasattr(os, "sched_getaffinity"):
+        return 4
+    return max(1, min(16, len(os.sched_getaffinity(0)) // processes - 1))
 
 
 @contextlib.contextmanager

@@ -1,17 +1,22 @@
-"""Train a face parser: ``python src/train.py [--config configs/X.yaml] [--set key=value ...] [--resume]``."""
+"""Train a face parser: ``python src/train.py [--config configs/X.yaml] [--set key=value ...] [--resume]``.
+
+In several processes: ``torchrun --nproc_per_node 2 src/train.py`` and the same words.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import distributed
 from config import Config, load_config
 from engine import NonFiniteLossError
 from run_folder import RunFolder, check_resumable, load_saved_config
-from runtime import PROJECT_ROOT, describe_environment
+from runtime import PROJECT_ROOT, describe_environment, is_dead_worker
 from training import Training
 
 DEFAULT_CONFIG = PROJECT_ROOT / "configs" / "default.yaml"
@@ -40,24 +45,49 @@ def _folder(config: Config) -> RunFolder:
     return RunFolder(PROJECT_ROOT / config.run.output)
 
 
-def load_run(arguments: argparse.Namespace) -> tuple[Config, RunFolder]:
-    """The config and the folder of this call; a resumed run without --config goes on with the config it saved."""
+def _is_restarted(folder: RunFolder) -> bool:
+    """Whether this very call of torchrun has begun the run in the folder, and now starts its processes again."""
+    try:
+        content = json.loads(folder.environment.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("launch") == distributed.launch() is not None
+
+
+class Start(NamedTuple):
+    """What a call does: the config and the folder of the run, and whether it goes on or replaces what is there."""
+
+    config: Config
+    folder: RunFolder
+    resume: bool
+    overwrite: bool
+
+
+def load_run(arguments: argparse.Namespace) -> Start:
+    """What the words ask for; a resumed run without --config goes on with the config it saved.
+
+    A run that torchrun restarts goes on with what it has written, whatever the words of its start.
+    """
     config = load_config(arguments.config or DEFAULT_CONFIG, arguments.overrides)
     folder = _folder(config)
-    folder.check(resume=arguments.resume, overwrite=arguments.overwrite)
-    if arguments.resume:
+    resume, overwrite = arguments.resume, arguments.overwrite
+    if _is_restarted(folder):
+        resume = folder.last_model.exists()
+        overwrite = not resume
+    folder.check(resume=resume, overwrite=overwrite)
+    if resume:
         saved = load_saved_config(folder.config)
         if arguments.config is None:
             config = load_config(folder.config, arguments.overrides)
         check_resumable(saved, config, folder.root)
-    return config, folder
+    return Start(config, folder, resume, overwrite)
 
 
 class Interruption:
     """What SIGINT and SIGTERM do: end the program at once, but while it trains, after the step it is at.
 
     An exception out of nowhere can land in a clean-up callback, where Python prints and forgets it. A second
-    signal does not wait.
+    signal does not wait, but for that of torchrun, which passes on what the terminal has sent already.
     """
 
     def __init__(self) -> None:
@@ -70,46 +100,75 @@ class Interruption:
             signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.requested and is_dead_worker(error):  # the signal went to the loader's process as well
+            raise KeyboardInterrupt from None
 
     def _note(self, signum: int, frame: object) -> None:
-        if self.requested or not self.waits:
+        if not self.waits or (self.requested and distributed.world_size() == 1):
             raise KeyboardInterrupt
         self.requested = True
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal has come."""
-        if self.requested:
+        """Raise KeyboardInterrupt where a signal has come, to this process or to another of the run."""
+        if distributed.any_of(self.requested):
             raise KeyboardInterrupt
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0; 2 after a sentence on stderr; 130 where it was interrupted."""
+def _describe(start: Start, training: Training) -> None:
+    """Make the folder that of this run, where it has been found to be possible in all processes."""
+    distributed.barrier()
+    if not distributed.is_main():
+        return
+    if start.overwrite:
+        start.folder.clear()
+    start.folder.sweep()
+    environment = describe_environment(training.device)
+    if distributed.started_by_torchrun():
+        environment |= {"processes": distributed.world_size(), "launch": distributed.launch()}
+    start.folder.describe(start.config, environment, training.split)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = parse_arguments(argv)
     folder: RunFolder | None = None
     try:
         with Interruption() as interruption:
-            config, folder = load_run(arguments)
-            training = Training(config, folder, resume=arguments.resume)
-            if arguments.overwrite:
-                folder.clear()
-            folder.describe(config, describe_environment(training.device), training.split)
+            start = distributed.from_main(lambda: load_run(arguments))
+            folder = start.folder
+            training = Training(start.config, folder, resume=start.resume)
+            _describe(start, training)
             interruption.waits = True
             training.run(between_steps=interruption.check)
             interruption.waits = False
             training.finish()
     except (ValueError, NonFiniteLossError, OSError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        distributed.say(f"train.py: {error}")
+        return 2
+    except RuntimeError as error:
+        if distributed.is_lost(error):
+            distributed.say(f"train.py: {distributed.LOST}")
+        elif is_dead_worker(error):
+            reason = " ".join(str(error).split())
+            distributed.say(
+                f"train.py: A process that reads the pairs has died ({reason}); --resume with fewer run.workers."
+            )
+        else:
+            raise
         return 2
     except KeyboardInterrupt:
         saved = folder is not None and folder.last_model.exists()
-        print(
-            "\ntrain.py: interrupted. " + ("Go on with --resume." if saved else "Nothing was saved."), file=sys.stderr
-        )
+        distributed.say("\ntrain.py: interrupted. " + ("Go on with --resume." if saved else "Nothing was saved."))
         return 130
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0; 2 after a sentence on stderr; 130 where it was interrupted."""
+    with distributed.joined():
+        return _run(argv)
 
 
 if __name__ == "__main__":

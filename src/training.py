@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+import distributed
 from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
 from config import PARAMETER_LIMIT, RULES, Config, ConfigError, as_dict
 from dataset import (
@@ -23,6 +25,7 @@ from dataset import (
     Split,
     TrainingSet,
     ValidationSet,
+    batches_of,
     broken_rule,
     build_training_loader,
     find_pairs,
@@ -72,6 +75,30 @@ def check_size(config: Config, parameters: int) -> None:
         )
 
 
+def check_processes(config: Config, pairs: int = sys.maxsize) -> None:
+    """Raise ConfigError where a batch, which is that of all processes together, cannot be split evenly over them.
+
+    It is never larger than the number of training pairs, where that is known already.
+    """
+    count = distributed.world_size()
+    for i, stage in enumerate(config.schedule.stages):
+        size = min(stage.batch_size, pairs)
+        if size % count:
+            why = "" if size == stage.batch_size else f" (here {size}, as there are no more training pairs)"
+            raise ConfigError(
+                f"schedule.stages.{i}.batch_size = {stage.batch_size}{why} is the batch of all processes together and "
+                f"cannot be split evenly over {count}; choose a multiple of {count}, or start another number of them."
+            )
+
+
+def check_same_data(weights: np.ndarray, train: PairStore, val: PairStore) -> None:
+    """Raise DataError where the processes, which may be on several machines, have not read the same pairs."""
+    stems = "/".join(pair.stem for store in (train, val) for pair in store.pairs)
+    digest = hashlib.sha256(stems.encode() + weights.tobytes() + train.pixel_counts.tobytes()).hexdigest()
+    if len(set(distributed.from_all(digest))) > 1:
+        raise DataError("The machines of this run have not the same training pairs; copy one's data folder to all.")
+
+
 def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     """The config's model with fresh weights or, on the open track, given ones.
 
@@ -112,12 +139,14 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     """
     root = resolve_path(config.data.root)
     count = config.data.synthetic_pairs
-    if count and not root.exists():
+    if count and distributed.is_first_here() and not root.exists():
         print(f"Drawing {count} synthetic training faces into {root}", flush=True)
         write_dataset(root, train=count, val=max(count // 6, 1), test=8, size=config.data.size, seed=0)
+    distributed.barrier()
     check_provenance(config, root)
     if saved_split is not None:
-        split = load_split(saved_split, root)
+        path = saved_split
+        split = distributed.from_main(lambda: load_split(path, root))
     else:
         stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
         split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
@@ -149,13 +178,17 @@ def draw_weights(config: Config, train: PairStore) -> np.ndarray:
 class Training:
     """A run from its first or, with resume, its next epoch to its last.
 
+    Of several processes (``distributed``) all do the same steps on their shares of the batches and of the validation
+    pairs, and process 0 alone writes. What is saved depends on their number in nothing but rounding.
+
     Raises what its parts raise: ConfigError, DataError, CheckpointError, and ValueError for a missing GPU.
     """
 
     def __init__(self, config: Config, folder: RunFolder, *, resume: bool) -> None:
         self.config = config
         self.folder = folder
-        self.device = choose_device(config.run.device)
+        check_processes(config)
+        self.device = distributed.own_device(choose_device(config.run.device))
         prepare_device(self.device, deterministic=config.run.deterministic, threads=config.run.threads)
         seed_everything(config.run.seed)
         model = build_network(config, resume=resume)
@@ -164,12 +197,16 @@ class Training:
         enabled = augmentation.pop("enabled")
         self.train = TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
         self.val = ValidationSet(val)
+        weights = draw_weights(config, train)
+        check_processes(config, len(train))
+        check_same_data(weights, train, val)
         self.sampler = EpochSampler(
-            draw_weights(config, train),
+            weights,
             seed=config.run.seed,
             epochs=config.schedule.epochs,
             first_epoch=0,
             stage=self._stage,
+            share=(distributed.rank(), distributed.world_size()),
         )
         self.trainer = self._build_trainer(model)
         self.history: list[dict[str, Any]] = []
@@ -208,7 +245,7 @@ class Training:
         terms.pop("class_weights")
         return Trainer(
             model,
-            CombinedLoss(**terms, weights=weights),
+            CombinedLoss(**terms, weights=weights, over=distributed.mean),
             device=self.device,
             precision=precision,
             channels_last=config.run.channels_last,
@@ -223,6 +260,7 @@ class Training:
             unit_pixels=work[0] // first_steps,
             teacher=teacher,
             teacher_weight=config.open_track.teacher_weight,
+            synchronise=config.run.sync_batchnorm and distributed.world_size() > 1,
         )
 
     def _plateau(self) -> Plateau | None:
@@ -234,17 +272,26 @@ class Training:
         )
 
     def _restore(self) -> None:
-        content = load_checkpoint(self.folder.last_model)
+        content = distributed.from_main(lambda: load_checkpoint(self.folder.last_model))
         state = content.get("training")
         if state is None:
             raise CheckpointError(f"{self.folder.last_model} holds no state of a training; it cannot be resumed.")
-        self.trainer.load_state(state["trainer"], content["state_dict"])
-        self.sampler.first_epoch = state["epoch"]
-        self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
+        try:
+            self.trainer.load_state(state["trainer"], content["state_dict"])
+            self.sampler.first_epoch = range(self.config.schedule.epochs + 1)[state["epoch"]]
+            self.history, self.best = list(state["history"]), dict(state["best"])
+            self.seconds = float(state["seconds"])
+        except Exception as error:  # what torch makes of a state that is not its own has no class in common
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise CheckpointError(
+                f"The training in {self.folder.last_model} cannot be resumed ({reason[:500]}); start anew."
+            ) from None
         print(f"Resuming after epoch {state['epoch']} of {self.config.schedule.epochs}.")
 
     def _save(self, path: Path, epoch: int, scores: dict[str, float], *, training: bool) -> None:
         """Write the averaged model after epoch epochs and, with training, all that resuming needs."""
+        if not distributed.is_main():
+            return
         state = {
             "trainer": self.trainer.state(),
             "epoch": epoch,
@@ -273,9 +320,10 @@ class Training:
         first, epochs = self.sampler.first_epoch, self.config.schedule.epochs
         if first == epochs:
             return
-        workers = loader_workers(self.config.run.workers, self.device)
+        processes = distributed.processes_here()
+        workers = loader_workers(self.config.run.workers, self.device, processes=processes)
         loader = build_training_loader(self.train, self.sampler, workers=workers, pin=self.device.type == "cuda")
-        batches = iter(loader)
+        batches = batches_of(loader)
         work = self._work()
         start = time.perf_counter() - self.seconds
         with tqdm(
@@ -285,15 +333,17 @@ class Training:
             mininterval=0.5 if sys.stderr.isatty() else 60,
         ) as bar:
             for epoch in range(first, epochs):
-                # Dropout draws from here, so that a resumed epoch draws what it would have drawn.
-                torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2))
+                # Dropout draws from here, so that a resumed epoch draws what it would have drawn, and each process
+                # something else. Process 0 draws what one alone does: a seed sequence ends in zeros.
+                torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2, distributed.rank()))
                 report = self._epoch(epoch, batches, bar, between_steps)
                 scores = self._validate(epoch) if self._is_validated(epoch) else None
                 self.seconds = time.perf_counter() - start
                 if scores is not None:
                     if self.trainer.plateau is not None:
                         self.trainer.plateau.update(scores.f_score)
-                    self._record(epoch + 1, report, scores, bar)
+                    if distributed.is_main():
+                        self._record(epoch + 1, report, scores, bar)
                 self._save(self.folder.last_model, epoch + 1, scores.summary() if scores else {}, training=True)
                 between_steps()
 
@@ -362,11 +412,13 @@ class Training:
 
     def finish(self) -> None:
         """Judge the best model as inference would, draw its panel, and pack a submission if the config asks for one."""
-        content = load_checkpoint(self.folder.best_model)
+        content = distributed.from_main(lambda: load_checkpoint(self.folder.best_model))
         model = restore_model(content, self.folder.best_model).to(self.device)
         scores = validate(
             model, self.val, image_size=content["image_size"], batch_size=8, device=self.device, progress=True
         )
+        if not distributed.is_main():
+            return
         print(f"Best model: epoch {content['scores']['epoch']}, judged in fp32 without test-time augmentation.")
         print(scores.table())
         facts = {

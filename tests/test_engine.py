@@ -251,7 +251,7 @@ def test_a_resumed_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert epoch(first, 0) == reports[0]
     save_checkpoint(
         tmp_path / "last_model.pth", state_dict=first.average.model.state_dict(), model=TINY, image_size=32,
-        inference={}, track="challenge", scores={}, training={"trainer": first.state()},
+        inference={"scales": [1.0], "flip": False}, track="challenge", scores={}, training={"trainer": first.state()},
     )  # fmt: skip
     epoch(first, 1)  # may not reach into what was saved
 

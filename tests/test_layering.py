@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 # A module imports from the levels above its own line and from nowhere else of the project.
 LEVELS: dict[str, list[str]] = {
-    "0   facts and the machine": ["labels", "runtime", "command_line"],
+    "0   facts and the machine": ["labels", "runtime", "distributed", "command_line"],
     "0.5 the configuration": ["config"],
     "1   functions on arrays and tensors": [
         "losses", "metrics", "significance", "transforms", "optim", "predict", "pictures", "plots", "synthetic",
@@ -23,7 +23,7 @@ LEVELS: dict[str, list[str]] = {
     "2.7 a training, and a report of judging": ["training", "report", "postprocess_options"],
     "3   commands": [
         "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks",
-        "audit", "relabel",
+        "audit", "relabel", "export",
     ],
 }  # fmt: skip
 LEVEL = {module: number for number, modules in enumerate(LEVELS.values()) for module in modules}

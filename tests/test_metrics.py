@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
+import metrics
+from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
 from metrics import (
     ScoreKeeper,
     Scores,
@@ -367,3 +368,43 @@ def test_images_without_a_pixel_to_score_are_left_out() -> None:
     empty.update(target[1:], target[1:])
     with pytest.raises(ValueError, match="no image was scored"):
         empty.scores()
+
+
+# --- counting runs on a CPU, and pixels elsewhere ------------------------------------------------------
+
+
+@given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 21), st.integers(1, 40))
+def test_counting_runs_is_counting_pixels(seed: int, batch: int, height: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, NUM_CLASSES, (2, batch, -(-height // 4), -(-width // 4)), dtype=np.uint8)
+    masks = coarse.repeat(4, 2).repeat(4, 3)[:, :, :height, :width].copy()
+    noise = rng.random(masks.shape) < 0.1
+    masks[noise] = rng.integers(0, NUM_CLASSES, int(noise.sum()), dtype=np.uint8)
+    masks[1][rng.random(masks[1].shape) < 0.05] = IGNORE_INDEX
+    guesses, truths = map(torch.from_numpy, masks)
+    expected = metrics._count_pixels(guesses, truths, NUM_CLASSES)
+    assert torch.equal(confusion_matrices(guesses, truths), expected)
+    for found in (guesses, truths):
+        places = metrics._place_pixels(found, CELEBAMASK)
+        sides = [label for pair in CELEBAMASK.pairs for label in pair]
+        assert torch.equal(metrics._places(found, CELEBAMASK)[:, :, sides], places[:, :, sides])
+        assert torch.equal(mirrored(found), metrics._left_of_right(places, CELEBAMASK))
+    keeper = ScoreKeeper()
+    keeper.update(guesses, truths)
+    assert torch.equal(keeper.confusion(), expected)
+    assert torch.equal(keeper.ordered(), in_order(expected, mirrored(guesses), mirrored(truths)))
+
+
+def test_columns_of_runs_by_hand() -> None:
+    mask = np.array([[[4, 4, 0, 5], [4, 0, 0, 5]]], dtype=np.uint8)
+    counts, columns = metrics._count_runs(mask, mask, NUM_CLASSES)
+    assert [counts[0, c, c] for c in (0, 4, 5)] == [3, 3, 2]
+    assert [columns[0, c, c] for c in (0, 4, 5)] == [2 + 1 + 2, 0 + 1 + 0, 3 + 3]
+    assert counts.sum() == 8
+
+
+def test_few_set_is_flatnonzero() -> None:
+    rng = np.random.default_rng(0)
+    for share in (0.0, 0.02, 0.5, 1.0):
+        flags = rng.random(4096) < share
+        np.testing.assert_array_equal(metrics._few_set(flags), np.flatnonzero(flags))

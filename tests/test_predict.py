@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import predict
+from checkpoint import load_checkpoint, restore_model
 from labels import CLASS_NAMES, NUM_CLASSES
 from models import build_model
 from predict import (
@@ -19,6 +20,7 @@ from predict import (
     STD,
     PhotoError,
     exact_arithmetic,
+    fold_norms,
     largest_class,
     network_size,
     normalize,
@@ -383,3 +385,104 @@ def test_exact_arithmetic_restores_what_was_set_even_after_an_error() -> None:
 def test_the_pixel_limit_is_below_pillows_own() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
     assert Image.MAX_IMAGE_PIXELS > predict.MAX_PIXELS >= 6000 * 8000
+
+
+# --- what makes it fast --------------------------------------------------------------------------------
+
+
+def seen(model: nn.Module) -> nn.Module:
+    """The model in evaluation mode, its BatchNorms with drawn weights and the statistics of some noise."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            with torch.no_grad():
+                module.weight.copy_(torch.rand(module.weight.shape, generator=generator) + 0.5)
+                module.bias.copy_(torch.rand(module.bias.shape, generator=generator) - 0.5)
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.randn(4, 3, 64, 96, generator=generator))
+    return model.eval()
+
+
+def norms_in(model: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+@pytest.mark.parametrize("name", ["unet", "deeplabv3plus", "light_unet", "separable_unet"])
+def test_folded_norms_change_no_prediction_and_not_the_model(name: str) -> None:
+    torch.manual_seed(0)
+    model = seen(build_model({"name": name}, NUM_CLASSES))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    photos = batch_of(photo_of(0, 64, 96), photo_of(1, 64, 96))
+    ready = prepare_model(model, CPU)
+    assert norms_in(ready) == 0
+    expected, found = (predict_probabilities([m], photos, image_size=96) for m in (model, ready))
+    assert (found - expected).abs().max() < 1e-4
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    model.train()  # and it can go on training
+    model(normalize(photos)).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_only_plain_norms_behind_plain_convolutions_are_folded() -> None:
+    class NormAndMore(nn.BatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).relu()
+
+    class Backwards(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            for module in reversed(list(self)):
+                x = module(x)
+            return x
+
+    def conv() -> nn.Conv2d:
+        return nn.Conv2d(3, 3, 3, padding=1)
+
+    kept = nn.Sequential(
+        nn.Sequential(conv(), NormAndMore(3)),
+        nn.Sequential(conv(), nn.ReLU(), nn.BatchNorm2d(3)),
+        nn.Sequential(nn.BatchNorm2d(3), conv()),
+        Backwards(conv(), nn.BatchNorm2d(3)),
+    )
+    model = seen(nn.Sequential(kept, nn.Sequential(conv(), nn.BatchNorm2d(3), nn.ReLU())))
+    folded = fold_norms(model)
+    assert norms_in(folded) == norms_in(kept) == 4
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(folded(x), model(x), rtol=0, atol=1e-5)
+
+
+def test_the_largest_logit_is_the_largest_probability() -> None:
+    torch.manual_seed(0)
+    model = seen(build_model({"name": "unet", "channels": [8, 8, 8, 8, 8]}, NUM_CLASSES))
+    photos = batch_of(photo_of(0, 64, 96), photo_of(1, 64, 96))
+    probabilities = predict_probabilities([model], photos, image_size=96)
+    found = predict_masks([model], photos, image_size=96)
+    assert found.dtype == torch.uint8
+    assert len(found.unique()) > 2
+    assert torch.equal(found, largest_class(probabilities, (64, 96)))
+    twice = predict_masks([model, model], photos, image_size=96)  # the way through probabilities
+    assert torch.equal(found, twice)
+
+
+def test_equal_logits_are_the_lower_class() -> None:
+    class Even(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = torch.zeros(x.shape[0], NUM_CLASSES, *x.shape[2:])
+            logits[:, [5, 11]] = 1.0
+            return logits
+
+    assert (predict_masks([Even()], batch_of(photo_of(0, 64, 64)), image_size=64) == 5).all()
+
+
+def test_the_shipped_weights_predict_the_same_masks_folded(root: Path) -> None:
+    source = root / "weights" / "face_parsing.pth"
+    content = load_checkpoint(source)
+    photos = batch_of(read_photo(root / "docs" / "images" / "astronaut.jpg"), make_pair(0)[0])
+    model = restore_model(content, source)
+    plain, folded = (
+        largest_class(predict_probabilities([m], photos, image_size=512), (512, 512))
+        for m in (model, prepare_model(model, CPU))
+    )
+    assert (plain == folded).double().mean() >= 0.9999

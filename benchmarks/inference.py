@@ -1,0 +1,238 @@
+"""Images/s from photos to masks, ours beside others' networks, on the same machine, threads and photos, in one run.
+
+    python benchmarks/inference.py [--threads 2] [--rounds 15] [--cpu_time] [--ways eager bf16 compile onnx]
+        [--networks NAME ...]
+    python benchmarks/inference.py --folder 100 [--ways eager onnx]
+
+The first takes one decoded photo of 512 px to its mask; the second a folder of JPEGs to PNG masks, as inference.py
+does it, with reading and writing beside the network, in five parts. Every network goes through the same code of
+src/predict.py and src/folder.py: normalisation, channels-last, BatchNorms folded, largest class. The networks take
+turns in each round; the figures are medians over the rounds, in brackets how many times as fast ours is. Rivals have
+random weights (rivals.py); the first network is the shipped one. Multiply-adds are those of convolutions and matrix
+products as torch.utils.flop_counter counts them, halved. ONNX Runtime runs on the CPU alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of torch would slow ONNX Runtime's, and the PNGs'
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import torch
+from benchmarks.rivals import RIVALS
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from checkpoint import load_networks
+from export import run_onnx, write_onnx
+from folder import predict_folder
+from labels import NUM_CLASSES
+from models import build_model, count_parameters
+from predict import parse_photos, prepare_model, read_photo
+from runtime import PROJECT_ROOT, prepare_device
+
+WEIGHTS = PROJECT_ROOT / "weights" / "face_parsing.pth"
+PHOTO = PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"
+SIZE = 512
+PARTS = 5
+WAYS = {"eager": "PyTorch fp32", "bf16": "PyTorch bf16", "compile": "torch.compile fp32", "onnx": "ONNX Runtime fp32"}
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "ours: U-Net": lambda: load_networks([WEIGHTS], track="challenge")[0][0],
+    "ours: separable U-Net": lambda: build_model({"name": "separable_unet"}, NUM_CLASSES),
+    **RIVALS,
+}
+
+
+# --- ways to run a network, each from normalised photos (1, 3, H, W) to logits ------------------------
+
+
+class Autocast(nn.Module):
+    """A network in bf16, where autocast thinks it safe."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, torch.bfloat16):
+            logits: Tensor = self.network(image)
+        return logits
+
+
+class Onnx(nn.Module):
+    """A network in ONNX Runtime on the CPU."""
+
+    def __init__(self, network: nn.Module, threads: int) -> None:
+        super().__init__()
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            path = Path(folder) / "network.onnx"
+            write_onnx(torch.export.export(network, (torch.zeros(1, 3, SIZE, SIZE),)), path, {}, output="logits")
+            self.run = run_onnx(path, threads)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.from_numpy(self.run(image.contiguous().numpy()))
+
+
+def ways_of(network: nn.Module, ways: Sequence[str], device: torch.device, threads: int) -> dict[str, nn.Module]:
+    """The network as each of the ways runs it."""
+    ready = prepare_model(network.eval(), device)
+    made: dict[str, nn.Module] = {}
+    for way in ways:
+        if way == "eager":
+            made[way] = ready
+        elif way == "bf16":
+            made[way] = Autocast(ready)
+        elif way == "compile":
+            made[way] = torch.compile(ready, dynamic=False)  # type: ignore[assignment]
+        elif device.type == "cpu":
+            made[way] = Onnx(ready, threads)
+    return made
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+def size_of(network: nn.Module) -> tuple[int, float]:
+    """Parameters, and GMAC of one photo."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.eval()(torch.zeros(1, 3, SIZE, SIZE))
+    return count_parameters(network), counter.get_total_flops() / 2e9
+
+
+def measure(
+    runners: dict[tuple[str, str], Callable[[int], int]],
+    rounds: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[tuple[str, str], float]:
+    """Images/s of each runner, which is given the round's number and says how many photos it took; after a first."""
+    rates: dict[tuple[str, str], list[float]] = {key: [] for key in runners}
+    for number in tqdm(range(rounds + 1), desc="rounds", leave=False):
+        for key, run in runners.items():
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            start = clock()
+            photos = run(max(number - 1, 0))
+            if number:
+                rates[key].append(photos / (clock() - start))
+    return {key: statistics.median(found) for key, found in rates.items()}
+
+
+def make_photos(folder: Path, count: int) -> list[Path]:
+    """JPEGs of one portrait, each shifted, every other one mirrored."""
+    portrait = np.asarray(Image.fromarray(read_photo(PHOTO)).resize((SIZE, SIZE)))
+    paths = []
+    for i in range(count):
+        photo = np.roll(portrait, (7 * i, 13 * i), (0, 1))[:, :: -1 if i % 2 else 1]
+        paths.append(folder / f"{i:04d}.jpg")
+        Image.fromarray(np.ascontiguousarray(photo)).save(paths[-1], quality=95)
+    return paths
+
+
+def single(model: nn.Module, photo: np.ndarray, device: torch.device) -> Callable[[int], int]:
+    """A runner of one decoded photo."""
+
+    def run(number: int) -> int:
+        return len(parse_photos([model], [photo], image_size=SIZE, device=device))
+
+    return run
+
+
+def folder_part(model: nn.Module, photos: list[Path], output: Path, device: torch.device) -> Callable[[int], int]:
+    """A runner of a part of a folder."""
+
+    def run(number: int) -> int:
+        part = photos[number % PARTS :: PARTS]
+        predict_folder([model], part, output, image_size=SIZE, device=device, progress=False)
+        return len(part)
+
+    return run
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def print_table(
+    sizes: dict[str, tuple[int, float]], rates: dict[tuple[str, str, str], float], columns: Sequence[tuple[str, str]]
+) -> None:
+    """A row a network, a column a device and way; the first network is ours."""
+    print("| network | parameters | GMAC |" + "".join(f" {d}, {WAYS[w]} |" for d, w in columns))
+    print("|---|---:|---:|" + "---:|" * len(columns))
+    first = next(iter(sizes))
+    for name, (parameters, macs) in sizes.items():
+        cells = []
+        for device, way in columns:
+            rate, ours = rates.get((device, name, way)), rates.get((device, first, way))
+            if rate is None or ours is None:
+                cells.append("not measured")
+            else:
+                cells.append(f"{rate:.1f}" if name == first else f"{rate:.1f} ({ours / rate:.2f}x)")
+        print(f"| {name} | {parameters:,} | {macs:.2f} | " + " | ".join(cells) + " |")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=0, help="threads of the CPU; 0 (default): torch's choice")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of one photo each (15)")
+    parser.add_argument("--folder", type=int, default=0, metavar="N", help="a folder of N photos instead of one photo")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--cpu_time", action="store_true", help="seconds of CPU, not of the clock: for a busy machine")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    args = parser.parse_args(argv)
+    if args.cpu_time and (args.folder or args.threads != 1 or torch.cuda.is_available()):
+        parser.error("--cpu_time is for one photo, --threads 1, and no GPU")
+    if args.folder and args.folder < PARTS:
+        parser.error(f"--folder {args.folder}: it takes {PARTS} photos at least")
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    cpu = torch.device("cpu")
+    prepare_device(cpu, threads=args.threads)
+    torch.manual_seed(0)
+    devices = {"CPU": cpu, "GPU": torch.device("cuda")} if torch.cuda.is_available() else {"CPU": cpu}
+    gpu = torch.cuda.get_device_name() if "GPU" in devices else "no GPU"
+    print(
+        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}; {platform.processor() or platform.machine()}, "
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads; {gpu}; torch {torch.__version__}"
+        f"{'; by CPU time' if args.cpu_time else ''}\n"
+    )
+    sizes = {name: size_of(NETWORKS[name]()) for name in args.networks}
+    rates: dict[tuple[str, str, str], float] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        photos = make_photos(Path(temporary), args.folder or 1)
+        pixels = read_photo(photos[0])
+        for title, device in devices.items():
+            runners: dict[tuple[str, str], Callable[[int], int]] = {}
+            for name in tqdm(args.networks, desc="preparing", leave=False):
+                for way, model in ways_of(NETWORKS[name](), args.ways, device, torch.get_num_threads()).items():
+                    if args.folder:
+                        runners[name, way] = folder_part(model, photos, Path(temporary) / "out", device)
+                    else:
+                        runners[name, way] = single(model, pixels, device)
+            clock = time.process_time if args.cpu_time else time.perf_counter
+            found = measure(runners, PARTS if args.folder else args.rounds, device, clock)
+            rates.update({(title, name, way): rate for (name, way), rate in found.items()})
+    columns = [(device, way) for device in ("CPU", "GPU") for way in args.ways if (device, way) != ("GPU", "onnx")]
+    print_table(sizes, rates, columns)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

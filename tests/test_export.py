@@ -1,0 +1,189 @@
+"""The exported file: the same masks as the checkpoint, its facts inside, and nothing left where that fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import export
+from checkpoint import load_checkpoint, restore_model, save_checkpoint
+from labels import CLASS_NAMES, PALETTE, group_labels
+from models import build_model
+from predict import parse_photos, prepare_model
+from synthetic import make_pair
+
+pytest.importorskip("onnxscript")
+onnxruntime: Any = pytest.importorskip("onnxruntime")
+
+SMALL: dict[str, dict[str, Any]] = {
+    "unet": {"name": "unet", "channels": [8, 8, 8, 8, 8], "blocks": [0, 1, 1, 1, 1]},
+    "deeplabv3plus": {"name": "deeplabv3plus", "width": 0.25, "aspp_channels": 16},
+    "light_unet": {"name": "light_unet", "channels": [4, 8, 8]},
+    "separable_unet": {"name": "separable_unet", "channels": [8, 8, 8]},
+    "smp": {"name": "smp", "architecture": "FPN", "encoder": "mobilenet_v2", "encoder_weights": None},
+}
+CPU = torch.device("cpu")
+
+
+def write_checkpoint(path: Path, description: dict[str, Any], **changes: Any) -> Path:
+    """A network of random weights, whose BatchNorms have seen something, for 64 px."""
+    torch.manual_seed(0)
+    labels = changes.get("labels", group_labels({}))
+    model = build_model(description, len(labels)).train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(2, 3, 64, 64))
+    content: dict[str, Any] = {
+        "model": description,
+        "image_size": 64,
+        "inference": {"scales": [1.0], "flip": False},
+        "track": "challenge",
+        "scores": {"f_score": 0.5, "f_score_in_order": 0.625},
+    }
+    save_checkpoint(path, state_dict=model.state_dict(), **{**content, **changes})
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("export") / "best_model.pth", SMALL["light_unet"])
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path) -> Path:
+    path = checkpoint.with_name("face.onnx")
+    assert export.main(["--model_path", str(checkpoint), "--output", str(path)]) == 0
+    return path
+
+
+def test_the_onnx_file_gives_the_checkpoints_masks(checkpoint: Path, exported: Path) -> None:
+    photo, _ = make_pair(3, size=64)
+    model = prepare_model(restore_model(load_checkpoint(checkpoint), checkpoint), CPU)
+    wanted = parse_photos([model], [photo], image_size=64, device=CPU)
+    logits = export.run_onnx(exported)(photo[None])
+    assert logits.shape == (1, 19, 64, 64)
+    assert logits.dtype == np.float32
+    assert len(np.unique(wanted)) > 1
+    assert (logits.argmax(1) == wanted).mean() >= 0.9999
+
+
+def test_the_onnx_file_says_what_it_is(exported: Path) -> None:
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    (given,), (output,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape) == ("image", "tensor(uint8)", [1, 64, 64, 3])
+    assert (output.name, output.type, output.shape) == ("logits", "tensor(float)", [1, 19, 64, 64])
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["classes"]) == list(CLASS_NAMES)
+    assert json.loads(facts["palette"]) == [list(colour) for colour in PALETTE]
+    assert json.loads(facts["image_size"]) == 64
+    assert json.loads(facts["scores"]) == {"f_score": 0.5, "f_score_in_order": 0.625}
+    assert facts["source"] == "best_model.pth"
+    assert facts["track"] == "challenge"
+    assert "non-commercial" in facts["licence"]
+
+
+def test_a_file_that_exists_is_kept(exported: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = exported.read_bytes()
+    assert export.main(["--model_path", str(checkpoint), "--output", str(exported)]) == 2
+    assert f"{exported} would be replaced; add --overwrite" in capsys.readouterr().err
+    assert exported.read_bytes() == before
+
+
+def test_pt2_with_masks_of_a_coarser_task(tmp_path: Path) -> None:
+    labels = group_labels({"rest": [], "face": ["skin", "nose"], "hair": ["hair"]})
+    source = write_checkpoint(tmp_path / "coarse.pth", SMALL["separable_unet"], labels=labels)
+    path = tmp_path / "coarse.pt2"
+    assert export.export_model(source, path, size=96, mask=True) >= 0.9999
+    photo, _ = make_pair(5, size=96)
+    model = prepare_model(restore_model(load_checkpoint(source), source), CPU)
+    wanted = parse_photos([model], [photo], image_size=96, device=CPU, labels=labels)
+    found = export.run_pt2(path)(photo[None])
+    assert found.dtype == np.uint8
+    assert (found == wanted).mean() >= 0.9999
+    extra = {"classes": "", "image_size": ""}
+    torch.export.load(path, extra_files=extra)
+    assert json.loads(extra["classes"]) == ["rest", "face", "hair"]
+    assert extra["image_size"] == "96"
+
+
+def test_a_file_that_disagrees_is_not_left(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(export, "run_pt2", lambda path: lambda photos: np.zeros(photos.shape[:3], np.uint8))
+    path = tmp_path / "wrong.pt2"
+    assert export.main(["--model_path", str(checkpoint), "--output", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{path} was not written: it gives the checkpoint's class on" in error
+    assert "99.99% are needed" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_agreement_is_the_worst_of_the_samples() -> None:
+    class Zeros(torch.nn.Module):
+        def forward(self, photos: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(photos.shape[:3], dtype=torch.uint8)
+
+    def run(photos: np.ndarray) -> np.ndarray:
+        masks = np.zeros(photos.shape[:3], np.uint8)
+        masks[0, : len(photos)] = 1  # as many rows as there are photos
+        return masks
+
+    photos = [np.zeros((B, 4, 4, 3), np.uint8) for B in (1, 2)]
+    assert export.agreement(run, Zeros(), photos[:1]) == 0.75
+    assert export.agreement(run, Zeros(), photos) == 0.75  # 8 of the second's 32 pixels
+    assert export.agreement(lambda p: run(p)[:, :2], Zeros(), photos) == 0.0  # another shape
+    assert export.agreement(lambda p: np.eye(2)[run(p)].transpose(0, 3, 1, 2), Zeros(), photos) == 0.75  # logits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--output", "face.tflite"], "the name must end in .onnx or .pt2"),
+        (["--output", "face.onnx", "--size", "100"], "--size 100: it must be a multiple of 32 from 64 to 4096"),
+        (["--output", "face.onnx", "--size", "32"], "--size 32: it must be a multiple"),
+        (["--output", "face.onnx", "--model_path", "missing.pth"], "There is no checkpoint missing.pth"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert export.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("export.py: ")
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_packages_are_named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(export.ExportError, match=r"pip install -r requirements-export\.txt"):
+        export.export_model(checkpoint, tmp_path / "face.onnx", mask=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_every_network_at_any_size(name: str, tmp_path: Path) -> None:
+    if name == "smp":
+        pytest.importorskip("segmentation_models_pytorch")
+    source = write_checkpoint(tmp_path / "best_model.pth", SMALL[name])
+    path = tmp_path / "face.onnx"
+    assert export.export_model(source, path, dynamic=True, mask=False) >= export.AGREEMENT
+    logits = export.run_onnx(path)(np.zeros((5, 96, 160, 3), np.uint8))
+    assert logits.shape == (5, 19, 96, 160)
+
+
+@pytest.mark.slow
+def test_the_shipped_weights_in_half_precision(tmp_path: Path) -> None:
+    full, half = tmp_path / "full.onnx", tmp_path / "half.onnx"
+    assert export.export_model(export.DEFAULT_MODEL, full, mask=True) >= export.AGREEMENT
+    assert export.export_model(export.DEFAULT_MODEL, half, half=True, mask=True) >= export.AGREEMENT_HALF
+    assert half.stat().st_size < 0.6 * full.stat().st_size

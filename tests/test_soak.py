@@ -1,0 +1,112 @@
+"""A process that goes on and on holds no more memory at the end than when it was warm.
+
+Minutes long: ``pytest -m slow tests/test_soak.py -s`` runs it and prints what it measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hostile_files import content, packed
+from PIL import Image
+
+import inference
+import train
+from synthetic import make_pair
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+MIB = 2**20
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def sampled(rounds: int, work: Callable[[int], object], place: Path) -> np.ndarray:
+    """Resident bytes (rounds,) after each round of work(i), in a process of its own that does nothing else."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, 1)
+            sys.stdout = open(1, "w")  # noqa: SIM115
+            sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+            samples = []
+            for i in range(rounds):
+                work(i)
+                gc.collect()
+                samples.append(resident())
+            (place / "samples.json").write_text(json.dumps(samples))
+            code = 0
+        except BaseException as error:
+            (place / "samples.json").write_text(json.dumps(f"{type(error).__name__}: {error}"))
+        finally:
+            os._exit(code)
+    os.waitpid(child, 0)
+    samples = json.loads((place / "samples.json").read_text())
+    assert isinstance(samples, list), samples
+    return np.array(samples, dtype=float)
+
+
+def growth(samples: np.ndarray, warm: int, what: str) -> float:
+    """Bytes that a round adds once the first, ``warm`` of them, are done: the slope of a straight line."""
+    later = samples[warm:]
+    slope = float(np.polyfit(np.arange(len(later)), later, 1)[0])
+    print(
+        f"\n{what}: {samples[0] / MIB:.1f} MiB after the first, {samples[warm] / MIB:.1f} when warm, "
+        f"{samples[-1] / MIB:.1f} at the end; {slope / 1024:+.1f} KiB a round over the last {len(later)}"
+    )
+    return slope
+
+
+def test_two_thousand_predictions_leave_the_memory_flat(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for i in range(100):
+        photo = Image.fromarray(make_pair(i, size=96)[0])
+        photo.resize((48 + i % 5 * 12, 64 + i % 3 * 16)).save(source / f"{i:03}.jpg")
+    model = tmp_path / "model.pth"
+    model.write_bytes(packed(content()))
+    words = ["--model_path", str(model), "--input", str(source), "--output", str(tmp_path / "out"), "--overwrite"]
+
+    def hundred(i: int) -> None:
+        assert inference.main([*words, "--color", "--overlay", "--tta"]) == 0
+
+    samples = sampled(25, hundred, tmp_path)
+    # 2,000 predictions after 500 to warm up; 1 KiB each would be 100 KiB a round.
+    assert growth(samples, 5, "2,500 predictions, 100 a round") < 100 * 1024
+    assert samples[-1] - samples[5] < 16 * MIB
+
+
+def test_ten_trainings_in_one_process_leave_the_memory_flat(tmp_path: Path, faces: Path) -> None:
+    config: dict[str, Any] = {
+        "data": {"root": str(faces), "size": 64},
+        "model": {"channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
+        "schedule": {"stages": [{"image_size": 64, "epochs": 3, "batch_size": 4}], "warmup_epochs": 1},
+        "run": {"device": "cpu", "workers": 1, "threads": 1, "panel_faces": 2, "output": str(tmp_path / "run")},
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def training(i: int) -> None:
+        assert train.main(["--config", str(tmp_path / "c.yaml"), "--overwrite"]) == 0
+
+    samples = sampled(14, training, tmp_path)
+    # Ten after four to warm up. Its model, optimiser and data are some 2 MiB: a training that stays would show.
+    assert growth(samples, 4, "14 trainings") < MIB
+    assert samples[-1] - samples[4] < 10 * MIB
