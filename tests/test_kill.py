@@ -88,10 +88,19 @@ class Runs:
         return train.main(self.words(output, *words))
 
 
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True, scope="session")
+def alone(request: pytest.FixtureRequest) -> None:
+    """Nothing else may have run in this process: OpenMP's threads do not survive a fork, and a child waits for them."""
+    others = any(item.path != Path(__file__) for item in request.session.items)
+    if others or "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("forks its own process, so nothing else may run in it: pytest -m slow tests/test_kill.py")
+
+
 @pytest.fixture
 def runs(tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("forks the test process, which the threads of pytest-xdist do not survive")
     monkeypatch.setattr(run_folder, "plot_history", lambda *files: None)  # drawing takes longer than the training
     path = tmp_path / "tiny.yaml"
     data = tmp_path / "data"
