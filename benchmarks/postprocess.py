@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from biases import read_biases
-from checkpoint import label_set, load_checkpoint, restore_model
+from checkpoint import augmentation_of, label_set, load_checkpoint, restore_model
 from dataset import make_split, read_pair
 from labels import LabelSet
 from metrics import confusion_matrices, f_scores, in_order, mirrored
@@ -79,7 +79,7 @@ def main() -> int:
     content = load_checkpoint(args.model_path)
     labels, size = label_set(content), content["image_size"]
     models = [prepare_model(restore_model(content, args.model_path), torch.device("cpu"))]
-    tta = {key: content["inference"][key] for key in ("scales", "flip")} if args.tta else {}
+    tta = augmentation_of(content, tta=args.tta)
     grid = [row for row in GRID if args.only is None or row[0] in args.only]
     if args.biases is not None:
         grid.insert(0, ("biases", args.biases.name, {"biases": read_biases(args.biases, labels)}))
