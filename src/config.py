@@ -258,6 +258,8 @@ class Augmentation:
     """Probability of Gaussian noise; half as probable each: a blur and a JPEG artefact."""
     occlusion: Probability = 0.15
     """Probability of one to four boxes in the image, their labels kept."""
+    paste: Probability = 0.0
+    """Probability that a face gets glasses, a hat, earrings or a necklace of another training face, if it has none."""
 
     @model_validator(mode="after")
     def _scale_order(self) -> Augmentation:
@@ -455,6 +457,8 @@ class Config:
                 "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "
                 "may; set it to false or choose another network"
             )
+        if self.augmentation.paste and self.data.classes:
+            raise ValueError("augmentation.paste needs the 19 classes that data.classes groups; set one of them alone")
         if self.run.pack_submission and self.data.classes:
             raise ValueError("run.pack_submission is true, but data.classes are not the 19 of a submission; unset one")
         return self

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from accessories import AccessoryChoice, part_centres, paste
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import mix_seeds
@@ -139,8 +140,9 @@ class PairStore:
     """Checked pairs at one size, decoded once and kept in memory where limit_bytes allows.
 
     Forked loader workers share the memory. ``mirrored`` counts the pairs whose left and right labels
-    were out of order and, with repair, have been swapped; ``pixel_counts`` (C,) and ``presence``
-    (N, C) describe the masks. The masks, of 19 ids on disk, hold the C classes of ``labels``.
+    were out of order and, with repair, have been swapped; ``pixel_counts`` (C,), ``presence`` (N, C) and, of
+    the 19 classes alone, ``centres`` (N, 19) (``accessories.part_centres``) describe the masks. The masks, of
+    19 ids on disk, hold the C classes of ``labels``.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class PairStore:
         self._masks = np.empty((N if self.cached else 0, size, size), dtype=np.uint8)
         self.presence = np.zeros((N, len(labels)), dtype=bool)
         self.pixel_counts = np.zeros(len(labels), dtype=np.int64)
+        self.centres = np.full((N, NUM_CLASSES), np.nan, dtype=complex)
         self._swapped = np.zeros(N, dtype=bool)
         self._load(progress)
 
@@ -175,6 +178,8 @@ class PairStore:
                 return str(error)
             self._swapped[i] = is_mirrored(mask)
             mask = self._classes(mask, i)
+            if self.labels is CELEBAMASK:
+                self.centres[i] = part_centres(mask)
             if self.cached:
                 self._images[i], self._masks[i] = image, mask
             counts = np.bincount(mask.ravel(), minlength=256)[: len(self.labels)]
@@ -291,8 +296,13 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.store = store
         self.seed = seed
         self.transform = None
+        self.accessories: AccessoryChoice | None = None
         if augmentation is not None:
-            self.transform = build_augmentation(**augmentation, flip_table=store.labels.flip_table)  # type: ignore[arg-type]
+            options: dict[str, Any] = dict(augmentation)
+            probability = options.pop("paste", 0.0)
+            self.transform = build_augmentation(**options, flip_table=store.labels.flip_table)
+            if probability:
+                self.accessories = AccessoryChoice(store.presence, store.centres, probability=probability)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -303,12 +313,21 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         if self.transform is None:
             image, mask = image.copy(), mask.copy()
         else:
+            image, mask = self._with_accessory((image, mask), key)
             # Seeding each draw by itself is what makes it independent of workers, and of albumentations'
             # own random state, which repeats itself in every worker and every epoch.
             self.transform.set_random_seed(mix_seeds(self.seed, epoch, index, 1))
             done = self.transform(image=image, mask=mask)
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
+
+    def _with_accessory(self, pair: tuple[np.ndarray, np.ndarray], key: SampleKey) -> tuple[np.ndarray, np.ndarray]:
+        epoch, index, size = key
+        chosen = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
+        if chosen is None:
+            return pair
+        donor = resize_pair(*self.store[chosen.donor], size)
+        return paste(pair, donor, chosen.accessory, chosen.where)
 
 
 class ValidationSet(Dataset[tuple[Tensor, Tensor]]):

@@ -16,7 +16,7 @@ LEVELS: dict[str, list[str]] = {
     "0.5 the configuration": ["config"],
     "1   functions on arrays and tensors": [
         "losses", "metrics", "significance", "transforms", "optim", "predict", "pictures", "plots", "synthetic",
-        "models", "biases", "near_duplicates",
+        "models", "biases", "near_duplicates", "accessories",
     ],
     "2   files": ["dataset", "checkpoint", "folder", "submission", "postprocess"],
     "2.5 parts of a training, and judging": ["engine", "run_folder", "judging", "preparation", "auditing"],

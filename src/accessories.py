@@ -1,0 +1,205 @@
+"""Glasses, hats, earrings and necklaces of one training face put on another.
+
+Of the challenge's 1000 faces 58 wear glasses, 53 a hat and 45 a necklace: too few to learn what they look
+like on others. Copying instances between training images is known to help rare classes (Ghiasi et al. 2021,
+Simple Copy-Paste); here the faces' own parts say where, how large and how tilted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+_ID = {name: i for i, name in enumerate(CLASS_NAMES)}
+
+
+def _ids(*names: str) -> tuple[int, ...]:
+    return tuple(_ID[name] for name in names)
+
+
+FACE = _ids("l_eye", "r_eye", "l_brow", "r_brow", "nose", "u_lip", "l_lip")
+"""Parts that give the scale and the tilt of a face."""
+FEWEST_PARTS = 3
+SMALLEST_SCALE, LARGEST_SCALE = 0.5, 2.0
+LARGEST_TILT = np.pi / 3
+SAMPLED = 128
+"""Parts are located, and skin is measured, at about this size, which is quicker."""
+GAIN_RANGE = (0.5, 2.0)
+EDGE_SIGMA = 0.6  # pixels
+
+
+@dataclass(frozen=True)
+class Accessory:
+    """A class, the parts that go along with it, and the part of the face at whose place it is put."""
+
+    label: int
+    along: tuple[int, ...] = ()
+    places: tuple[tuple[int, ...], ...] = ()
+
+
+ACCESSORIES = (
+    # The eyes behind the glasses come along: those of the other face would not lie in their lenses.
+    Accessory(
+        _ID["eye_g"],
+        along=(_ID["l_eye"], _ID["r_eye"]),
+        places=((_ID["l_eye"], _ID["r_eye"], _ID["l_brow"], _ID["r_brow"]),),
+    ),
+    Accessory(_ID["hat"], places=(FACE,)),
+    # One ear at a time, since of a turned head one alone may show.
+    Accessory(_ID["ear_r"], places=(_ids("l_ear"), _ids("r_ear"))),
+    Accessory(_ID["neck_l"], places=(_ids("neck"),)),
+)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an accessory goes: ``matrix`` (2, 3) brings the donor's positions, as shares of its size, to the wearer's.
+
+    ``middle``: only what the donor wears on one side of this share of the width, ``right`` or left of it.
+    """
+
+    matrix: np.ndarray
+    middle: float | None = None
+    right: bool = False
+
+
+def part_centres(mask: np.ndarray) -> np.ndarray:
+    """Centres (19,) of the classes in a mask (S, S) of ids, complex x + iy in shares of S; nan for absent ones."""
+    step = max(len(mask) // SAMPLED, 1)
+    small = mask[::step, ::step]
+    flat = small.ravel()
+    y, x = np.indices(small.shape)
+    count = np.bincount(flat, minlength=256)[:NUM_CLASSES]
+    sums = [np.bincount(flat, weights=axis.ravel(), minlength=256)[:NUM_CLASSES] for axis in (x, y)]
+    centres: np.ndarray = (sums[0] + 1j * sums[1]) / np.maximum(count, 1)
+    centres[count == 0] = np.nan
+    return (centres + 0.5 + 0.5j) * step / len(mask)  # type: ignore[no-any-return]
+
+
+def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
+    """The turn and scale, as one complex factor, that bring one face's part centres (19,) onto another's.
+
+    Least squares (Umeyama 1991) over the parts that both show; None where these are too few, or where the
+    faces are too unlike in size or tilt.
+    """
+    seen = [i for i in FACE if np.isfinite(source[i]) and np.isfinite(target[i])]
+    if len(seen) < FEWEST_PARTS:
+        return None
+    p, q = source[seen] - source[seen].mean(), target[seen] - target[seen].mean()
+    factor = complex(np.vdot(p, q) / np.vdot(p, p).real)
+    if not SMALLEST_SCALE <= abs(factor) <= LARGEST_SCALE or abs(np.angle(factor)) > LARGEST_TILT:
+        return None
+    return factor
+
+
+def placements(accessory: Accessory, source: np.ndarray, target: np.ndarray) -> list[Placement]:
+    """Where the accessory of a face with part centres source (19,) goes on one with target (19,); may be nowhere."""
+    factor = face_similarity(source, target)
+    if factor is None:
+        return []
+    found = []
+    nose = source[_ID["nose"]]
+    for place in accessory.places:
+        seen = [i for i in place if np.isfinite(source[i]) and np.isfinite(target[i])]
+        one_side = len(accessory.places) > 1
+        if not seen or (one_side and not np.isfinite(nose)):
+            continue
+        start, end = source[seen].mean(), target[seen].mean()
+        offset = end - factor * start
+        matrix = np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
+        found.append(Placement(matrix, nose.real, start.real > nose.real) if one_side else Placement(matrix))
+    return found
+
+
+def _skin_gain(pair: Pair, donor: Pair) -> np.ndarray:
+    """By how much (3,) the skin of one face is brighter than the donor's, whose accessory shall stand in its light."""
+    step = max(len(pair[1]) // SAMPLED, 1)
+    colours = []
+    for image, mask in (pair, donor):
+        skin = image[::step, ::step][mask[::step, ::step] == _ID["skin"]]
+        if not len(skin):
+            return np.ones(3, np.float32)
+        colours.append(skin.mean(0) + 1)
+    return np.clip(colours[0] / colours[1], *GAIN_RANGE).astype(np.float32)
+
+
+def paste(pair: Pair, donor: Pair, accessory: Accessory, where: Sequence[Placement]) -> Pair:
+    """Image (S, S, 3) and mask (S, S), uint8, with an accessory of the donor's pair, which has the same size.
+
+    The arguments are not written to.
+    """
+    image, mask = pair
+    donor_image, donor_mask = donor
+    S = len(mask)
+    gain = _skin_gain(pair, donor)
+    worn = np.isin(donor_mask, (accessory.label, *accessory.along))
+    for placement in where:
+        region = worn
+        if placement.middle is not None:
+            region = worn & (((np.arange(S) + 0.5) / S > placement.middle) == placement.right)
+        # From shares of the size to pixels, whose centres lie half a pixel in.
+        linear, offset = placement.matrix[:, :2], placement.matrix[:, 2]
+        matrix = np.column_stack([linear, offset * S + linear @ [0.5, 0.5] - 0.5])
+        labels = cv2.warpAffine(
+            np.where(region, donor_mask, IGNORE_INDEX),
+            matrix,
+            (S, S),
+            flags=cv2.INTER_NEAREST,
+            borderValue=IGNORE_INDEX,
+        )
+        pasted = labels != IGNORE_INDEX
+        if not pasted.any():
+            continue
+        photo = cv2.warpAffine(donor_image, matrix, (S, S), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        # A hard edge would give the paste away.
+        alpha = cv2.GaussianBlur(pasted.astype(np.float32), (3, 3), EDGE_SIGMA)[:, :, None]
+        mixed = image + alpha * (np.clip(photo * gain, 0, 255) - image)
+        image, mask = (mixed + 0.5).astype(np.uint8), np.where(pasted, labels, mask)
+    return image, mask
+
+
+@dataclass(frozen=True)
+class Paste:
+    """What is put on a face: an accessory of the pair with index ``donor``, at these places."""
+
+    donor: int
+    accessory: Accessory
+    where: list[Placement]
+
+
+class AccessoryChoice:
+    """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears.
+
+    ``presence`` (N, 19) says which classes each pair holds, ``centres`` (N, 19) where (``part_centres``). Each kind
+    of accessory is as probable as the others, whatever the numbers that wear it.
+    """
+
+    def __init__(self, presence: np.ndarray, centres: np.ndarray, *, probability: float) -> None:
+        self.presence = presence
+        self.centres = centres
+        self.probability = probability
+        self._wearers = [np.flatnonzero(presence[:, accessory.label]) for accessory in ACCESSORIES]
+
+    def __call__(self, index: int, *, seed: int) -> Paste | None:
+        """What the face with that index gets; None: nothing. The same seed gives the same."""
+        rng = np.random.default_rng(seed)
+        if rng.random() >= self.probability:
+            return None
+        possible = [
+            (accessory, wearers)
+            for accessory, wearers in zip(ACCESSORIES, self._wearers, strict=True)
+            if len(wearers) and not self.presence[index, accessory.label]
+        ]
+        if not possible:
+            return None
+        accessory, wearers = possible[rng.integers(len(possible))]
+        donor = int(wearers[rng.integers(len(wearers))])
+        where = placements(accessory, self.centres[donor], self.centres[index])
+        return Paste(donor, accessory, where) if where else None

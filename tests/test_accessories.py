@@ -1,0 +1,136 @@
+"""Accessories of one face put on another: where they go, and what becomes of image and mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from accessories import ACCESSORIES, FACE, AccessoryChoice, face_similarity, part_centres, paste, placements
+from labels import CLASS_NAMES, IGNORE_INDEX
+
+ID = {name: i for i, name in enumerate(CLASS_NAMES)}
+GLASSES, HAT, EARRING, NECKLACE = ACCESSORIES
+
+# Parts of a plain face of 64 pixels: name, (top, bottom, left, right). l_* lies at the right of the picture.
+PARTS = {
+    "neck": (52, 64, 22, 42),
+    "skin": (16, 52, 16, 48),
+    "r_ear": (30, 38, 12, 16),
+    "l_ear": (30, 38, 48, 52),
+    "r_eye": (28, 32, 22, 28),
+    "l_eye": (28, 32, 36, 42),
+    "r_brow": (22, 25, 20, 30),
+    "l_brow": (22, 25, 34, 44),
+    "nose": (32, 40, 29, 35),
+    "u_lip": (43, 45, 26, 38),
+    "l_lip": (45, 47, 26, 38),
+}
+
+
+def face(size: int = 64, *, colour: int = 100, **worn: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A grey face whose accessories, boxes by class name, are brighter by 50."""
+    mask = np.zeros((64, 64), np.uint8)
+    for name, (top, bottom, left, right) in {**PARTS, **worn}.items():
+        mask[top:bottom, left:right] = ID[name]
+    image = np.full((64, 64, 3), colour, np.uint8)
+    for name in worn:
+        image[mask == ID[name]] = colour + 50
+    k = size // 64
+    return image.repeat(k, 0).repeat(k, 1), mask.repeat(k, 0).repeat(k, 1)
+
+
+def test_part_centres_are_shares_of_the_size() -> None:
+    centres = part_centres(face()[1])
+    assert centres[ID["nose"]] == pytest.approx((32 + 36j) / 64)
+    assert np.isnan(centres[ID["hat"]])
+    # Located in a smaller copy, a part keeps its place.
+    assert part_centres(face(512)[1])[list(FACE)] == pytest.approx(centres[list(FACE)], abs=0.005)
+
+
+def test_face_similarity_is_scale_and_tilt() -> None:
+    source = part_centres(face()[1])
+    turn = 1.2 * np.exp(0.3j)
+    assert face_similarity(source, 0.1 + turn * source) == pytest.approx(turn)
+    assert face_similarity(source, 2.5 * source) is None
+    assert face_similarity(source, np.exp(1.2j) * source) is None
+    lonely = source.copy()
+    lonely[list(FACE[2:])] = np.nan
+    assert face_similarity(lonely, source) is None
+
+
+def test_glasses_between_equal_faces_are_copied_as_they_are() -> None:
+    donor = face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42))
+    plain = face()
+    where = placements(GLASSES, part_centres(donor[1]), part_centres(plain[1]))
+    image, mask = paste(plain, donor, GLASSES, where)
+    assert np.array_equal(mask == ID["eye_g"], donor[1] == ID["eye_g"])
+    assert np.array_equal(mask == ID["l_eye"], donor[1] == ID["l_eye"])
+    inside = (mask == ID["eye_g"])[1:-1, 1:-1]
+    assert image[1:-1, 1:-1][inside].mean() > 140
+    assert (image[:20] == plain[0][:20]).all()
+    # What was given is left alone.
+    assert not (plain[1] == ID["eye_g"]).any()
+
+
+def test_a_hat_follows_a_moved_and_larger_face() -> None:
+    donor = face(hat=(6, 16, 16, 48))
+    small = face()[1]
+    mask = np.zeros((128, 128), np.uint8)
+    mask[40:104, 30:94] = small
+    wearer = np.full((128, 128, 3), 100, np.uint8), mask
+    large = donor[0].repeat(2, 0).repeat(2, 1), donor[1].repeat(2, 0).repeat(2, 1)
+    where = placements(HAT, part_centres(large[1]), part_centres(mask))
+    _, pasted = paste(wearer, large, HAT, where)
+    rows, columns = np.nonzero(pasted == ID["hat"])
+    # Half as large as the donor's, whose hat spans rows 12 to 31 and columns 32 to 95, and moved by (40, 30).
+    assert (rows.min(), rows.max()) == pytest.approx((46, 55), abs=1)
+    assert (columns.min(), columns.max()) == pytest.approx((46, 77), abs=1)
+
+
+def test_earrings_go_to_the_ears_that_show() -> None:
+    donor = face(ear_r=(38, 44, 12, 16))
+    both = donor[1].copy()
+    both[38:44, 48:52] = ID["ear_r"]
+    wearer = face()
+    hidden = wearer[1].copy()
+    hidden[hidden == ID["l_ear"]] = ID["hair"]
+    source = part_centres(both)
+    for mask, columns in ((wearer[1], {*range(12, 16), *range(48, 52)}), (hidden, set(range(12, 16)))):
+        where = placements(EARRING, source, part_centres(mask))
+        _, pasted = paste((wearer[0], mask), (donor[0], both), EARRING, where)
+        assert set(np.nonzero(pasted == ID["ear_r"])[1].tolist()) == columns
+
+
+def test_a_necklace_takes_the_light_of_its_wearer() -> None:
+    donor = face(colour=100, neck_l=(54, 58, 24, 40))
+    wearer = face(colour=50)
+    where = placements(NECKLACE, part_centres(donor[1]), part_centres(wearer[1]))
+    image, mask = paste(wearer, donor, NECKLACE, where)
+    # The neck's centre is not the same, as the necklace hides a part of it.
+    rows, columns = np.nonzero(mask == ID["neck_l"])
+    middle = image[rows.min() + 1 : rows.max(), columns.min() + 1 : columns.max()]
+    assert middle.mean() == pytest.approx(150 * 51 / 101, abs=2)
+
+
+def test_uncertain_pixels_of_the_donor_are_not_taken_along() -> None:
+    donor = face(hat=(6, 16, 16, 48))
+    donor[1][0:3] = IGNORE_INDEX
+    wearer = face()
+    where = placements(HAT, part_centres(donor[1]), part_centres(wearer[1]))
+    assert IGNORE_INDEX not in paste(wearer, donor, HAT, where)[1]
+
+
+def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
+    faces = [face(), face(eye_g=(26, 34, 18, 46)), face(hat=(6, 16, 16, 48)), face(hat=(4, 16, 16, 48))]
+    presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
+    choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=0.5)
+    plain = [choose(0, seed=seed) for seed in range(400)]
+    chosen = [paste for paste in plain if paste is not None]
+    assert len(chosen) == pytest.approx(200, abs=40)
+    # Glasses as often as hats, though two wear hats and one glasses.
+    assert sum(c.accessory is GLASSES for c in chosen) == pytest.approx(len(chosen) / 2, abs=30)
+    assert {c.donor for c in chosen} == {1, 2, 3}
+    assert {c.accessory.label for seed in range(100) if (c := choose(1, seed=seed))} == {ID["hat"]}
+    again = choose(0, seed=7), choose(0, seed=7)
+    assert (again[0] is None) == (again[1] is None)
+    assert AccessoryChoice(presence, choose.centres, probability=0.0)(0, seed=1) is None
