@@ -132,7 +132,10 @@ class LightUNet:
     name: Literal["light_unet"] = "light_unet"
     """Which network."""
     channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (16, 32, 64, 128, 224)
-    """Channels at 1, 1/2, 1/4, 1/8, ... of the input's size."""
+    """Channels at 1, 1/2, 1/4, 1/8, ... of the size at which it begins."""
+    fold: Annotated[int, Field(ge=1, le=4)] = 1
+    """It begins at 1/fold of the input's size: groups of fold x fold pixels are folded into channels, and each map of
+    the classifier unfolds to such a group."""
     dropout: Dropout = 0.1
     """Share of the channels dropped before the classifier."""
 
@@ -270,8 +273,12 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Optimizer:
-    """AdamW."""
+    """AdamW or Muon."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """AdamW (Loshchilov and Hutter 2019), or Muon (Jordan et al. 2024) for the convolutions and AdamW for the rest."""
+    muon_scale: Annotated[float, Field(gt=0)] = 0.5
+    """Root mean square of what Muon's step adds to a weight, over the learning rate."""
     lr: Annotated[float, Field(gt=0)] = 3e-3
     """Peak learning rate."""
     weight_decay: NonNegative = 0.02

@@ -77,9 +77,8 @@ class Trainer:
         if synchronise:
             self.model = distributed.synchronise(self.model, device)
         self.loss = loss.to(device)
-        self.optimizer = build_optimizer(
-            self.model, lr=optimizer["lr"], weight_decay=optimizer["weight_decay"], betas=optimizer["betas"]
-        )
+        chosen = {key: optimizer[key] for key in ("name", "lr", "weight_decay", "betas", "muon_scale")}
+        self.optimizer = build_optimizer(self.model, **chosen)
         self.peak_lr = optimizer["lr"]
         self.clip_norm = optimizer["clip_norm"]
         self.schedule = {"steps": steps, "warmup_steps": warmup_steps, "final_ratio": final_lr_ratio, "decay": decay}

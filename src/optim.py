@@ -1,21 +1,107 @@
-"""AdamW's parameter groups, the learning rate along a run, and the averaged model."""
+"""AdamW and Muon, the learning rate along a run, and the averaged model."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of a step that brings singular values of 0 to 1 to about 1 within five (Jordan et al. 2024)."""
+NEWTON_SCHULZ_STEPS = 5
+MUON_MOMENTUM = 0.95
 
 
-def build_optimizer(model: nn.Module, *, lr: float, weight_decay: float, betas: Sequence[float]) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019); only weights with two or more dimensions decay."""
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Matrices (N, A, B) with all singular values near 1, 0.7 to 1.2, and the same singular vectors."""
+    a, b, c = NEWTON_SCHULZ
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.AdamW):
+    """Muon (Jordan et al. 2024) for the groups with ``matrices`` true, AdamW for the others.
+
+    The update of a weight (out, ...), seen as a matrix of out rows, is its Nesterov momentum with all singular values
+    made equal, so that no direction of a layer is learnt later because others have larger gradients. Its entries
+    have a root mean square of ``scale`` times the learning rate, which it so shares with AdamW, as it does the weight
+    decay (Liu et al. 2025, who take 0.2). torch.optim.Muon takes no convolutions.
+    """
+
+    def __init__(
+        self, groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], scale: float = 0.2
+    ) -> None:
+        super().__init__(groups, lr=lr, betas=betas, fused=True)
+        self.scale = scale
+        self._step_supports_amp_scaling = False  # a loss scaler shall unscale, and skip steps, for us
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step of all groups."""
+        for group in self.param_groups:
+            if group.get("matrices"):
+                weights = [p for p in group["params"] if p.grad is not None]
+                by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+                for p in weights:
+                    by_shape.setdefault(tuple(p.shape), []).append(p)
+                for alike in by_shape.values():
+                    self._step_matrices(alike, group)
+                for p in weights:
+                    p.grad = None  # so that AdamW's step leaves it alone
+        return super().step(closure)
+
+    def _step_matrices(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Weights of one shape, in one product of many matrices: a GPU would spend its time on starting small ones."""
+        gradients = [p.grad for p in weights if p.grad is not None]
+        for p in weights:
+            if not self.state[p]:
+                # The count is what AdamW expects to find when it loads a state.
+                self.state[p] = {"step": torch.zeros(()), "momentum_buffer": torch.zeros_like(p)}
+        momenta = [self.state[p]["momentum_buffer"] for p in weights]
+        torch._foreach_lerp_(momenta, gradients, 1 - MUON_MOMENTUM)
+        ahead = torch._foreach_lerp(gradients, momenta, MUON_MOMENTUM)
+        updates = orthogonalised(torch.stack([u.flatten(1).float() for u in ahead]))
+        length = self.scale * max(updates.shape[-2:]) ** 0.5
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(
+            weights, [u.view_as(p) for u, p in zip(updates, weights, strict=True)], alpha=-group["lr"] * length
+        )
+
+
+def build_optimizer(
+    model: nn.Module, *, name: str, lr: float, weight_decay: float, betas: Sequence[float], muon_scale: float = 0.2
+) -> torch.optim.AdamW:
+    """``adamw`` (Loshchilov and Hutter 2019) or ``muon``; only weights with two or more dimensions decay.
+
+    Muon's matrices are the weights of convolutions, but for depthwise ones, whose rows are single kernels, and for
+    those with a bias: classifiers and gates, which as usual are left to AdamW.
+    """
+    matrices: set[Tensor] = set()
+    if name == "muon":
+        convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+        matrices = {m.weight for m in convolutions if m.groups == 1 and m.bias is None}
+    elif name != "adamw":
+        raise ValueError(f"optimiser {name!r} is unknown; choose adamw or muon")
+    decayed = [p for p in model.parameters() if p.ndim >= 2 and p not in matrices]
     kept = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=True)
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    if not matrices:
+        return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=True)
+    chosen = [p for p in model.parameters() if p in matrices]
+    groups.append({"params": chosen, "weight_decay": weight_decay, "matrices": True})
+    return Muon(groups, lr=lr, betas=(betas[0], betas[1]), scale=muon_scale)
 
 
 def learning_rate(

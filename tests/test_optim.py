@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from optim import AveragedModel, Plateau, build_optimizer, learning_rate
+from optim import AveragedModel, Plateau, build_optimizer, learning_rate, orthogonalised
 
 
 def rate(step: int, *, steps: int = 111, warmup_steps: int = 10, final_ratio: float = 0.01) -> float:
@@ -60,7 +61,7 @@ def test_learning_rate_without_warm_up_and_of_a_single_step() -> None:
 
 def test_only_weights_of_two_or_more_dimensions_decay() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-    optimizer = build_optimizer(model, lr=0.1, weight_decay=0.5, betas=[0.8, 0.95])
+    optimizer = build_optimizer(model, name="adamw", lr=0.1, weight_decay=0.5, betas=[0.8, 0.95])
     assert isinstance(optimizer, torch.optim.AdamW)
     decayed, kept = optimizer.param_groups
     assert {id(p) for p in decayed["params"]} == {id(model[0].weight), id(model[3].weight)}
@@ -137,3 +138,77 @@ def test_plateau_lowers_the_rate_after_patience_and_never_below_its_smallest() -
     other.load_state(plateau.state())
     assert (other.scale, other.best, other.waited) == (0.2, 0.3, plateau.waited)
     assert learning_rate(50, steps=111, warmup_steps=10, peak=2.0, final_ratio=0.01, decay="plateau") == 2.0
+
+
+# --- Muon -----------------------------------------------------------------------------------------
+
+
+def test_orthogonalised_matrices_keep_their_directions_and_lose_their_lengths() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 12, 40, generator=generator)
+    y = orthogonalised(x)
+    u, _, vh = torch.linalg.svd(x, full_matrices=False)
+    inner = u.mT @ y @ vh.mT  # diagonal where the singular vectors are the same
+    diagonal = inner.diagonal(dim1=-2, dim2=-1)
+    assert (inner - torch.diag_embed(diagonal)).abs().max() < 0.01
+    assert diagonal.min() > 0.6
+    assert diagonal.max() < 1.3
+    # A tall matrix is the transposed case, and each matrix is treated by itself.
+    torch.testing.assert_close(orthogonalised(x[1:2].mT).mT, y[1:2])
+
+
+def test_muon_takes_the_convolutions_and_leaves_the_rest_to_adamw() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 8, 3, groups=8, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)
+    )
+    optimizer = build_optimizer(model, name="muon", lr=0.1, weight_decay=0.5, betas=[0.8, 0.95])
+    decayed, kept, matrices = (group["params"] for group in optimizer.param_groups)
+    assert [p is model[0].weight for p in matrices] == [True]
+    assert {id(p) for p in decayed} == {id(model[1].weight), id(model[3].weight)}
+    assert {id(p) for p in kept} == {id(model[2].weight), id(model[2].bias), id(model[3].bias)}
+
+
+def test_a_step_of_muon_by_hand() -> None:
+    weight = nn.Conv2d(2, 3, 3, bias=False)
+    before = weight.weight.detach().clone()
+    gradients = torch.randn(2, 3, 2, 3, 3, generator=torch.Generator().manual_seed(1))
+    optimizer = build_optimizer(weight, name="muon", lr=0.01, weight_decay=0.5, betas=[0.9, 0.99])
+    wanted, momentum = before, torch.zeros_like(before)
+    for gradient in gradients:
+        weight.weight.grad = gradient.clone()
+        optimizer.step()
+        momentum = 0.95 * momentum + 0.05 * gradient
+        update = orthogonalised((0.05 * gradient + 0.95 * momentum).reshape(1, 3, 18))
+        # 18 columns: the entries of an orthogonal 3 x 18 matrix have a mean square of 1 / 18.
+        wanted = wanted * (1 - 0.01 * 0.5) - 0.01 * 0.2 * 18**0.5 * update.view(3, 2, 3, 3)
+    torch.testing.assert_close(weight.weight.detach(), wanted)
+
+
+def test_muon_goes_on_from_its_state_and_treats_equal_shapes_apart() -> None:
+    def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        torch.manual_seed(seed)
+        model(torch.randn(4, 5, 8, 8)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def network() -> nn.Sequential:
+        torch.manual_seed(3)
+        return nn.Sequential(
+            nn.Conv2d(5, 5, 3, bias=False), nn.BatchNorm2d(5), nn.Conv2d(5, 5, 3, bias=False), nn.Conv2d(5, 2, 1)
+        )
+
+    chosen = {"name": "muon", "lr": 0.01, "weight_decay": 0.1, "betas": (0.9, 0.99)}
+    model = network()
+    optimizer = build_optimizer(model, **chosen)  # type: ignore[arg-type]
+    step(model, optimizer, 0)
+    other = network()
+    other.load_state_dict(model.state_dict())
+    resumed = build_optimizer(other, **chosen)  # type: ignore[arg-type]
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # else they would share their momenta
+    for m, o in ((model, optimizer), (other, resumed)):
+        step(m, o, 1)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+    assert not torch.equal(
+        optimizer.state[model[0].weight]["momentum_buffer"], optimizer.state[model[2].weight]["momentum_buffer"]
+    )

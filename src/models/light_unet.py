@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from models.layers import PlainUNet, conv_norm
 
@@ -23,11 +24,29 @@ def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 class LightUNet(PlainUNet):
     """Light U-Net: image (B, 3, H, W) to logits (B, num_classes, H, W), for any H and W of 32 pixels or more.
 
-    ``channels[i]`` belong to the stages at 1/2^i of the input's size.
+    ``channels[i]`` belong to the stages at 1/(fold * 2^i) of the input's size. With ``fold`` above 1 groups of
+    fold x fold pixels become channels at the entry, and the classifier predicts each group at once (sub-pixel
+    convolution, Shi et al. 2016): no detail is lost, and nothing is computed at the full size, where maps are dear.
     """
 
     def __init__(
-        self, num_classes: int, *, channels: Sequence[int] = (16, 32, 64, 128, 224), dropout: float = 0.1
+        self,
+        num_classes: int,
+        *,
+        channels: Sequence[int] = (16, 32, 64, 128, 224),
+        fold: int = 1,
+        dropout: float = 0.1,
     ) -> None:
-        first = double_conv(3, channels[0])
-        super().__init__(num_classes, channels, first=first, stage=double_conv, dropout=dropout)
+        first = double_conv(3 * fold**2, channels[0])
+        super().__init__(num_classes * fold**2, channels, first=first, stage=double_conv, dropout=dropout)
+        # At first, no class is wrong loudly. Not 0, or nothing behind the classifier would learn from the first step.
+        nn.init.normal_(self.head[1].weight, std=0.01)  # type: ignore[arg-type]
+        self.fold = fold
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.fold == 1:
+            return super().forward(image)
+        H, W = image.shape[2:]
+        padded = F.pad(image, (0, -W % self.fold, 0, -H % self.fold), mode="replicate")
+        logits = F.pixel_shuffle(super().forward(F.pixel_unshuffle(padded, self.fold)), self.fold)
+        return logits[:, :, :H, :W]
