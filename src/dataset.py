@@ -315,8 +315,10 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         else:
             image, mask = self._with_accessory((image, mask), key)
             # Seeding each draw by itself is what makes it independent of workers, and of albumentations'
-            # own random state, which repeats itself in every worker and every epoch.
-            self.transform.set_random_seed(mix_seeds(self.seed, epoch, index, 1))
+            # own random state, which repeats itself in every worker and every epoch. Each step has a seed of its
+            # own: from one for all, all would draw the same number, and grey faces would all be flipped, and so on.
+            for number, step in enumerate(self.transform.transforms):
+                step.set_random_seed(mix_seeds(self.seed, epoch, index, 1, number))
             done = self.transform(image=image, mask=mask)
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))

@@ -61,7 +61,8 @@ def build_augmentation(
 
     Probabilities and strengths are those of the config's augmentation section. Outside its borders a
     moved image is continued by its own reflection, and so are the labels. Call ``set_random_seed``
-    before each use: the dataset does, so that a draw depends on nothing but seed, epoch and index.
+    of each of its transforms before each use: the dataset does, so that a draw depends on nothing but seed, epoch
+    and index.
     """
     strength = (1 - colour_strength, 1 + colour_strength)
     hue = colour_strength / 10
