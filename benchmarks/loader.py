@@ -1,57 +1,69 @@
-"""How fast is the data loader, and what share of a training step does it take?
+"""Does the device wait for data? Both ways of augmentation side by side, and a plain loop beside them.
 
     python benchmarks/loader.py [--config configs/X.yaml] [--set key=value ...] [--size 512] [--workers N] [--steps 30]
 
-Prints images/s of the loader alone, of training steps alone (on a batch that is already there), of both together as
-in training, and the share of a step in which training waits for data. Uses the config's data, or synthetic faces
-where its folder does not exist.
+For pairs augmented in loader processes, on the device with all pairs there, and on the device with each batch copied:
+images/s of loading alone, of training steps alone (on a batch that is already there), of both together as in training,
+and the busy share, which is the second's time over the third's: 100 % is a step that never waits, and augmentation that
+runs beside it and costs it nothing. Last a plain loop: the same network in fp32, NCHW, with torchvision's transforms on
+PIL images, decoded anew by 4 workers. Uses the config's data, or synthetic faces where its folder does not exist.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import ColorJitter, InterpolationMode
+from torchvision.transforms import functional as tv
 
 from config import Config, as_dict, load_config
-from dataset import EpochSampler, PairStore, TrainingSet, build_training_loader, make_split, rarity_weights
+from dataset import EpochSampler, Pair, PairStore, TrainingSet, build_training_loader, make_split, rarity_weights
+from device_loader import DeviceLoader, build_device_loader
 from engine import Batch, Trainer
 from losses import CombinedLoss
 from runtime import choose_device, choose_precision, describe_environment, loader_workers, prepare_device
 from synthetic import write_dataset
 from training import build_network, resolve_path
 
+PLAIN_WORKERS = 4
+WARM_UP = 3
+"""Steps before a measurement, in which kernels are chosen and memory is taken."""
 
-def load_pairs(config: Config) -> PairStore:
-    """The config's training pairs, or 64 synthetic ones."""
+
+def load_pairs(config: Config, folder: Path) -> PairStore:
+    """The config's training pairs, or 64 synthetic ones that are written to the folder."""
     root = resolve_path(config.data.root)
-    with tempfile.TemporaryDirectory() as folder:
-        if not root.exists():
-            print(f"{root} does not exist; using 64 synthetic faces.")
-            root = Path(folder) / "faces"
-            write_dataset(root, train=64, val=1, size=config.data.size, progress=False)
-        stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
-        split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
-        return PairStore(split.train, config.data.size, repair=True, limit_bytes=config.data.cache_gb * 1e9)
+    if not root.exists():
+        print(f"{root} does not exist; using 64 synthetic faces.")
+        root = folder / "faces"
+        write_dataset(root, train=64, val=1, size=config.data.size, progress=False)
+    stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
+    split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
+    return PairStore(split.train, config.data.size, repair=True, limit_bytes=config.data.cache_gb * 1e9)
 
 
-def build_trainer(config: Config, device: torch.device) -> Trainer:
-    """A trainer of the config's network, of which only the speed counts."""
+def build_trainer(config: Config, device: torch.device, *, plain: bool = False) -> Trainer:
+    """A trainer of the config's network, of which only the speed counts; plain: in fp32 and NCHW."""
     return Trainer(
         build_network(config),
         CombinedLoss(label_smoothing=config.loss.label_smoothing),
         device=device,
-        precision=choose_precision(config.run.precision, device),
-        channels_last=config.run.channels_last,
-        compile_model=config.run.compile,
+        precision=torch.float32 if plain else choose_precision(config.run.precision, device),
+        channels_last=config.run.channels_last and not plain,
+        compile_model=config.run.compile and not plain,
         optimizer=as_dict(config.optimizer),
         steps=10**6,
         warmup_steps=1,
@@ -61,11 +73,78 @@ def build_trainer(config: Config, device: torch.device) -> Trainer:
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
     """The time of one call, with what it queued on the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     start = time.perf_counter()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+class PlainPairs(Dataset[Batch]):
+    """What many a tutorial does: PIL images through torchvision's transforms, opened anew each time."""
+
+    def __init__(self, pairs: list[Pair], size: int, augmentation: dict[str, Any]) -> None:
+        self.pairs = pairs
+        self.size = size
+        self.options = augmentation
+        s = augmentation["colour_strength"]
+        self.jitter = ColorJitter(s, s, s, s / 10)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Batch:
+        pair, options = self.pairs[index], self.options
+        image: Any = Image.open(pair.image).convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR)
+        mask: Any = Image.open(pair.mask).resize((self.size, self.size), Image.Resampling.NEAREST)
+        if random.random() < options["flip"]:
+            image, mask = tv.hflip(image), tv.hflip(mask)
+        if random.random() < options["geometric"]:
+            angle = random.uniform(-options["rotate"], options["rotate"])
+            shift = [int(self.size * random.uniform(-options["shift"], options["shift"])) for _ in range(2)]
+            scale = random.uniform(*options["scale"])
+            image = tv.affine(image, angle, shift, scale, [0.0], interpolation=InterpolationMode.BILINEAR)
+            mask = tv.affine(mask, angle, shift, scale, [0.0])
+        if random.random() < options["colour"]:
+            image = self.jitter(image)
+        return tv.pil_to_tensor(image).permute(1, 2, 0).contiguous(), tv.pil_to_tensor(mask)[0]
+
+
+def forever(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """Epoch after epoch."""
+    while True:
+        yield from loader
+
+
+def measure(
+    name: str, make: Callable[[], Iterator[Batch]], trainer: Trainer, ahead: int, steps: int, batch_size: int
+) -> float:
+    """Print one way's line; gives its images/s of loading and training together."""
+    device = trainer.device
+    # A batch that is already there: on the device.
+    ready = tuple(tensor.to(device) for tensor in next(make()))
+    stream = make()
+    for _ in range(ahead):  # what was prepared ahead would flatter it
+        next(stream)
+
+    def train(batches: Iterator[Any], count: int) -> float:
+        # As in training, which shows the loss of the step before.
+        return seconds(lambda: trainer.train_epoch(batches, count, after_step=lambda pixels, loss: None), device)
+
+    train(itertools.repeat(ready), WARM_UP)
+    images = steps * batch_size
+    alone = seconds(lambda: [next(stream) for _ in range(steps)], device)
+    stepping = train(itertools.repeat(ready), steps)
+    train(stream, max(ahead, WARM_UP))
+    together = train(stream, steps)
+    print(
+        f"{name:28s} {images / alone:10.1f} {images / stepping:10.1f} {images / together:10.1f} "
+        f"{min(1.0, stepping / together):8.1%}",
+        flush=True,
+    )
+    return images / together
 
 
 def main() -> int:
@@ -80,9 +159,15 @@ def main() -> int:
     args = parser.parse_args()
     config = load_config(args.config, args.overrides)
     device = choose_device(config.run.device)
-    prepare_device(device, threads=config.run.threads)
+    prepare_device(device, deterministic=config.run.deterministic, threads=config.run.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(config, args, device, load_pairs(config, Path(folder)))
+    return 0
+
+
+def compare(config: Config, args: argparse.Namespace, device: torch.device, store: PairStore) -> None:
+    """Measure and print each way."""
     workers = loader_workers(args.workers, device)
-    store = load_pairs(config)
     augmentation = as_dict(config.augmentation)
     augmentation.pop("enabled")
     dataset = TrainingSet(store, seed=0, augmentation=augmentation)
@@ -97,28 +182,36 @@ def main() -> int:
     environment = describe_environment(device)
     print(
         f"{environment['device']}, {environment['cpu_cores']} cores, torch {torch.__version__}; {args.size} px, "
-        f"batch {batch_size}, {workers} workers, {args.steps} steps"
+        f"batch {batch_size}, {workers} workers, {args.steps} steps, {len(store)} pairs"
     )
+    print(f"{'images/s':28s} {'loading':>10s} {'steps':>10s} {'both':>10s} {'busy':>8s}", flush=True)
 
-    def batches() -> itertools.islice[Batch]:
+    def from_workers() -> Iterator[Batch]:
+        loader = build_training_loader(dataset, sampler, workers=workers, pin=device.type == "cuda")
         # The sampler has a million epochs; its length is never asked for.
-        return itertools.islice(iter(build_training_loader(dataset, sampler, workers=workers, pin=False)), None)
+        return itertools.islice(iter(loader), None)
 
-    stream = batches()
-    first = next(stream)
-    for _ in range(4 * workers):  # what the workers prepared ahead would flatter them
-        next(stream)
-    images = args.steps * batch_size
-    loading = seconds(lambda: [next(stream) for _ in range(args.steps)], device)
+    def from_device(share: float) -> DeviceLoader:
+        return build_device_loader(dataset, sampler, augmentation, device=device, threads=workers, resident_share=share)
+
     trainer = build_trainer(config, device)
-    trainer.train_epoch(itertools.repeat(first), 3)
-    stepping = seconds(lambda: trainer.train_epoch(itertools.repeat(first), args.steps), device)
-    together = seconds(lambda: trainer.train_epoch(stream, args.steps), device)
-    print(f"loader alone      {images / loading:8.1f} images/s")
-    print(f"step alone        {images / stepping:8.1f} images/s")
-    print(f"loader and step   {images / together:8.1f} images/s")
-    print(f"data's share of a step  {max(0.0, 1 - stepping / together):.1%}")
-    return 0
+    ways: list[tuple[str, Callable[[], Iterator[Batch]], int]] = [("augmented by workers", from_workers, 4 * workers)]
+    if device.type == "cuda" and store.cached:
+        ways.append(("on the device, pairs there", lambda: iter(from_device(1.0)), workers + 2))
+    ways.append(("on the device, pairs copied", lambda: iter(from_device(0.0)), workers + 2))
+    speeds = {name: measure(name, make, trainer, ahead, args.steps, batch_size) for name, make, ahead in ways}
+    del trainer
+    pairs: DataLoader[Batch] = DataLoader(
+        PlainPairs(store.pairs, args.size, augmentation),
+        batch_size=batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=PLAIN_WORKERS,
+    )
+    plain = build_trainer(config, device, plain=True)
+    baseline = measure("plain loop", lambda: forever(pairs), plain, 2 * PLAIN_WORKERS, args.steps, batch_size)
+    for name, speed in speeds.items():
+        print(f"{name:28s} {speed / baseline:.2f} times the plain loop")
 
 
 if __name__ == "__main__":

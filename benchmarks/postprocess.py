@@ -27,7 +27,7 @@ from biases import read_biases
 from checkpoint import augmentation_of, label_set, load_checkpoint, restore_model
 from dataset import make_split, read_pair
 from labels import LabelSet
-from metrics import confusion_matrices, f_scores, in_order, mirrored
+from metrics import class_counts, confusion_matrices, f_scores, in_order, mirrored
 from postprocess import Postprocessing, refine
 from predict import predict_probabilities, prepare_model
 from runtime import PROJECT_ROOT
@@ -60,7 +60,7 @@ def judge(masks: list[np.ndarray], truths: torch.Tensor, labels: LabelSet) -> tu
     predicted = torch.from_numpy(np.stack(masks))
     counts = confusion_matrices(predicted, truths, len(labels))
     ordered = in_order(counts, mirrored(predicted, labels), mirrored(truths, labels), labels)
-    return f_scores(counts).numpy(), f_scores(ordered).numpy()
+    return f_scores(class_counts(counts)).numpy(), f_scores(class_counts(ordered)).numpy()
 
 
 def main() -> int:

@@ -87,7 +87,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class UNet:
-    """The reference network: a residual U-Net."""
+    """A residual U-Net of few multiply-adds."""
 
     name: Literal["unet"] = "unet"
     """Which network."""
@@ -127,16 +127,16 @@ class DeepLabV3Plus:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class LightUNet:
-    """The plain U-Net of double 3x3 convolutions, thin."""
+    """The reference network: a plain U-Net of double 3x3 convolutions, thin."""
 
     name: Literal["light_unet"] = "light_unet"
     """Which network."""
-    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (16, 32, 64, 128, 224)
+    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (32, 64, 96, 128, 160)
     """Channels at 1, 1/2, 1/4, 1/8, ... of the size at which it begins."""
-    fold: Annotated[int, Field(ge=1, le=4)] = 1
+    fold: Annotated[int, Field(ge=1, le=4)] = 2
     """It begins at 1/fold of the input's size: groups of fold x fold pixels are folded into channels, and each map of
     the classifier unfolds to such a group."""
-    dropout: Dropout = 0.1
+    dropout: Dropout = 0.0
     """Share of the channels dropped before the classifier."""
 
 
@@ -194,8 +194,9 @@ NETWORKS: dict[str, type[Any]] = {
 
 
 def _network_name(section: Any) -> str | None:
-    """Which network a model section, plain or built, is for; one without a name is for the U-Net."""
-    name = section.get("name", "unet") if isinstance(section, dict) else getattr(section, "name", "unet")
+    """Which network a model section, plain or built, is for; one without a name is for the reference."""
+    default = LightUNet.name
+    name = section.get("name", default) if isinstance(section, dict) else getattr(section, "name", default)
     return name if isinstance(name, str) else None
 
 
@@ -275,7 +276,7 @@ class Augmentation:
 class Optimizer:
     """AdamW or Muon."""
 
-    name: Literal["adamw", "muon"] = "adamw"
+    name: Literal["adamw", "muon"] = "muon"
     """AdamW (Loshchilov and Hutter 2019), or Muon (Jordan et al. 2024) for the convolutions and AdamW for the rest."""
     muon_scale: Annotated[float, Field(gt=0)] = 0.5
     """Root mean square of what Muon's step adds to a weight, over the learning rate."""
@@ -367,10 +368,17 @@ class Run:
     """Of several processes (torchrun): BatchNorm by the images of all of them. False: each by its own share."""
     workers: Annotated[int, Field(ge=-1)] = -1
     """Loader processes; -1: all cores but one, 16 at most (1 where training itself runs on the CPU); 0: none."""
+    augment_on: Literal["auto", "workers", "device"] = "auto"
+    """Where pairs are augmented: one by one in the loader processes, or in whole batches on the device that trains,
+    with the same meaning but other draws; run.workers are threads then. auto: on a GPU if data.cache_gb suffices."""
+    resident_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Pairs augmented on a GPU stay there if they need at most this share of its free memory; else each is copied."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of a CPU run; 0 leaves it to torch."""
     validate_every: Positive = 1
     """Epochs between validations; the last epoch of a stage is always validated."""
+    save_every_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    """Minutes between two writings of last_model.pth within an epoch; 0: at the end of each epoch alone."""
     panel_faces: Annotated[int, Field(ge=0)] = 6
     """Validation faces in the picture that each better model leaves."""
     pack_submission: bool = False
@@ -428,7 +436,7 @@ class Config:
     track: Literal["challenge", "open"] = "challenge"
     """challenge refuses what the rules of the challenge forbid; open allows it."""
     data: Data = Data()
-    model: Model = UNet()
+    model: Model = LightUNet()
     loss: Loss = Loss()
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()

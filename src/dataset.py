@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,11 +74,12 @@ def photos_in(folder: Path) -> list[Path]:
 def find_pairs(folder: Path) -> list[Pair]:
     """The pairs of folder/images and folder/masks, by stem.
 
-    Raises DataError for missing folders and for every file without its partner or with two.
+    Raises DataError for missing folders, for a grouped set, and for every file without its partner or with two.
     """
     for part in ("images", "masks"):
         if not (folder / part).is_dir():
             raise DataError(f"There is no folder {folder / part}; {LAYOUT_HINT}")
+    refuse_grouped(folder.parent)
     problems: list[str] = []
     found: dict[str, dict[str, Path]] = {}
     for part in ("images", "masks"):
@@ -236,7 +240,8 @@ def rarity_weights(presence: np.ndarray, threshold: float) -> np.ndarray:
 
 
 class EpochSampler(Sampler[list[SampleKey]]):
-    """The batches of all epochs from first_epoch on, one after the other, as lists of (epoch, index, size).
+    """The batches of all epochs from first_epoch and its first_step on, one after the other, as lists of
+    (epoch, index, size).
 
     An epoch's order depends on (seed, epoch) alone. ``stage(epoch)`` gives (image size, batch size). With
     weights, an epoch draws each image in proportion to its weight (systematic resampling: the count is
@@ -252,6 +257,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
         seed: int,
         epochs: int,
         first_epoch: int,
+        first_step: int = 0,
         stage: Callable[[int], tuple[int, int]],
         share: tuple[int, int] = (0, 1),
     ) -> None:
@@ -259,6 +265,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
         self.seed = seed
         self.epochs = epochs
         self.first_epoch = first_epoch
+        self.first_step = first_step
         self.stage = stage
         self.share = share
 
@@ -277,14 +284,14 @@ class EpochSampler(Sampler[list[SampleKey]]):
         return rng.permutation(drawn)
 
     def __len__(self) -> int:
-        return sum(self.steps(epoch) for epoch in range(self.first_epoch, self.epochs))
+        return sum(self.steps(epoch) for epoch in range(self.first_epoch, self.epochs)) - self.first_step
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         for epoch in range(self.first_epoch, self.epochs):
             size, batch_size = self.stage(epoch)
             order = self.order(epoch)
             part = batch_size // self.share[1]
-            for step in range(self.steps(epoch)):
+            for step in range(self.first_step if epoch == self.first_epoch else 0, self.steps(epoch)):
                 first = step * batch_size + self.share[0] * part
                 yield [(epoch, int(i), size) for i in order[first : first + part]]
 
@@ -313,7 +320,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         if self.transform is None:
             image, mask = image.copy(), mask.copy()
         else:
-            image, mask = self._with_accessory((image, mask), key)
+            image, mask = self.with_accessory((image, mask), key)
             # Seeding each draw by itself is what makes it independent of workers, and of albumentations'
             # own random state, which repeats itself in every worker and every epoch. Each step has a seed of its
             # own: from one for all, all would draw the same number, and grey faces would all be flipped, and so on.
@@ -323,7 +330,8 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
 
-    def _with_accessory(self, pair: tuple[np.ndarray, np.ndarray], key: SampleKey) -> tuple[np.ndarray, np.ndarray]:
+    def with_accessory(self, pair: tuple[np.ndarray, np.ndarray], key: SampleKey) -> tuple[np.ndarray, np.ndarray]:
+        """The pair of that key, as large as it says, with what it gets of another one, or itself if nothing."""
         epoch, index, size = key
         chosen = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
         if chosen is None:
@@ -346,6 +354,23 @@ class ValidationSet(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(image), torch.from_numpy(mask)
 
 
+STOPPING = {signal.SIGINT, signal.SIGTERM}
+
+
+def _heed_parent_alone(worker: int) -> None:
+    """Begin a loader process, which has STOPPING blocked: it ends where its parent sends one of these, and goes on
+    where another does. A terminal, a service or a batch system signals all processes of a training, of which the first
+    has a step to finish and to save.
+    """
+
+    def wait() -> None:
+        while signal.sigwaitinfo(STOPPING).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def build_training_loader(
     dataset: TrainingSet, sampler: EpochSampler, *, workers: int, pin: bool
 ) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -357,19 +382,28 @@ def build_training_loader(
         pin_memory=pin,
         # Forked workers see the parent's cache without copying it.
         multiprocessing_context="fork" if workers else None,
+        worker_init_fn=_heed_parent_alone,
         prefetch_factor=4 if workers else None,
     )
 
 
 def batches_of(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The loader's batches. Raises DataError, in one sentence, for what a loader process found."""
-    batches = iter(loader)  # now: it draws from torch's generator, which each epoch seeds anew
+    """The loader's batches. Raises DataError, in one sentence, for what a loader process found, and RuntimeError
+    (``runtime.is_dead_worker``) where one has died.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # which the loader processes inherit
+    try:
+        batches = iter(loader)  # now: it draws from torch's generator, which each epoch seeds anew
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def told() -> Iterator[tuple[Tensor, Tensor]]:
         try:
             yield from batches
         except DataError as error:  # raised in another process, it holds that one's traceback
             raise DataError(str(error).rsplit("DataError: ", 1)[-1].strip()) from None
+        except (ConnectionError, EOFError) as error:  # the process died while it handed a batch over
+            raise RuntimeError(f"DataLoader worker is gone: {error}") from None
 
     return told()
 

@@ -156,11 +156,16 @@ def from_all(value: T) -> list[T]:
 
 def any_of(flag: bool) -> bool:
     """Whether the flag is set in any process."""
+    return bool(largest(int(flag)))
+
+
+def largest(value: int) -> int:
+    """The largest of what each process gives, in all processes."""
     if world_size() == 1:
-        return flag
-    count = torch.tensor(int(flag))  # on the CPU, so that no GPU has to be waited for
-    dist.all_reduce(count)
-    return bool(count > 0)
+        return value
+    box = torch.tensor(value)  # on the CPU, so that no GPU has to be waited for
+    dist.all_reduce(box, op=dist.ReduceOp.MAX)
+    return int(box)
 
 
 def mean(value: Tensor) -> Tensor:

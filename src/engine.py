@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -34,6 +34,36 @@ class EpochReport:
     lr: float
     images: int
     seconds: float
+
+
+@dataclass(kw_only=True)
+class EpochProgress:
+    """What an epoch of training has done so far, and what its report is made of."""
+
+    steps: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    lr: float = 0.0
+    names: list[str] = field(default_factory=list)
+    """The terms of the loss."""
+    sums: Tensor | None = None
+    """(terms,) float64, over the steps."""
+    last: Tensor | None = None
+    """(terms,) of the last step, unless that was in another process."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, from which ``restored`` makes the same sums to the last bit."""
+        sums = [] if self.sums is None else self.sums.tolist()
+        losses = dict(zip(self.names, sums, strict=True))
+        return {"steps": self.steps, "images": self.images, "seconds": self.seconds, "lr": self.lr, "losses": losses}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], device: torch.device) -> EpochProgress:
+        """The progress that gave this state."""
+        losses = state["losses"]
+        sums = torch.tensor(list(losses.values()), dtype=torch.float64, device=device) if losses else None
+        numbers = {name: state[name] for name in ("steps", "images", "seconds", "lr")}
+        return cls(**numbers, names=list(losses), sums=sums)
 
 
 class Trainer:
@@ -119,21 +149,24 @@ class Trainer:
         self.average.update(self.model)
 
     def train_epoch(
-        self, batches: Iterator[Batch], steps: int, *, after_step: Callable[[int, float], None] | None = None
+        self,
+        batches: Iterator[Batch],
+        steps: int,
+        *,
+        progress: EpochProgress | None = None,
+        after_step: Callable[[int, float], None] | None = None,
     ) -> EpochReport:
-        """Take steps batches from the iterator. ``after_step(pixels, loss)`` is called for the bar.
+        """Take the epoch's steps, from the iterator's batches, that its progress does not hold yet.
+
+        ``after_step(pixels, loss)`` is called when progress, which is kept up to date, holds the step too.
 
         Raises NonFiniteLossError: on a CPU before the optimiser's step, on a GPU one step later, which
-        spares it waiting for each loss. Nothing is saved in between.
+        spares it waiting for each loss. Who saves in between asks ``check`` before.
         """
         self.model.train()
-        start = time.perf_counter()
-        sums: Tensor | None = None
-        names: list[str] = []
-        previous: Tensor | None = None
-        images_seen = 0
-        lr = 0.0
-        for _ in range(steps):
+        progress = progress or EpochProgress()
+        start = time.perf_counter() - progress.seconds
+        for _ in range(progress.steps, steps):
             images, masks = next(batches)
             lr = learning_rate(self.work, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
             if self.plateau is not None:
@@ -141,24 +174,34 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             terms = self._losses(images, masks)
-            names = list(terms)
+            progress.names = list(terms)
             values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
-            self._check(values if self.device.type == "cpu" else previous, names)
+            self._check(values if self.device.type == "cpu" else progress.last, progress.names)
             self._update(terms["loss"])
             self.step_count += 1
             pixels = masks.numel() * distributed.world_size()
             self.work += pixels / self.unit_pixels if self.unit_pixels else 1
-            images_seen += len(images) * distributed.world_size()
+            shown = progress.last if progress.last is not None else values
+            progress.steps += 1
+            progress.images += len(images) * distributed.world_size()
+            progress.lr = lr
+            progress.last = values
+            progress.sums = values.double() if progress.sums is None else progress.sums + values
+            progress.seconds = time.perf_counter() - start
             if after_step is not None:
-                shown = previous if previous is not None else values
                 after_step(pixels, float(shown[0]))
-            previous = values
-            sums = values.double() if sums is None else sums + values
-        self._check(previous, names)
-        means = (sums / steps).tolist() if sums is not None else []
+        self.check(progress)
+        means = (progress.sums / steps).tolist() if progress.sums is not None else []
         return EpochReport(
-            losses=dict(zip(names, means, strict=True)), lr=lr, images=images_seen, seconds=time.perf_counter() - start
+            losses=dict(zip(progress.names, means, strict=True)),
+            lr=progress.lr,
+            images=progress.images,
+            seconds=time.perf_counter() - start,
         )
+
+    def check(self, progress: EpochProgress) -> None:
+        """Raise NonFiniteLossError where the loss of the last step was none, for which a GPU is waited for."""
+        self._check(progress.last, progress.names)
 
     def _check(self, values: Tensor | None, names: list[str]) -> None:
         if values is None or bool(values[0].isfinite()):  # the sum, which any term would spoil

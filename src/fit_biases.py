@@ -49,7 +49,7 @@ def _judge_val(
         for keeper, scores in zip(keepers, (probabilities, add_biases(probabilities, biases)), strict=True):
             keeper.update(torch.from_numpy(scores.argmax(0))[None], torch.from_numpy(labels.table[mask])[None])
     before, after = (keeper.scores() for keeper in keepers)
-    change = (f_scores(keepers[1].confusion()) - f_scores(keepers[0].confusion())).numpy()
+    change = (f_scores(keepers[1].counts()) - f_scores(keepers[0].counts())).numpy()
     low, high = bootstrap_interval(change)
     print(
         f"validation, {before.images} pairs: F-Score {before.f_score:.4f} -> {after.f_score:.4f}, in order "

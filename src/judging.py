@@ -253,26 +253,26 @@ def judge(
     Raises DataError for a prediction of another size than its truth, ValueError where no face has a pixel to score.
     """
     keeper = ScoreKeeper(labels)
-    boundaries = []
-    for face in tqdm(faces, desc="judging", unit="face", disable=not progress, leave=False):
+    boundary = np.empty((len(faces), len(labels)))
+    for i, face in enumerate(tqdm(faces, desc="judging", unit="face", disable=not progress, leave=False)):
         target, predicted = read_truth(face, labels), predictor(face)
         if target.shape != predicted.shape:
             size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
             raise DataError(f"The prediction of {face.mask.name} is {size}, its ground truth is {expected}.")
         keeper.update(torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
-        boundaries.append(boundary_f1(predicted, target, tolerance=tolerance, num_classes=len(labels)))
-    scores, confusion = keeper.scores(), keeper.confusion()
-    scored = confusion.sum((1, 2)) > 0
-    confusion, ordered = confusion[scored], keeper.ordered()[scored]
-    pooled = set_f1(confusion).tolist()
+        boundary[i] = boundary_f1(predicted, target, tolerance=tolerance, num_classes=len(labels))
+    scores, counts = keeper.scores(), keeper.counts()
+    scored = counts[:, 2].sum(1) > 0
+    counts, ordered = counts[scored], keeper.ordered()[scored]
+    pooled = set_f1(counts).tolist()
     return Judgement(
         labels=labels,
         stems=[face.stem for face, kept in zip(faces, scored.tolist(), strict=True) if kept],
         scores=scores,
-        f_score=f_scores(confusion).numpy(),
+        f_score=f_scores(counts).numpy(),
         in_order=f_scores(ordered).numpy(),
-        class_f1=class_f1(confusion).numpy(),
-        boundary=np.array(boundaries)[scored.numpy()],
-        confusion=confusion.sum(0),
+        class_f1=class_f1(counts).numpy(),
+        boundary=boundary[scored.numpy()],
+        confusion=keeper.confusion(),
         set_f1={name: value for name, value in zip(labels.names, pooled, strict=True) if name in scores.f1},
     )

@@ -1,4 +1,4 @@
-"""The challenge's F-Score and its relatives, from one confusion matrix an image.
+"""The challenge's F-Score and its relatives, from what a confusion matrix an image says of each class.
 
 F-Score: for one image, for every class that occurs in its ground truth (background included),
 F1 = 2PR / (P + R) over pixels, averaged over those classes; then the mean over images. A class that is
@@ -24,6 +24,9 @@ from labels import CELEBAMASK, IGNORE_INDEX, LabelSet
 
 # Csurka et al. 2013: how far a boundary may lie from the true one, as a share of the image's diagonal.
 BOUNDARY_TOLERANCE = 0.0075
+
+# Matrices of so many images wait to be reduced to what is kept of them, which is quicker together.
+WAITING = 256
 
 # The referee's guard against 0 / 0, to the letter: a class that is never right scores 0.
 EPS = 1e-7
@@ -137,35 +140,38 @@ def in_order(
     return torch.where(prediction_mirrored[:, None, None], rows[:, :, swap], rows)
 
 
-def _ratios(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    counts = confusion.double()
-    hit = counts.diagonal(dim1=-2, dim2=-1)
-    precision = hit / (counts.sum(-2) + EPS)
-    recall = hit / (counts.sum(-1) + EPS)
+def class_counts(confusion: Tensor) -> Tensor:
+    """Counts (B, 3, C) of confusion matrices (B, C, C): pixels rightly given to a class, given to it, truly of it."""
+    return torch.stack((confusion.diagonal(dim1=-2, dim2=-1), confusion.sum(-2), confusion.sum(-1)), -2)
+
+
+def _ratios(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    hit, predicted, actual = counts.double().unbind(-2)
+    precision = hit / (predicted + EPS)
+    recall = hit / (actual + EPS)
     return precision, recall, 2 * precision * recall / (precision + recall + EPS)
 
 
-def f_scores(confusion: Tensor) -> Tensor:
-    """The F-Score of each image (B,) float64 from confusion matrices (B, C, C)."""
-    f1 = _ratios(confusion)[2]
-    present = confusion.sum(-1) > 0
+def f_scores(counts: Tensor) -> Tensor:
+    """The F-Score of each image (B,) float64 from its ``class_counts`` (B, 3, C)."""
+    f1 = _ratios(counts)[2]
+    present = counts[..., 2, :] > 0
     return (f1 * present).sum(-1) / present.sum(-1).clamp(min=1)
 
 
-def class_f1(confusion: Tensor) -> Tensor:
-    """F1 of each class of each image (B, C) float64 from confusion matrices (B, C, C); nan where it is not scored."""
-    return torch.where(confusion.sum(-1) > 0, _ratios(confusion)[2], torch.nan)
+def class_f1(counts: Tensor) -> Tensor:
+    """F1 of each class of each image (B, C) float64 from ``class_counts`` (B, 3, C); nan where it is not scored."""
+    return torch.where(counts[..., 2, :] > 0, _ratios(counts)[2], torch.nan)
 
 
-def set_f1(confusion: Tensor) -> Tensor:
+def set_f1(counts: Tensor) -> Tensor:
     """F1 of each class (C,) float64 over a whole set, as papers report it: 2 TP / (2 TP + FP + FN).
 
-    The counts are those of all images' matrices (N, C, C) together, so that large faces weigh more and a class
+    The ``class_counts`` are those of all images (N, 3, C) together, so that large faces weigh more and a class
     found where there is none costs. nan for a class that no image's truth holds. Papers give the mean over the
     foreground, which is every class but class 0.
     """
-    total = confusion.sum(0).double()
-    hit, predicted, actual = total.diagonal(), total.sum(0), total.sum(1)
+    hit, predicted, actual = counts.sum(0).double()
     return torch.where(actual > 0, 2 * hit / (predicted + actual), torch.nan)
 
 
@@ -246,12 +252,20 @@ class Scores:
 
 
 class ScoreKeeper:
-    """Collects predictions batch by batch on their device; the sums cross to the CPU once, in ``scores``."""
+    """Collects predictions batch by batch on their device; the sums cross to the CPU once, in ``scores``.
+
+    Of each image it keeps the counts of its classes, 24 bytes each, and of all together one confusion matrix.
+    """
 
     def __init__(self, labels: LabelSet = CELEBAMASK) -> None:
         self.labels = labels
-        self._confusions: list[Tensor] = []
+        self._sizes: list[int] = []  # images of each update
+        self._counts: list[Tensor] = []  # (M, 2, 3, C) int32: class_counts as they are and in order
+        self._total: Tensor | None = None  # (C, C) int64
+        # What waits to be reduced to these:
+        self._confusions: list[Tensor] = []  # (B, C, C)
         self._sides: list[Tensor] = []  # (B, 2, 2, C): of the prediction and of the target, _places
+        self._waiting = 0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count masks (B, H, W), integer, of one device."""
@@ -264,6 +278,21 @@ class ScoreKeeper:
         else:
             self._confusions.append(confusion_matrices(prediction, target, C))
             self._sides.append(torch.stack([_places(masks, self.labels) for masks in (prediction, target)], 1))
+        self._sizes.append(len(target))
+        self._waiting += len(target)
+        if self._waiting >= WAITING:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        if not self._confusions:
+            return
+        confusion = torch.cat(self._confusions)
+        predicted, true = (_left_of_right(places, self.labels) for places in torch.cat(self._sides).unbind(1))
+        ordered = in_order(confusion, predicted, true, self.labels)
+        self._counts.append(torch.stack([class_counts(confusion), class_counts(ordered)], 1).int())
+        total = confusion.sum(0)
+        self._total = total if self._total is None else self._total + total
+        self._confusions, self._sides, self._waiting = [], [], 0
 
     @classmethod
     def merged(cls, keepers: Sequence[ScoreKeeper]) -> ScoreKeeper:
@@ -271,36 +300,48 @@ class ScoreKeeper:
         if len(keepers) == 1:
             return keepers[0]
         whole = cls(keepers[0].labels)
-        for place in range(max(len(keeper._confusions) for keeper in keepers)):
-            for keeper in keepers:
-                whole._confusions += keeper._confusions[place : place + 1]
-                whole._sides += keeper._sides[place : place + 1]
+        parts = [torch.split(keeper._all(), keeper._sizes) for keeper in keepers]
+        for place in range(max(map(len, parts))):
+            whole._counts += [part for each in parts for part in each[place : place + 1]]
+        whole._sizes = [len(part) for part in whole._counts]
+        whole._total = torch.stack([keeper.confusion() for keeper in keepers]).sum(0)
         return whole
 
     def __getstate__(self) -> dict[str, object]:
         # Another process may have no such GPU.
-        on_cpu = {name: [part.cpu() for part in getattr(self, name)] for name in ("_confusions", "_sides")}
-        return {"labels": self.labels, **on_cpu}
+        return {**self.__dict__, "_counts": [self._all()], "_total": self.confusion(), "_confusions": [], "_sides": []}
+
+    def _all(self) -> Tensor:
+        """(N, 2, 3, C) int32, on the CPU."""
+        self._reduce()
+        empty = torch.zeros(0, 2, 3, len(self.labels), dtype=torch.int32)
+        return torch.cat([part.cpu() for part in self._counts] or [empty])
 
     def confusion(self) -> Tensor:
-        """Counts (N, C, C) int64 of all images so far, on the CPU."""
-        return torch.cat(self._confusions).cpu()
+        """The confusion matrix (C, C) int64 of all images so far, [true class, predicted class], on the CPU."""
+        self._reduce()
+        C = len(self.labels)
+        return torch.zeros(C, C, dtype=torch.int64) if self._total is None else self._total.cpu()
+
+    def counts(self) -> Tensor:
+        """The ``class_counts`` (N, 3, C) int32 of each image so far, on the CPU."""
+        return self._all()[:, 0]
 
     def ordered(self) -> Tensor:
         """The same after left and right were put in order."""
-        predicted, true = (_left_of_right(places, self.labels) for places in torch.cat(self._sides).cpu().unbind(1))
-        return in_order(self.confusion(), predicted, true, self.labels)
+        return self._all()[:, 1]
 
     def scores(self) -> Scores:
         """All figures; images without a pixel to score are left out. Raises ValueError where none is left."""
-        scored = self.confusion().sum((1, 2)) > 0 if self._confusions else torch.zeros(0, dtype=torch.bool)
+        kept = self._all()
+        scored = kept[:, 0, 2].sum(1) > 0  # (N,)
         if not scored.any():
             raise ValueError("no image was scored: the validation set is empty, or all its pixels are ignored")
-        confusion, ordered = self.confusion()[scored], self.ordered()[scored]
-        precision, recall, f1 = _ratios(confusion)
-        present = confusion.sum(-1) > 0  # (N, C)
+        counts, ordered = kept[scored].unbind(1)
+        precision, recall, f1 = _ratios(counts)
+        present = counts[:, 2] > 0  # (N, C)
         names = self.labels.names
-        total = confusion.sum(0)
+        total = self.confusion()
         hit = total.diagonal().double()
         union = (total.sum(0) + total.sum(1)).double() - hit
         seen = [c for c in range(len(names)) if bool(present[:, c].any())]
@@ -310,8 +351,8 @@ class ScoreKeeper:
 
         iou = {names[c]: float(hit[c] / union[c]) for c in seen}
         return Scores(
-            images=len(confusion),
-            f_score=float(f_scores(confusion).mean()),
+            images=len(counts),
+            f_score=float(f_scores(counts).mean()),
             f_score_in_order=float(f_scores(ordered).mean()),
             miou=sum(iou.values()) / len(iou),
             pixel_accuracy=float(hit.sum() / total.sum()),

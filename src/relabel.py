@@ -24,7 +24,7 @@ from torch import nn
 from tqdm import tqdm
 
 from checkpoint import augmentation_of, label_set, load_networks
-from dataset import DataError, Pair, Split, make_split, read_mask, refuse_grouped
+from dataset import DataError, Pair, Split, make_split, read_mask
 from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
 from pictures import contact_sheet, difference, save_mask, save_picture
 from predict import exact_arithmetic, predict_probabilities, prepare_model, read_photo
@@ -119,7 +119,6 @@ def plan_relabelling(
 ) -> Plan:
     """Copy root; training pairs of split get corrected masks, those validated on and tested on keep theirs."""
     splits = find_splits(root, OWN_LAYOUT)
-    refuse_grouped(root)
     trained = {pair.image for pair in split.train}
     left_alone = output / "left_alone.txt"
 

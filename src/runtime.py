@@ -10,13 +10,14 @@ import platform
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +32,21 @@ def seed_everything(seed: int) -> None:
 def mix_seeds(*parts: int) -> int:
     """One 32-bit seed from several numbers such as (seed, epoch, index): any change gives an unrelated one."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Where torch's generators stand, that of the CPU and, if it is another, the device's."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Go on drawing from where they stood; a generator that the state does not hold stays as it is."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def choose_device(name: str) -> torch.device:
@@ -86,8 +102,15 @@ def _keep_freed_memory() -> None:
 
 
 def is_dead_worker(error: BaseException | None) -> bool:
-    """Whether torch raised it because a loader process has ended; it does so in the middle of anything."""
-    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    """Whether torch raised it because a loader process has ended; it does so in the middle of anything.
+
+    Also where it is the cause of another error, such as that of a writer which was left in the middle.
+    """
+    while error is not None:
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def loader_workers(requested: int, device: torch.device, *, processes: int = 1) -> int:

@@ -132,7 +132,7 @@ def check_network(name: str) -> None:
         raise SubmissionError(f"There is no network {name!r} to submit; choose one of {', '.join(known)}.")
 
 
-def build_run_py(name: str = "unet") -> str:
+def build_run_py(name: str) -> str:
     """The source of a run.py for the network of that name.
 
     It is labels.py, models/layers.py, the network's module and predict.py, and needs torch, numpy and Pillow

@@ -17,7 +17,7 @@ from config import Config, load_config
 from engine import NonFiniteLossError
 from run_folder import RunFolder, check_resumable, load_saved_config
 from runtime import PROJECT_ROOT, describe_environment, is_dead_worker
-from training import Training
+from training import Interrupted, Training
 
 DEFAULT_CONFIG = PROJECT_ROOT / "configs" / "default.yaml"
 
@@ -86,8 +86,9 @@ def load_run(arguments: argparse.Namespace) -> Start:
 class Interruption:
     """What SIGINT and SIGTERM do: end the program at once, but while it trains, after the step it is at.
 
-    An exception out of nowhere can land in a clean-up callback, where Python prints and forgets it. A second
-    signal does not wait, but for that of torchrun, which passes on what the terminal has sent already.
+    That step is saved. An exception out of nowhere can land in a clean-up callback, where Python prints and forgets
+    it: what was asked for is done after the next step then. A second signal does not wait, but for that of torchrun,
+    which passes on what the terminal has sent already.
     """
 
     def __init__(self) -> None:
@@ -107,13 +108,8 @@ class Interruption:
             raise KeyboardInterrupt from None
 
     def _note(self, signum: int, frame: object) -> None:
-        if not self.waits or (self.requested and distributed.world_size() == 1):
-            raise KeyboardInterrupt
-        self.requested = True
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal has come, to this process or to another of the run."""
-        if distributed.any_of(self.requested):
+        again, self.requested = self.requested, True
+        if not self.waits or (again and distributed.world_size() == 1):
             raise KeyboardInterrupt
 
 
@@ -141,8 +137,10 @@ def _run(argv: Sequence[str] | None) -> int:
             training = Training(start.config, folder, resume=start.resume)
             _describe(start, training)
             interruption.waits = True
-            training.run(between_steps=interruption.check)
+            training.run(interrupted=lambda: interruption.requested)
             interruption.waits = False
+            if distributed.any_of(interruption.requested):  # after the last step
+                raise KeyboardInterrupt
             training.finish()
     except (ValueError, NonFiniteLossError, OSError) as error:
         distributed.say(f"train.py: {error}")
@@ -158,6 +156,9 @@ def _run(argv: Sequence[str] | None) -> int:
         else:
             raise
         return 2
+    except Interrupted as error:
+        distributed.say(f"\ntrain.py: interrupted and {error}. Go on with --resume.")
+        return 130
     except KeyboardInterrupt:
         saved = folder is not None and folder.last_model.exists()
         distributed.say("\ntrain.py: interrupted. " + ("Go on with --resume." if saved else "Nothing was saved."))

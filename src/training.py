@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 import distributed
@@ -32,9 +33,9 @@ from dataset import (
     load_split,
     make_split,
     rarity_weights,
-    refuse_grouped,
 )
-from engine import Batch, EpochReport, Trainer, validate
+from device_loader import build_device_loader, is_chosen
+from engine import Batch, EpochProgress, EpochReport, Trainer, validate
 from folder import find_photos, predict_folder
 from labels import group_labels
 from losses import CombinedLoss, class_weights
@@ -51,6 +52,8 @@ from runtime import (
     loader_workers,
     mix_seeds,
     prepare_device,
+    random_state,
+    restore_random_state,
     seed_everything,
 )
 from submission import SubmissionError, pack_submission
@@ -118,8 +121,7 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
 
 
 def check_provenance(config: Config, root: Path) -> None:
-    """Raise DataError for a data set of grouped ids or, on that track, one that is against the challenge's rules."""
-    refuse_grouped(root)
+    """Raise DataError for a data set that is against the rules of the challenge, on that track."""
     rule = broken_rule(root) if config.track == "challenge" else None
     if rule is not None:
         what = RULES.get(rule, rule)
@@ -175,8 +177,12 @@ def draw_weights(config: Config, train: PairStore) -> np.ndarray:
     return weights
 
 
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to end, and has saved all that it did; the text says where."""
+
+
 class Training:
-    """A run from its first or, with resume, its next epoch to its last.
+    """A run from its first or, with resume, its next step to its last.
 
     Of several processes (``distributed``) all do the same steps on their shares of the batches and of the validation
     pairs, and process 0 alone writes. What is saved depends on their number in nothing but rounding.
@@ -212,6 +218,9 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, float] = {}
         self.seconds = 0.0
+        self.progress = EpochProgress()
+        self._random: list[dict[str, Tensor]] = []
+        self._start = self._saved = time.perf_counter()
         self._drawn = 0.0
         if resume:
             self._restore()
@@ -278,18 +287,36 @@ class Training:
             raise CheckpointError(f"{self.folder.last_model} holds no state of a training; it cannot be resumed.")
         try:
             self.trainer.load_state(state["trainer"], content["state_dict"])
-            self.sampler.first_epoch = range(self.config.schedule.epochs + 1)[state["epoch"]]
+            epoch = range(self.config.schedule.epochs + 1)[state["epoch"]]
+            self.sampler.first_epoch = epoch
             self.history, self.best = list(state["history"]), dict(state["best"])
             self.seconds = float(state["seconds"])
+            within = state.get("within")  # an epoch; the first checkpoints were written at the ends of epochs alone
+            if within is not None:
+                self.progress = EpochProgress.restored(within["progress"], self.device)
+                self.sampler.first_step = range(self.sampler.steps(epoch) + 1)[self.progress.steps]
+                self._random = list(within["random"])
         except Exception as error:  # what torch makes of a state that is not its own has no class in common
             reason = " ".join(str(error).split()) or type(error).__name__
             raise CheckpointError(
                 f"The training in {self.folder.last_model} cannot be resumed ({reason[:500]}); start anew."
             ) from None
-        print(f"Resuming after epoch {state['epoch']} of {self.config.schedule.epochs}.")
+        steps = f" and {self.progress.steps} steps of the next" if self.progress.steps else ""
+        print(f"Resuming after epoch {epoch} of {self.config.schedule.epochs}{steps}.")
 
-    def _save(self, path: Path, epoch: int, scores: dict[str, float], *, training: bool) -> None:
-        """Write the averaged model after epoch epochs and, with training, all that resuming needs."""
+    def _save(
+        self,
+        path: Path,
+        epoch: int,
+        scores: dict[str, float],
+        *,
+        training: bool,
+        within: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the averaged model after epoch epochs and, with training, all that resuming needs.
+
+        ``within`` says how far the next epoch has come, if it has begun.
+        """
         if not distributed.is_main():
             return
         state = {
@@ -298,13 +325,14 @@ class Training:
             "history": self.history,
             "best": self.best,
             "seconds": self.seconds,
+            "within": within,
         }
         values = self.config.to_dict()
         save_checkpoint(
             path,
             state_dict=self.trainer.average.model.state_dict(),
             model=values["model"],
-            image_size=self._stage(epoch - 1)[0],
+            image_size=self._stage(epoch - 1 if within is None else epoch)[0],
             inference=values["inference"],
             track=self.config.track,
             scores=scores,
@@ -312,48 +340,92 @@ class Training:
             training=state if training else None,
         )
 
-    def run(self, *, between_steps: Callable[[], None] = lambda: None) -> None:
-        """All epochs that are left, each of which ends with a last_model.pth.
+    def _save_within(self, epoch: int) -> None:
+        """Write last_model.pth between two steps of the epoch (from 0), as all processes do together."""
+        self.trainer.check(self.progress)
+        self.seconds = time.perf_counter() - self._start
+        within = {"progress": self.progress.state(), "random": distributed.from_all(random_state(self.device))}
+        self._save(self.folder.last_model, epoch, {}, training=True, within=within)
+        self._saved = time.perf_counter()
 
-        ``between_steps`` is called after each step and each epoch; what it raises ends the run.
+    def _begin_epoch(self, epoch: int) -> None:
+        """Seed what dropout draws from, or let it go on where the run was left within this epoch."""
+        # So that a resumed epoch draws what it would have drawn, and each process something else. Process 0 draws
+        # what one alone does: a seed sequence ends in zeros.
+        torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2, distributed.rank()))
+        if epoch != self.sampler.first_epoch:
+            self.progress = EpochProgress()
+        elif len(self._random) == distributed.world_size():
+            restore_random_state(self._random[distributed.rank()], self.device)
+
+    def _leave(self, epoch: int) -> None:
+        """Raise Interrupted, in all processes, where all is saved."""
+        distributed.barrier()
+        place = f"epoch {epoch + 1} of {self.config.schedule.epochs}"
+        raise Interrupted(f"saved at {place}, step {self.progress.steps} of {self.sampler.steps(epoch)}")
+
+    def _batches(self) -> Iterator[Batch]:
+        """All that are left, augmented where run.augment_on says."""
+        run = self.config.run
+        workers = loader_workers(run.workers, self.device, processes=distributed.processes_here())
+        if not is_chosen(run.augment_on, self.device, self.train.store):
+            pin = self.device.type == "cuda"
+            return batches_of(build_training_loader(self.train, self.sampler, workers=workers, pin=pin))
+        augmentation = as_dict(self.config.augmentation)
+        enabled = augmentation.pop("enabled")
+        loader = build_device_loader(
+            self.train,
+            self.sampler,
+            augmentation if enabled else None,
+            device=self.device,
+            threads=workers,
+            resident_share=run.resident_share,
+        )
+        print(f"Pairs are augmented on the {self.device.type}{', where they all lie' if loader.resident else ''}.")
+        return iter(loader)
+
+    def run(self, *, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """All steps that are left; each epoch ends with a last_model.pth, and a long one writes it in between.
+
+        ``interrupted`` is asked after each step and each epoch; where it says so, in any process, all is saved.
+        Raises Interrupted then.
         """
         first, epochs = self.sampler.first_epoch, self.config.schedule.epochs
         if first == epochs:
             return
-        processes = distributed.processes_here()
-        workers = loader_workers(self.config.run.workers, self.device, processes=processes)
-        loader = build_training_loader(self.train, self.sampler, workers=workers, pin=self.device.type == "cuda")
-        batches = batches_of(loader)
+        batches = self._batches()
         work = self._work()
-        start = time.perf_counter() - self.seconds
+        self._saved = time.perf_counter()
+        self._start = self._saved - self.seconds
         with tqdm(
             total=sum(work),
-            initial=sum(work[:first]),
+            initial=sum(work[:first]) + work[first] // self.sampler.steps(first) * self.progress.steps,
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
             mininterval=0.5 if sys.stderr.isatty() else 60,
         ) as bar:
             for epoch in range(first, epochs):
-                # Dropout draws from here, so that a resumed epoch draws what it would have drawn, and each process
-                # something else. Process 0 draws what one alone does: a seed sequence ends in zeros.
-                torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2, distributed.rank()))
-                report = self._epoch(epoch, batches, bar, between_steps)
+                self._begin_epoch(epoch)
+                report = self._epoch(epoch, batches, bar, interrupted)
                 scores = self._validate(epoch) if self._is_validated(epoch) else None
-                self.seconds = time.perf_counter() - start
+                self.seconds = time.perf_counter() - self._start
                 if scores is not None:
                     if self.trainer.plateau is not None:
                         self.trainer.plateau.update(scores.f_score)
                     if distributed.is_main():
                         self._record(epoch + 1, report, scores, bar)
                 self._save(self.folder.last_model, epoch + 1, scores.summary() if scores else {}, training=True)
-                between_steps()
+                self._saved = time.perf_counter()
+                if distributed.any_of(interrupted()):
+                    self._leave(epoch)
 
     def _epoch(
-        self, epoch: int, batches: Iterator[Batch], bar: tqdm[Any], between_steps: Callable[[], None]
+        self, epoch: int, batches: Iterator[Batch], bar: tqdm[Any], interrupted: Callable[[], bool]
     ) -> EpochReport:
         image_size, _ = self._stage(epoch)
         bar.set_description_str(f"epoch {epoch + 1}/{self.config.schedule.epochs} {image_size} px", refresh=False)
         best = f"{self.best['f_score']:.4f}" if self.best else "-"
         start, pixels = time.perf_counter(), 0
+        patience = 60 * self.config.run.save_every_minutes or math.inf
 
         def after_step(step_pixels: int, loss: float) -> None:
             nonlocal pixels
@@ -361,9 +433,15 @@ class Training:
             speed = pixels / image_size**2 / (time.perf_counter() - start)
             bar.set_postfix_str(f"loss {loss:.3f}, best F-Score {best}, {speed:.0f} images/s", refresh=False)
             bar.update(step_pixels)
-            between_steps()
+            due = time.perf_counter() - self._saved >= patience
+            what = distributed.largest(2 if interrupted() else int(due))
+            if what:
+                self._save_within(epoch)
+            if what == 2:
+                self._leave(epoch)
 
-        return self.trainer.train_epoch(batches, self.sampler.steps(epoch), after_step=after_step)
+        steps = self.sampler.steps(epoch)
+        return self.trainer.train_epoch(batches, steps, progress=self.progress, after_step=after_step)
 
     def _is_validated(self, epoch: int) -> bool:
         done = epoch + 1

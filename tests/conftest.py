@@ -11,9 +11,11 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol
 
 import pytest
 import torch
+import yaml
 from hypothesis import settings
 
 from synthetic import write_dataset
@@ -38,6 +40,37 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "faces"
     write_dataset(folder, train=12, val=4, test=2, size=64, progress=False)
     return folder
+
+
+class WriteTiny(Protocol):
+    """Write the config of a training of seconds to a file: on the data set root, epochs at 32 and then at 64 px of
+    three steps each. Further sections replace some of its keys. Gives the file.
+    """
+
+    def __call__(
+        self, path: Path, root: Path, *, epochs: tuple[int, int] = ..., **sections: dict[str, Any]
+    ) -> Path: ...
+
+
+@pytest.fixture(scope="session")
+def write_tiny() -> WriteTiny:
+    """The config that the tests of training share."""
+
+    def write(path: Path, root: Path, *, epochs: tuple[int, int] = (2, 2), **sections: dict[str, Any]) -> Path:
+        stages = [{"image_size": size, "epochs": n, "batch_size": 4} for size, n in zip((32, 64), epochs, strict=True)]
+        values: dict[str, dict[str, Any]] = {
+            "data": {"root": str(root), "size": 64},
+            "model": {"name": "unet", "channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
+            "schedule": {"stages": stages, "warmup_epochs": 1},
+            "run": {"workers": 0, "panel_faces": 2, "threads": 1},
+            "inference": {"scales": [1.0]},
+        }
+        for name, section in sections.items():
+            values[name] = {**values.get(name, {}), **section}
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "optimiser: {lr: 1}\ndata: {size: big}\nloss: {class_weights: squared}\n")
     overrides = (
         "augmentation.flip=1.5", "schedule.stages.0.epochs=0", "run.workrs=2", "run.device=tpu", "loss.dice=-1",
-        "model.blocks=[0, 1, 1]", "run.seed=true", "schedule.stages.0.imagesize=3",
+        "model={name: unet, blocks: [0, 1, 1]}", "run.seed=true", "schedule.stages.0.imagesize=3",
     )  # fmt: skip
     text = message(path, *overrides)
     lines = [line.strip() for line in text.splitlines()]
@@ -180,7 +180,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         ("model.channels.0=4.5", ("  model.channels.0 = 4.5", "integer")),
         (
             "model.chanels=[8]",
-            ("model.chanels: unknown key. Did you mean channels?", "model (unet) knows: name, channels"),
+            ("model.chanels: unknown key. Did you mean channels?", "model (light_unet) knows: name, channels"),
         ),
         ("track=closed", ('track = "closed"', "'challenge' or 'open'")),
         ("colour=1", ("colour: unknown key", "the config knows: track, data, model")),
@@ -310,16 +310,16 @@ def test_keys_of_a_network_may_be_set_before_its_name(tmp_path: Path) -> None:
     wanted = DeepLabV3Plus(width=0.5, rates=(3, 6, 12))
     assert load_config(None, ["model.width=0.5", "model.rates.2=12", "model.name=deeplabv3plus"]).model == wanted
     path = write(tmp_path, "model: {name: light_unet, dropout: 0.2}\n")
-    assert load_config(path, ["model.channels.0=8"]).model == LightUNet(channels=(8, 32, 64, 128, 224), dropout=0.2)
+    assert load_config(path, ["model.channels.0=8"]).model == LightUNet(channels=(8, 64, 96, 128, 160), dropout=0.2)
 
 
-def test_a_section_without_a_name_is_the_unets() -> None:
-    section = {"channels": [8, 12, 16], "blocks": [0, 1, 1]}
-    assert from_dict({"model": section}).model == UNet(channels=(8, 12, 16), blocks=(0, 1, 1))
+def test_a_section_without_a_name_is_the_references() -> None:
+    section = {"channels": [8, 12, 16], "fold": 1}
+    assert from_dict({"model": section}).model == LightUNet(channels=(8, 12, 16), fold=1)
 
 
 def test_keys_of_another_network_do_not_belong(tmp_path: Path) -> None:
-    path = write(tmp_path, "model: {channels: [8, 8, 8], blocks: [0, 1, 1]}\n")
+    path = write(tmp_path, "model: {name: unet, channels: [8, 8, 8], blocks: [0, 1, 1]}\n")
     lines = message(path, "model.name=deeplabv3plus", "model.widht=0.5").splitlines()[1:]
     knows = "model (deeplabv3plus) knows: name, width, aspp_channels, rates, dropout"
     assert [line.strip().split(":")[0] for line in lines] == ["model.channels", "model.blocks", "model.widht"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from dataset import (
     read_mask,
     read_pair,
 )
-from labels import IGNORE_INDEX, NUM_CLASSES, is_mirrored, palette_bytes, swap_left_right
+from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, is_mirrored, palette_bytes, swap_left_right
+from runtime import is_dead_worker
 from synthetic import make_pair
 
 AUGMENTATION: dict[str, object] = {
@@ -515,6 +517,43 @@ def test_training_never_alters_the_cache_nor_what_is_validated_on(cached: PairSt
         np.testing.assert_array_equal(validated[i][1].numpy(), cached[i][1])
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError("reset by peer"), EOFError()])
+def test_a_loader_process_that_dies_handing_over_a_batch_is_told(error: Exception) -> None:
+    class Loader:
+        def __iter__(self) -> Iterator[None]:
+            raise error
+            yield
+
+    with pytest.raises(RuntimeError, match="DataLoader worker is gone") as raised:
+        next(dataset.batches_of(Loader()))  # type: ignore[arg-type]
+    assert is_dead_worker(raised.value)
+
+
+def test_a_dead_loader_process_may_be_the_cause_of_another_error() -> None:
+    @contextmanager
+    def writer() -> Iterator[None]:  # such as torch's, which complains where it was left in the middle
+        try:
+            yield
+        finally:
+            raise RuntimeError("unexpected pos 64 vs 0")
+
+    with pytest.raises(RuntimeError, match="unexpected pos") as raised, writer():
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+    assert is_dead_worker(raised.value)
+    assert not is_dead_worker(RuntimeError("unexpected pos 64 vs 0"))
+    assert not is_dead_worker(None)
+
+
+def test_a_sampler_goes_on_within_an_epoch() -> None:
+    weights = np.linspace(1, 3, 17)
+    whole = list(sampler(weights, batch=3))
+    for step in (1, 4, 5):
+        rest = sampler(weights, batch=3, first_epoch=1)
+        rest.first_step = step
+        assert list(rest) == whole[rest.steps(0) + step :]
+        assert len(rest) == len(whole) - rest.steps(0) - step
+
+
 def loaded(pairs: PairStore, workers: int, *, first_epoch: int = 0) -> list[tuple[Tensor, Tensor]]:
     """Every batch of two epochs of 64 px and one of 96 px."""
     order = EpochSampler(
@@ -573,3 +612,31 @@ def test_real_pairs_hold_the_mirrored_ones_that_were_counted(real_data: Path) ->
     swapped = sum(is_mirrored(read_mask(pair.mask)) for pair in pairs)
     assert found.mirrored == swapped > 0
     assert not any(is_mirrored(found[i][1]) for i in range(len(found)))
+
+
+def test_the_steps_of_the_augmentation_are_drawn_apart() -> None:
+    """A seed for all of them would make every grey face a flipped one too."""
+    size = 32
+    image = np.zeros((size, size, 3), np.uint8)
+    image[:, : size // 2] = (200, 40, 40)
+    mask = np.zeros((size, size), np.uint8)
+    mask[:, : size // 2] = 1
+
+    class OnePair(PairStore):
+        def __init__(self) -> None:
+            self.labels = CELEBAMASK
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+            return image, mask
+
+    off = {**AUGMENTATION, "geometric": 0.0, "colour": 0.0, "noise": 0.0, "occlusion": 0.0}
+    dataset = TrainingSet(OnePair(), seed=0, augmentation={**off, "flip": 0.5, "grey": 0.5})
+    drawn = [dataset[epoch, 0, size] for epoch in range(200)]
+    flipped = np.array([int(mask[0, 0]) == 0 for _, mask in drawn])
+    grey = np.array([bool((photo[..., 0] == photo[..., 1]).all()) for photo, _ in drawn])
+    assert flipped.mean() == pytest.approx(0.5, abs=0.15)
+    assert grey.mean() == pytest.approx(0.5, abs=0.15)
+    assert abs(np.corrcoef(flipped, grey)[0, 1]) < 0.2

@@ -10,14 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from torch import Tensor, nn
 
@@ -35,23 +34,6 @@ from runtime import loader_workers, mix_seeds
 from training import check_processes
 
 ROOT = Path(__file__).resolve().parent.parent
-
-TINY: dict[str, Any] = {
-    "data": {"size": 64},
-    # Without dropout, whose draws no two processes share.
-    "model": {"channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2, "dropout": 0.0},
-    "loss": {"class_weights": "sqrt"},
-    "schedule": {
-        "stages": [
-            {"image_size": 32, "epochs": 1, "batch_size": 4},
-            {"image_size": 64, "epochs": 2, "batch_size": 4},
-        ],
-        "warmup_epochs": 1,
-    },
-    "run": {"workers": 0, "panel_faces": 2, "threads": 1, "precision": "fp32"},
-    "inference": {"scales": [1.0]},
-}
-
 
 ONE_EPOCH = "schedule.stages=[{image_size: 32, epochs: 1, batch_size: 4}]"
 
@@ -93,10 +75,15 @@ def data(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def config_file(data: Path) -> Path:
-    path = data.parent / "tiny.yaml"
-    path.write_text(yaml.safe_dump({**TINY, "data": {**TINY["data"], "root": str(data)}}), encoding="utf-8")
-    return path
+def config_file(data: Path, write_tiny: Callable[..., Path]) -> Path:
+    return write_tiny(
+        data.parent / "tiny.yaml",
+        data,
+        epochs=(1, 2),
+        model={"dropout": 0.0},  # whose draws no two processes share
+        loss={"class_weights": "sqrt"},
+        run={"precision": "fp32"},
+    )
 
 
 def words_of(config_file: Path, output: Path, *overrides: str) -> list[str]:
@@ -126,6 +113,10 @@ def test_shares_of_the_sampler_make_up_its_batches() -> None:
         stages = [(32, 6), (64, 12), (64, 12)]
         weights = np.linspace(1, 2, 31)
         sampler = EpochSampler(weights, seed=3, epochs=3, first_epoch=0, stage=lambda e: stages[e], share=(i, n))
+        rest = EpochSampler(
+            weights, seed=3, epochs=3, first_epoch=1, first_step=1, stage=lambda e: stages[e], share=(i, n)
+        )
+        assert list(rest) == list(sampler)[6:]
         return list(sampler)
 
     whole = keys(0, 1)
@@ -199,6 +190,7 @@ def test_scores_of_shares_are_those_of_the_whole(processes: int) -> None:
         parts[number % processes].update(predicted, true)
     merged = ScoreKeeper.merged(parts)
     assert torch.equal(merged.confusion(), whole.confusion())
+    assert torch.equal(merged.counts(), whole.counts())
     assert torch.equal(merged.ordered(), whole.ordered())
     assert merged.scores() == whole.scores()
 
@@ -377,6 +369,8 @@ def failing(self, loss):
         open(marker, "w").close()
         if kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if kind == "stop":
+            return os.kill(os.getpid(), signal.SIGTERM)
         raise OSError("the disk of the second machine is gone")
 
 engine.Trainer._update = failing
@@ -385,14 +379,14 @@ raise SystemExit(train.main(words))
 
 
 def start_failing(
-    kind: str, config_file: Path, tmp_path: Path, *overrides: str, restarts: int = 0
+    kind: str, config_file: Path, tmp_path: Path, *overrides: str, at: int = 5, restarts: int = 0
 ) -> tuple[int, str, Path]:
     script, output = tmp_path / "failing.py", tmp_path / "run"
     script.write_text(FAILING, encoding="utf-8")
     words = words_of(config_file, output, "run.workers=1", *overrides)
     log = tmp_path / "log.txt"
     started = time.monotonic()
-    process = torchrun(script, kind, 5, tmp_path / "failed", *words, restarts=restarts, log=log)
+    process = torchrun(script, kind, at, tmp_path / "failed", *words, restarts=restarts, log=log)
     code, printed = finish(process, log)
     assert time.monotonic() - started < 200
     return code, printed, output
@@ -424,6 +418,27 @@ def test_a_run_goes_on_after_a_process_was_killed(config_file: Path, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_that_one_process_was_asked_to_end_goes_on_within_the_epoch(config_file: Path, tmp_path: Path) -> None:
+    dropout = "model.dropout=0.2"  # of which each process draws its own
+    code, printed, output = start_failing("stop", config_file, tmp_path, dropout, at=4)
+    assert code != 0
+    assert said(printed) == ["train.py: interrupted and saved at epoch 2 of 3, step 2 of 3. Go on with --resume."]
+    whole, log = tmp_path / "whole", tmp_path / "b.txt"
+    for folder, more in ((output, ("--resume",)), (whole, ())):
+        words = words_of(config_file, folder, "run.workers=1", dropout)
+        code, printed = finish(torchrun(ROOT / "src" / "train.py", *words, *more, log=log), log)
+        assert code == 0, printed
+        assert ("Resuming after epoch 1 of 3 and 2 steps of the next." in printed) == (folder == output)
+    states = [load_checkpoint(folder / "checkpoints" / "last_model.pth") for folder in (output, whole)]
+    ours, theirs = ({**c["state_dict"], **c["training"]["trainer"]["model"]} for c in states)
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    clock = {"seconds", "images_per_second"}
+    one, two = ([{k: v for k, v in row.items() if k not in clock} for row in read_history(f)] for f in (output, whole))
+    assert one == two
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_torchrun_stops_all_at_one_step(config_file: Path, tmp_path: Path, number: int) -> None:
     output, log = tmp_path / "run", tmp_path / "log.txt"
@@ -435,7 +450,15 @@ def test_a_signal_to_torchrun_stops_all_at_one_step(config_file: Path, tmp_path:
         time.sleep(0.1)
     process.send_signal(number)
     _, printed = finish(process, log)
-    assert said(printed) == ["train.py: interrupted. Go on with --resume."], printed
+    (sentence,) = said(printed)
+    assert re.fullmatch(
+        r"train.py: interrupted and saved at epoch \d+ of 500, step [123] of 3. Go on with --resume.", sentence
+    )
+    # Both go on at the next step, and draw what they would have drawn.
+    training = load_checkpoint(output / "checkpoints" / "last_model.pth")["training"]
+    if training["within"] is not None:
+        assert f"epoch {training['epoch'] + 1} of 500, step {training['within']['progress']['steps']} of" in sentence
+        assert len(training["within"]["random"]) == 2
     # Another number of processes may go on: here one.
     words = words_of(config_file, output, longer)
     epoch = load_checkpoint(output / "checkpoints" / "last_model.pth")["training"]["epoch"]

@@ -82,6 +82,21 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_grouped_set_is_not_judged_as_if_its_ids_were_the_19(
+    faces: Path, tmp_path: Path, split: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(faces, root)
+    if split == "test":
+        shutil.copytree(root / "val" / "masks", root / "test" / "masks")
+    grouped = {"breaks": None, "recipe": {"classes": [["rest", []], ["eyes", ["l_eye", "r_eye"]]]}}
+    (root / "provenance.json").write_text(json.dumps(grouped), encoding="utf-8")
+    masks = root / split / "masks"
+    assert run("--predictions", masks, "--data", root, "--split", split) == 2
+    assert f"{root} is a grouped set; name the set of 19 classes" in capsys.readouterr().err
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 

@@ -443,7 +443,7 @@ def test_a_checkpoint_of_the_open_track_is_refused_before_any_work(
 
 
 def test_run_py_is_the_sources_and_imports_nothing_else() -> None:
-    source = build_run_py()
+    source = build_run_py("unet")
     compile(source, "run.py", "exec")
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imported - set(sys.stdlib_module_names) == {"torch", "numpy", "PIL"}

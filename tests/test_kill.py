@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
+import itertools
+import json
 import os
 import resource
 import shutil
@@ -33,30 +36,58 @@ from training import Training
 ROOT = Path(__file__).resolve().parent.parent
 KILLED = -signal.SIGKILL
 
-TINY: dict[str, Any] = {
-    "data": {"size": 64},
-    "model": {"channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
-    # 18 steps, the later ones of larger images.
-    "schedule": {
-        "stages": [
-            {"image_size": 32, "epochs": 3, "batch_size": 4},
-            {"image_size": 64, "epochs": 3, "batch_size": 4},
-        ],
-        "warmup_epochs": 1,
-    },
-    "run": {"workers": 0, "panel_faces": 0, "threads": 1, "device": "cpu"},
-}
-
-
 # --- runs and what they leave ---------------------------------------------------------------------
+
+
+class Starter:
+    """Starts trainings, each in a process and session of its own, without the seconds that Python's imports take."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, str(ROOT / "tests" / "starter.py")]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        )
+
+    def _ask(self, **request: Any) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def start(self, words: list[str], log: Path, first: str = "") -> int:
+        """A training that prints to the file log; its id. The Python code ``first`` runs in its process before."""
+        process: int = self._ask(words=words, log=str(log), first=first)
+        return process
+
+    def code(self, process: int) -> int | None:
+        """The exit code of a training, minus the signal that ended it; None while it runs."""
+        code: int | None = self._ask(process=process)
+        return code
+
+    def wait(self, process: int, seconds: float = 240) -> int | None:
+        """The exit code; None where it still runs after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (code := self.code(process)) is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return code
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    starter = Starter()
+    with starter.process:
+        yield starter
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Starts trainings with a tiny config, each in a process of its own."""
+    """Trainings with a tiny config."""
 
     config: Path
     log: Path
+    starter: Starter
 
     def words(self, output: Path, *words: str) -> list[str]:
         """The command line after ``train.py``; key=value among the words overrides the config."""
@@ -64,78 +95,42 @@ class Runs:
         flags = [word for word in words if word.startswith("--")]
         return ["--config", str(self.config), "--set", f"run.output={output}", *overrides, *flags]
 
-    def fork(self, output: Path, *words: str, first: Callable[[], object] = lambda: None) -> int:
-        """A training in a forked process, which starts at once; its id. ``first`` is called in it before."""
-        process = os.fork()
-        if process:
-            return process
-        code = 99
-        try:
-            os.setpgid(0, 0)  # as a shell does: a key pressed signals all of the group
-            log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
-            run_folder.plot_history = lambda *arguments: None  # drawing takes longer than the training
-            first()
-            code = train.main(self.words(output, *words))
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
+    def start(self, output: Path, *words: str, first: str = "") -> int:
+        """A training in a process of its own; its id, for the starter."""
+        return self.starter.start(self.words(output, *words), self.log, first)
 
     def here(self, output: Path, *words: str) -> int:
         """A training in this process; its exit code."""
         return train.main(self.words(output, *words))
 
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True, scope="session")
-def alone(request: pytest.FixtureRequest) -> None:
-    """Nothing else may have run in this process: OpenMP's threads do not survive a fork, and a child waits for them."""
-    others = any(item.path != Path(__file__) for item in request.session.items)
-    if others or "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("forks its own process, so nothing else may run in it: pytest -m slow tests/test_kill.py")
+RUN = {"panel_faces": 0, "device": "cpu"}
 
 
 @pytest.fixture
-def runs(tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+def runs(
+    tmp_path: Path, faces: Path, starter: Starter, write_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Runs:
     monkeypatch.setattr(run_folder, "plot_history", lambda *files: None)  # drawing takes longer than the training
-    path = tmp_path / "tiny.yaml"
     data = tmp_path / "data"
     shutil.copytree(faces, data)
-    path.write_text(yaml.safe_dump({**TINY, "data": {**TINY["data"], "root": str(data)}}), encoding="utf-8")
-    return Runs(path, tmp_path / "log.txt")
+    return Runs(write_tiny(tmp_path / "tiny.yaml", data, run=RUN), tmp_path / "log.txt", starter)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, faces: Path, write_tiny: Callable[..., Path]) -> Path:
     """A run of the tiny config that nothing has disturbed."""
     folder = tmp_path_factory.mktemp("finished")
-    config = folder / "tiny.yaml"
-    config.write_text(yaml.safe_dump({**TINY, "data": {**TINY["data"], "root": str(faces)}}), encoding="utf-8")
+    config = write_tiny(folder / "tiny.yaml", faces, run=RUN)
     assert train.main(["--config", str(config), "--set", f"run.output={folder / 'run'}"]) == 0
     return folder / "run"
 
 
-def wait(process: int, seconds: float = 240) -> int | None:
-    """The exit code of a process, minus the signal that ended it; None where it still runs after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found, status = os.waitpid(process, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(0.002)
-
-
-def wait_for(path: Path, process: int) -> None:
+def wait_for(path: Path, still_runs: Callable[[], bool]) -> None:
     """Until a file is there."""
     deadline = time.monotonic() + 120
     while not path.exists():
-        assert os.waitpid(process, os.WNOHANG)[0] == 0, "the training ended before"
+        assert still_runs(), "the training ended before"
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
@@ -188,92 +183,87 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 # --- killed ---------------------------------------------------------------------------------------
 
+# After each step, so that a kill finds checkpoints from within epochs as often as from their ends.
+OFTEN = "run.save_every_minutes=1e-6"
 
-def kill_and_resume(
-    start: Callable[..., int], output: Path, whole: Path, *, kills: int, seed: int, seconds: float
-) -> list[float]:
+
+def kill_and_resume(runs: Runs, output: Path, whole: Path, *words: str, kills: int, seed: int, seconds: float) -> int:
     """Kill trainings at random moments of their first seconds, go on each time, and compare where one ends.
 
-    start(output, *flags) gives a process id. Returns the moments of the kills.
+    Returns how often a training went on within an epoch.
     """
     rng = np.random.default_rng(seed)
-    moments: list[float] = []
-    for run in range(kills + 1):
+    done = within = 0
+    for run in itertools.count():
         place = output / str(run)
-        folder = RunFolder(place)
+        last = RunFolder(place).last_model
         while True:
-            flag = "--resume" if folder.last_model.exists() else "--overwrite"
+            flag = "--resume" if last.exists() else "--overwrite"
+            within += last.exists() and load_checkpoint(last)["training"]["within"] is not None
             moment = float(rng.uniform(0, seconds))
-            process = start(place, flag)
-            code = wait(process, moment) if len(moments) < kills else wait(process)
+            process = runs.start(place, *words, flag)
+            code = runs.starter.wait(process, moment) if done < kills else runs.starter.wait(process)
             if code is None:
                 os.kill(process, signal.SIGKILL)
-                code = wait(process)
-            assert code in (0, KILLED)
+                code = runs.starter.wait(process)
+                done += code == KILLED
+            assert code in (0, KILLED), runs.log.read_text(encoding="utf-8")
             assert_readable(place)
             if code == 0:
                 break
-            moments.append(moment)
         assert_same_run(whole, place)
-        if len(moments) == kills:
-            break
-    return moments
+        if done == kills:
+            return within
+    raise AssertionError
+
+
+def seconds_of(runs: Runs, output: Path, *words: str) -> float:
+    """What an undisturbed run takes."""
+    start = time.monotonic()
+    assert runs.starter.wait(runs.start(output, *words)) == 0, runs.log.read_text(encoding="utf-8")
+    return time.monotonic() - start
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_killed_three_times_it_ends_with_the_same_weights(
+def test_killed_four_times_it_ends_with_the_same_weights(
     runs: Runs, finished: Path, tmp_path: Path, workers: int
 ) -> None:
-    start = time.monotonic()
-    assert wait(runs.fork(tmp_path / "whole", f"run.workers={workers}")) == 0
-    seconds = time.monotonic() - start
+    words = (f"run.workers={workers}", OFTEN)
+    seconds = seconds_of(runs, tmp_path / "whole", *words)
     assert_same_run(finished, tmp_path / "whole")
-    moments = kill_and_resume(
-        lambda output, flag: runs.fork(output, f"run.workers={workers}", flag),
-        tmp_path / "killed", finished, kills=3, seed=workers, seconds=seconds,
-    )  # fmt: skip
-    assert len(moments) == 3
+    kill_and_resume(runs, tmp_path / "killed", finished, *words, kills=4, seed=workers, seconds=seconds)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_command_killed_thirty_times_ends_with_the_same_weights(runs: Runs, tmp_path: Path, workers: int) -> None:
-    """The command itself, from its start on; a third of the kills fall into Python's imports."""
-    processes: dict[int, subprocess.Popen[bytes]] = {}
-
-    def start(output: Path, flag: str = "--overwrite") -> int:
-        words = runs.words(output, f"run.workers={workers}", flag)
-        command = [sys.executable, str(ROOT / "src" / "train.py"), *words]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        processes[process.pid] = process  # or Python would wait for it itself
-        return process.pid
-
-    whole = tmp_path / "whole"
-    begun = time.monotonic()
-    assert wait(start(whole)) == 0
-    seconds = time.monotonic() - begun
-    moments = kill_and_resume(start, tmp_path / "killed", whole, kills=30, seed=7 + workers, seconds=seconds)
-    for process in processes.values():
-        process.returncode = 0  # waited for above
-    took = time.monotonic() - begun
-    print(f"\n{len(moments)} kills in {len(processes)} starts, {took:.0f} s; an undisturbed run takes {seconds:.1f} s")
-    print("seconds after the start:", " ".join(f"{moment:.1f}" for moment in sorted(moments)))
-    assert len(moments) == 30
+def test_killed_thirty_times_it_ends_with_the_same_weights(
+    runs: Runs, finished: Path, tmp_path: Path, workers: int
+) -> None:
+    words = (f"run.workers={workers}", OFTEN)
+    seconds = seconds_of(runs, tmp_path / "whole", *words)
+    start = time.monotonic()
+    within = kill_and_resume(runs, tmp_path / "killed", finished, *words, kills=30, seed=7 + workers, seconds=seconds)
+    took = time.monotonic() - start
+    print(f"\n30 kills in {took:.0f} s; an undisturbed run takes {seconds:.1f} s; {within} began within an epoch")
+    assert within
 
 
 def test_killed_between_the_best_and_the_last_model_of_the_first_epoch(
-    runs: Runs, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: Runs, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "run"
-    save = Training._save
-
-    def killed(self: Training, path: Path, *arguments: Any, **options: Any) -> None:
-        if path == self.folder.last_model:
-            os.kill(os.getpid(), signal.SIGKILL)
-        save(self, path, *arguments, **options)
-
-    assert wait(runs.fork(output, first=lambda: monkeypatch.setattr(Training, "_save", killed))) == KILLED
+    first = """
+import os, signal
+from training import Training
+save = Training._save
+def killed(self, path, *arguments, **options):
+    if path == self.folder.last_model:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(self, path, *arguments, **options)
+Training._save = killed
+"""
+    assert runs.starter.wait(runs.start(output, first=first)) == KILLED
     assert_readable(output)
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["best_model.pth"]
     capsys.readouterr()
@@ -288,16 +278,19 @@ def test_killed_between_the_best_and_the_last_model_of_the_first_epoch(
     assert_same_run(finished, output)
 
 
-def test_killed_in_the_middle_of_writing(
-    runs: Runs, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_in_the_middle_of_writing(runs: Runs, finished: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-
-    def killed(descriptor: int) -> None:
-        if load_epoch(output) == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    assert wait(runs.fork(output, first=lambda: monkeypatch.setattr(os, "fsync", killed))) == KILLED
+    first = f"""
+import os, signal
+from pathlib import Path
+from checkpoint import load_checkpoint
+last = Path({str(RunFolder(output).last_model)!r})
+def killed(descriptor):
+    if last.exists() and load_checkpoint(last)["training"]["epoch"] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.fsync = killed
+"""
+    assert runs.starter.wait(runs.start(output, first=first)) == KILLED
     assert [path for path in output.rglob(".*") if path.stat().st_size > 1000]  # half-written beside the whole one
     assert_readable(output)
     (output / ".2024.notes").write_text("the user's own")
@@ -321,64 +314,119 @@ def test_a_signal_waits_for_the_step_and_a_second_one_does_not(signum: int) -> N
     with train.Interruption() as interruption:
         with pytest.raises(KeyboardInterrupt):  # nothing to wait for yet
             os.kill(os.getpid(), signum)
+        assert interruption.requested  # should that exception be lost
+    with train.Interruption() as interruption:
         interruption.waits = True
-        interruption.check()
+        assert not interruption.requested
         os.kill(os.getpid(), signum)
-        with pytest.raises(KeyboardInterrupt):
-            interruption.check()
+        assert interruption.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signum)
     assert signal.getsignal(signum) is before
 
 
-def _slow_steps(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    update = Trainer._update
-
-    def slow(self: Trainer, loss: torch.Tensor) -> None:
-        if self.step_count == 7:
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline:
-                time.sleep(0.01)
-        update(self, loss)
-
-    monkeypatch.setattr(Trainer, "_update", slow)
+def slow_step(marker: Path, seconds: float, step: int = 7) -> str:
+    """Code that makes a step (of 12, from 0) take so long, and says by a file that it has begun."""
+    return f"""
+import time
+from pathlib import Path
+from engine import Trainer
+update = Trainer._update
+def slow(self, loss):
+    if self.step_count == {step}:
+        Path({str(marker)!r}).touch()
+        time.sleep({seconds})
+    update(self, loss)
+Trainer._update = slow
+"""
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_says_how_to_go_on(
-    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: int, workers: int
+    runs: Runs, finished: Path, tmp_path: Path, signum: int, workers: int
 ) -> None:
-    output = tmp_path / "run"
-    process = runs.fork(output, f"run.workers={workers}", first=lambda: _slow_steps(0.5, monkeypatch))
-    wait_for(RunFolder(output).last_model, process)
+    output, marker = tmp_path / "run", tmp_path / "slow"
+    process = runs.start(output, f"run.workers={workers}", first=slow_step(marker, 0.5))
+    wait_for(marker, lambda: runs.starter.code(process) is None)
     os.killpg(process, signum)  # the loader's process gets it as well
-    assert wait(process, 60) == 130
+    assert runs.starter.wait(process, 60) == 130
     said = runs.log.read_text(encoding="utf-8")
-    assert "train.py: interrupted. Go on with --resume." in said
+    assert "train.py: interrupted and saved at epoch 3 of 4, step 2 of 3. Go on with --resume." in said
     assert "Traceback" not in said
     assert "Error" not in said
     assert_readable(output)
-    assert 1 <= load_epoch(output) <= 3
+    assert load_checkpoint(RunFolder(output).last_model)["training"]["within"]["progress"]["steps"] == 2
+    assert runs.here(output, "--resume", f"run.workers={workers}") == 0
+    assert_same_run(finished, output)
 
 
-def test_a_second_signal_ends_a_step_that_takes_for_ever(
-    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = tmp_path / "run"
-    process = runs.fork(output, first=lambda: _slow_steps(200, monkeypatch))
-    deadline = time.monotonic() + 60
-    while load_epoch(output) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.3)  # it is at the slow step now
+def test_a_second_signal_ends_a_step_that_takes_for_ever(runs: Runs, tmp_path: Path) -> None:
+    output, marker = tmp_path / "run", tmp_path / "slow"
+    process = runs.start(output, first=slow_step(marker, 200))
+    wait_for(marker, lambda: runs.starter.code(process) is None)
     os.kill(process, signal.SIGINT)
-    assert wait(process, 0.5) is None
+    assert runs.starter.wait(process, 0.5) is None
     os.kill(process, signal.SIGTERM)
-    assert wait(process, 30) == 130
+    assert runs.starter.wait(process, 30) == 130
     said = runs.log.read_text(encoding="utf-8")
-    assert "Go on with --resume" in said
+    assert "train.py: interrupted. Go on with --resume." in said
     assert "Traceback" not in said
     assert_readable(output)
+    assert load_epoch(output) == 2
+
+
+def running() -> dict[int, int]:
+    """All processes that have not ended, and the parent of each."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[:2]  # behind the name
+            if state != "Z":
+                found[int(stat.parent.name)] = int(parent)
+    return found
+
+
+def test_a_loader_process_heeds_its_parent_alone(runs: Runs, tmp_path: Path) -> None:
+    """It outlives what others send to it, and not the training, however that ends."""
+    output, marker = tmp_path / "run", tmp_path / "slow"
+    process = runs.start(output, "run.workers=1", first=slow_step(marker, 1.0))
+    wait_for(marker, lambda: runs.starter.code(process) is None)
+    (worker,) = [child for child, parent in running().items() if parent == process]
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker, signum)
+    assert runs.starter.wait(process) == 0
+    assert worker not in running()
+    process = runs.start(output, "run.workers=1", "--overwrite", first=slow_step(tmp_path / "again", 200))
+    wait_for(tmp_path / "again", lambda: runs.starter.code(process) is None)
+    (worker,) = [child for child, parent in running().items() if parent == process]
+    os.kill(process, signal.SIGKILL)
+    assert runs.starter.wait(process) == KILLED
+    deadline = time.monotonic() + 60  # it looks every 5 seconds
+    while worker in running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert worker not in running()
+
+
+def test_a_run_that_was_saved_before_steps_were_goes_on(
+    runs: Runs, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint without what the first ones did not hold, of the end of an epoch."""
+    output, marker = tmp_path / "run", tmp_path / "slow"
+    process = runs.start(output, first=slow_step(marker, 200))
+    wait_for(marker, lambda: runs.starter.code(process) is None)
+    os.kill(process, signal.SIGKILL)
+    assert runs.starter.wait(process) == KILLED
+    last = RunFolder(output).last_model
+    content = load_checkpoint(last)
+    assert content["training"].pop("within") is None
+    torch.save(content, last)
+    config = yaml.safe_load((output / "config.yaml").read_text(encoding="utf-8"))
+    del config["run"]["save_every_minutes"]
+    (output / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert runs.here(output, "--resume") == 0
+    assert "Resuming after epoch 2 of 4.\n" in capsys.readouterr().out
+    assert_same_run(finished, output)
 
 
 # --- no disk, no data -----------------------------------------------------------------------------

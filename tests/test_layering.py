@@ -16,10 +16,12 @@ LEVELS: dict[str, list[str]] = {
     "0.5 the configuration": ["config"],
     "1   functions on arrays and tensors": [
         "losses", "metrics", "significance", "transforms", "optim", "predict", "pictures", "plots", "synthetic",
-        "models", "biases", "near_duplicates", "accessories",
+        "models", "biases", "near_duplicates", "accessories", "batch_transforms",
     ],
     "2   files": ["dataset", "checkpoint", "folder", "submission", "postprocess"],
-    "2.5 parts of a training, and judging": ["engine", "run_folder", "judging", "preparation", "auditing"],
+    "2.5 parts of a training, and judging": [
+        "engine", "device_loader", "run_folder", "judging", "preparation", "auditing",
+    ],
     "2.7 a training, and a report of judging": ["training", "report", "postprocess_options"],
     "3   commands": [
         "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks",

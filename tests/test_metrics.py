@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from metrics import (
     ScoreKeeper,
     Scores,
     boundary_f1,
+    class_counts,
     class_f1,
     confusion_matrices,
     f_scores,
@@ -184,7 +186,8 @@ def test_the_confusion_matrix_is_counted_by_image() -> None:
     assert found[0, :2, :2].tolist() == [[1, 1], [0, 2]]
     assert found[1, :2, :2].tolist() == [[2, 0], [0, 2]]
     assert int(found.sum()) == 8
-    assert f_scores(found).tolist() == pytest.approx([(2 / 3 + 0.8) / 2, 1.0], abs=1e-6)
+    assert class_counts(found)[0, :, :2].tolist() == [[1, 2], [1, 3], [2, 2]]
+    assert f_scores(class_counts(found)).tolist() == pytest.approx([(2 / 3 + 0.8) / 2, 1.0], abs=1e-6)
 
 
 # --- properties -------------------------------------------------------------------------------------
@@ -200,7 +203,8 @@ def test_ignored_pixels_are_not_counted() -> None:
     again = scored(changed, truths)
     keeper = ScoreKeeper()
     keeper.update(torch.from_numpy(changed), torch.from_numpy(truths))
-    assert keeper.confusion().sum((1, 2)).tolist() == (~hidden).sum((1, 2)).tolist()
+    assert keeper.counts()[:, 2].sum(1).tolist() == (~hidden).sum((1, 2)).tolist()
+    assert int(keeper.confusion().sum()) == (~hidden).sum()
     assert (again.f_score, again.miou, again.f1) == (first.f_score, first.miou, first.f1)
 
 
@@ -262,15 +266,16 @@ def test_permuting_the_matrix_is_counting_the_swapped_masks(drawn: tuple[int, in
 def test_f1_of_a_set_pools_the_counts_by_hand() -> None:
     # Two images; rows are true classes, columns predicted ones. Class 2 is in no truth and once predicted.
     confusion = torch.tensor([[[3, 1, 0], [0, 4, 0], [0, 0, 0]], [[1, 0, 1], [2, 2, 0], [0, 0, 0]]])
-    found = set_f1(confusion)
+    counts = class_counts(confusion)
+    found = set_f1(counts)
     # Class 0: TP 4, FP 2, FN 2; class 1: TP 6, FP 1, FN 2.
     assert found[:2].tolist() == pytest.approx([8 / 12, 12 / 15])
     assert found[2].isnan()
-    each = class_f1(confusion)
+    each = class_f1(counts)
     # 2TP / (2TP + FP + FN), but for the referee's guards.
     assert each[:, :2].flatten().tolist() == pytest.approx([6 / 7, 8 / 9, 2 / 5, 4 / 6], abs=1e-6)
     assert each[:, 2].isnan().all()
-    assert f_scores(confusion).tolist() == pytest.approx(each[:, :2].mean(1).tolist())
+    assert f_scores(counts).tolist() == pytest.approx(each[:, :2].mean(1).tolist())
 
 
 def slow_boundary_f1(
@@ -391,8 +396,28 @@ def test_counting_runs_is_counting_pixels(seed: int, batch: int, height: int, wi
         assert torch.equal(mirrored(found), metrics._left_of_right(places, CELEBAMASK))
     keeper = ScoreKeeper()
     keeper.update(guesses, truths)
-    assert torch.equal(keeper.confusion(), expected)
-    assert torch.equal(keeper.ordered(), in_order(expected, mirrored(guesses), mirrored(truths)))
+    assert torch.equal(keeper.confusion(), expected.sum(0))
+    assert torch.equal(keeper.counts(), class_counts(expected).int())
+    assert torch.equal(keeper.ordered(), class_counts(in_order(expected, mirrored(guesses), mirrored(truths))).int())
+
+
+@pytest.mark.parametrize("waiting", [1, 4, 7])
+def test_what_is_kept_of_an_image_is_small_and_changes_nothing(waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    guesses, truths = (torch.from_numpy(masks) for masks in faces(11, 6))
+    truths[4] = IGNORE_INDEX
+    matrices = confusion_matrices(guesses, truths)
+    whole = ScoreKeeper()
+    whole.update(guesses, truths)
+    monkeypatch.setattr(metrics, "WAITING", waiting)
+    keeper = ScoreKeeper()
+    for i in range(11):
+        keeper.update(guesses[i : i + 1], truths[i : i + 1])
+    assert keeper.scores() == whole.scores()
+    again = pickle.loads(pickle.dumps(keeper))  # as one process sends it to another
+    again.update(guesses[:2], truths[:2])
+    assert torch.equal(again.counts()[:11], class_counts(matrices).int())
+    assert torch.equal(again.confusion(), matrices.sum(0) + matrices[:2].sum(0))
+    assert len(pickle.dumps(keeper)) < 11 * 24 * NUM_CLASSES + NUM_CLASSES**2 * 8 + 6000
 
 
 def test_columns_of_runs_by_hand() -> None:

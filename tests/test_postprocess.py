@@ -19,7 +19,7 @@ import postprocess
 from biases import GRID, LIMIT, Samples, add_biases, read_biases, write_biases
 from checkpoint import save_checkpoint
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, group_labels
-from metrics import confusion_matrices, f_scores
+from metrics import class_counts, confusion_matrices, f_scores
 from models import build_model
 from postprocess import (
     OPTIONS,
@@ -305,7 +305,7 @@ def images(count: int, labels: Any, seed: int = 0) -> list[tuple[np.ndarray, np.
 def true_scores(data: list[tuple[np.ndarray, np.ndarray]], biases: np.ndarray) -> np.ndarray:
     predicted = torch.from_numpy(np.stack([add_biases(p, biases).argmax(0) for p, _ in data]))
     counts = confusion_matrices(predicted, torch.from_numpy(np.stack([t for _, t in data])), len(biases))
-    return f_scores(counts).numpy()
+    return f_scores(class_counts(counts)).numpy()
 
 
 @pytest.mark.parametrize("labels", [CELEBAMASK, COARSE], ids=["19", "coarse"])

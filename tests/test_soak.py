@@ -97,7 +97,7 @@ def test_two_thousand_predictions_leave_the_memory_flat(tmp_path: Path) -> None:
 def test_ten_trainings_in_one_process_leave_the_memory_flat(tmp_path: Path, faces: Path) -> None:
     config: dict[str, Any] = {
         "data": {"root": str(faces), "size": 64},
-        "model": {"channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
+        "model": {"name": "unet", "channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
         "schedule": {"stages": [{"image_size": 64, "epochs": 3, "batch_size": 4}], "warmup_epochs": 1},
         "run": {"device": "cpu", "workers": 1, "threads": 1, "panel_faces": 2, "output": str(tmp_path / "run")},
     }

@@ -31,29 +31,12 @@ from training import draw_weights, load_data
 
 ROOT = Path(__file__).resolve().parent.parent
 
-TINY: dict[str, Any] = {
-    "data": {"size": 64},
-    "model": {"channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
-    "schedule": {
-        "stages": [
-            {"image_size": 32, "epochs": 2, "batch_size": 4},
-            {"image_size": 64, "epochs": 2, "batch_size": 4},
-        ],
-        "warmup_epochs": 1,
-    },
-    "run": {"workers": 0, "panel_faces": 2, "threads": 1},
-    "inference": {"scales": [1.0]},
-}
-
 Start = Callable[..., int]
 
 
 @pytest.fixture
-def config_file(tmp_path: Path, faces: Path) -> Path:
-    path = tmp_path / "tiny.yaml"
-    values = {**TINY, "data": {**TINY["data"], "root": str(faces)}}
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
+def config_file(tmp_path: Path, faces: Path, write_tiny: Callable[..., Path]) -> Path:
+    return write_tiny(tmp_path / "tiny.yaml", faces)
 
 
 @pytest.fixture
@@ -245,7 +228,7 @@ def test_resume_without_config_takes_the_saved_one(start: Start, tmp_path: Path)
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (("model.channels=[96,192,384]", "model.plain_stages=3"), ("parameters", "1,821,085")),
+        (("model={channels: [96, 192, 384]}",), ("parameters", "1,821,085")),
         (("open_track.pretrained=x.pth",), ("open_track.pretrained", "no pretrained weights")),
         (("open_track.external_data=[{root: more}]",), ("open_track.external_data", "no external data")),
         (("open_track.teacher=x.pth",), ("open_track.teacher", "no knowledge distillation")),
@@ -340,6 +323,18 @@ def test_a_set_marked_as_external_is_for_the_open_track(
     assert "data.classes" in capsys.readouterr().err
     (root / "provenance.json").write_text(json.dumps({"breaks": None}), encoding="utf-8")
     assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 0
+
+
+def test_a_grouped_set_is_no_external_data(
+    start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = tmp_path / "more"
+    shutil.copytree(faces, more)
+    grouped = {"breaks": None, "recipe": {"classes": [["rest", []], ["eyes", ["l_eye", "r_eye"]]]}}
+    (more / "provenance.json").write_text(json.dumps(grouped), encoding="utf-8")
+    mixed = f"open_track.external_data=[{{root: {more}}}]"
+    assert start(tmp_path / "run", overrides=("track=open", mixed)) == 2
+    assert f"{more} is a grouped set" in capsys.readouterr().err
 
 
 def test_a_coarser_task_is_trained_judged_and_predicted(start: Start, tmp_path: Path, faces: Path) -> None:

@@ -33,9 +33,9 @@ class LightUNet(PlainUNet):
         self,
         num_classes: int,
         *,
-        channels: Sequence[int] = (16, 32, 64, 128, 224),
-        fold: int = 1,
-        dropout: float = 0.1,
+        channels: Sequence[int] = (32, 64, 96, 128, 160),
+        fold: int = 2,
+        dropout: float = 0.0,
     ) -> None:
         first = double_conv(3 * fold**2, channels[0])
         super().__init__(num_classes * fold**2, channels, first=first, stage=double_conv, dropout=dropout)

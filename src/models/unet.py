@@ -1,4 +1,4 @@
-"""The reference network: a residual U-Net that never works at full resolution and predicts at it.
+"""A residual U-Net of few multiply-adds, which never works at full resolution and predicts at it.
 
 The input is folded 2x2 into channels, so that no detail is lost and the widest maps are a quarter of
 the photo; the classifier predicts each 2x2 group of pixels and is unfolded again (sub-pixel

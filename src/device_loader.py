@@ -1,0 +1,202 @@
+"""The second way to a training's batches: whole ones, resized and augmented on the device that trains.
+
+Worker processes with albumentations cannot feed a fast GPU from two cores. Here threads gather the decoded pairs of
+the next batches, or only their numbers where the pairs lie on the device already, and the device does the rest one
+batch ahead, beside the step. The order is the sampler's, and what a pair gets depends on (seed, epoch, index) alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from batch_transforms import BatchAugmentation, Draws, resize_batch
+from dataset import EpochSampler, PairStore, SampleKey, TrainingSet
+
+Batch = tuple[Tensor, Tensor]
+
+
+def is_chosen(augment_on: str, device: torch.device, store: PairStore) -> bool:
+    """Whether the config's run.augment_on means this loader: auto does on a GPU where the pairs are decoded once."""
+    return augment_on == "device" or (augment_on == "auto" and device.type == "cuda" and store.cached)
+
+
+def fits_on(device: torch.device, store: PairStore, share: float) -> bool:
+    """Whether the decoded pairs are in memory and take no more than a share of the GPU's free memory."""
+    if device.type != "cuda" or not store.cached:
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return len(store) * store.size**2 * 4 <= share * free
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A batch before the device has it: the ``indices`` (B,) of its pairs, and what they get.
+
+    ``images`` (n, S, S, 3) and ``masks`` (n, S, S) are those of its ``rows`` (n,): of all or, where the pairs lie on
+    the device already, of those that another one has altered.
+    """
+
+    size: int
+    draws: Draws | None
+    images: Tensor
+    masks: Tensor
+    rows: Tensor
+    indices: Tensor
+
+
+class DeviceLoader:
+    """Batches of all the sampler's epochs, images (B, size, size, 3) and masks (B, size, size), uint8 on the device.
+
+    ``resident`` copies all pairs to the device first; otherwise each batch is copied, on a GPU from pinned memory.
+    Without ``augmentation`` pairs are only resized. Iterating raises DataError where a pair cannot be read again.
+    """
+
+    def __init__(
+        self,
+        dataset: TrainingSet,
+        sampler: EpochSampler,
+        augmentation: BatchAugmentation | None,
+        *,
+        device: torch.device,
+        threads: int,
+        resident: bool,
+    ) -> None:
+        self.dataset = dataset
+        self.sampler = sampler
+        self.augmentation = augmentation
+        self.device = device
+        self.threads = threads
+        self._stacks = self._upload() if resident else None
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def _upload(self) -> Batch:
+        store = self.dataset.store
+        images = torch.empty((len(store), store.size, store.size, 3), dtype=torch.uint8, device=self.device)
+        masks = torch.empty((len(store), store.size, store.size), dtype=torch.uint8, device=self.device)
+        for i in range(len(store)):
+            image, mask = store[i]
+            images[i].copy_(torch.from_numpy(image))
+            masks[i].copy_(torch.from_numpy(mask))
+        return images, masks
+
+    @property
+    def resident(self) -> bool:
+        """Whether all pairs lie on the device."""
+        return self._stacks is not None
+
+    def _pinned(self, tensor: Tensor) -> Tensor:
+        return tensor.pin_memory() if self._stream is not None and len(tensor) else tensor
+
+    def _gather(self, keys: list[SampleKey]) -> Gathered:
+        """What the device needs of a batch. Runs in a thread."""
+        store = self.dataset.store
+        S = store.size
+        pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for row, (epoch, index, _) in enumerate(keys):
+            pair = store[index]
+            altered = self.dataset.with_accessory(pair, (epoch, index, S))
+            if altered is not pair or self._stacks is None:
+                pairs[row] = altered
+        pin = self._stream is not None and len(pairs) > 0
+        images = torch.empty((len(pairs), S, S, 3), dtype=torch.uint8, pin_memory=pin)
+        masks = torch.empty((len(pairs), S, S), dtype=torch.uint8, pin_memory=pin)
+        for place, (image, mask) in enumerate(pairs.values()):
+            images.numpy()[place], masks.numpy()[place] = image, mask
+        return Gathered(
+            size=keys[0][2],
+            draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
+            images=images,
+            masks=masks,
+            rows=self._pinned(torch.tensor(list(pairs), dtype=torch.int64)),
+            indices=self._pinned(torch.tensor([index for _, index, _ in keys])),
+        )
+
+    def _finish(self, gathered: Gathered) -> Batch:
+        def there(tensor: Tensor) -> Tensor:
+            return tensor.to(self.device, non_blocking=True)
+
+        if self._stacks is None:
+            images, masks = there(gathered.images), there(gathered.masks)
+        else:
+            indices = there(gathered.indices)
+            images, masks = (stack.index_select(0, indices) for stack in self._stacks)
+            if len(gathered.rows):
+                rows = there(gathered.rows)
+                images.index_copy_(0, rows, there(gathered.images))
+                masks.index_copy_(0, rows, there(gathered.masks))
+        images, masks = resize_batch(images, masks, gathered.size)
+        if self.augmentation is not None and gathered.draws is not None:
+            images, masks = self.augmentation(images, masks, gathered.draws)
+        return images, masks
+
+    def _ahead(self, gathered: Gathered) -> tuple[Batch, torch.cuda.Event | None]:
+        """A batch in the making, and on a GPU the event that it is made."""
+        if self._stream is None:
+            return self._finish(gathered), None
+        with torch.cuda.stream(self._stream):
+            batch = self._finish(gathered)
+            return batch, self._stream.record_event()
+
+    def _hand_over(self, batch: Batch, made: torch.cuda.Event | None) -> Batch:
+        """The batch for the stream that trains, which alone waits for it."""
+        if made is not None:
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(made)
+            for tensor in batch:
+                tensor.record_stream(stream)  # its memory is not to be used anew before the step has read it
+        return batch
+
+    def __iter__(self) -> Iterator[Batch]:
+        start: dict[str, Any] = {}
+        if self._stream is not None:
+            # A thread begins on GPU 0, whatever the GPU of this process, and would take memory there.
+            start = {"initializer": torch.cuda.set_device, "initargs": (self._stream.device,)}
+            self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        pool = ThreadPoolExecutor(self.threads, **start)
+        try:
+            keys = iter(self.sampler)
+            gathering: deque[Future[Gathered]] = deque(
+                pool.submit(self._gather, batch) for batch in islice(keys, self.threads + 1)
+            )
+            made: tuple[Batch, torch.cuda.Event | None] | None = None
+            while gathering:
+                following = self._ahead(gathering.popleft().result())
+                gathering.extend(pool.submit(self._gather, batch) for batch in islice(keys, 1))
+                if made is not None:
+                    yield self._hand_over(*made)
+                made = following
+            if made is not None:
+                yield self._hand_over(*made)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def build_device_loader(
+    dataset: TrainingSet,
+    sampler: EpochSampler,
+    augmentation: Mapping[str, Any] | None,
+    *,
+    device: torch.device,
+    threads: int,
+    resident_share: float,
+) -> DeviceLoader:
+    """The loader of a training set and its augmentation (the config's), which keeps the pairs on a GPU where they fit.
+
+    An accessory of another face, ``augmentation["paste"]``, is the training set's own business.
+    """
+    batches = None
+    if augmentation is not None:
+        options = {name: value for name, value in augmentation.items() if name != "paste"}
+        table = dataset.store.labels.flip_table
+        batches = BatchAugmentation(seed=dataset.seed, device=device, flip_table=table, **options)
+    resident = fits_on(device, dataset.store, resident_share)
+    return DeviceLoader(dataset, sampler, batches, device=device, threads=max(threads, 1), resident=resident)
