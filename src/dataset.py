@@ -316,11 +316,10 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         epoch, index, size = key
-        image, mask = resize_pair(*self.store[index], size)
+        image, mask = self.pasted(key) or resize_pair(*self.store[index], size)
         if self.transform is None:
             image, mask = image.copy(), mask.copy()
         else:
-            image, mask = self.with_accessory((image, mask), key)
             # Seeding each draw by itself is what makes it independent of workers, and of albumentations'
             # own random state, which repeats itself in every worker and every epoch. Each step has a seed of its
             # own: from one for all, all would draw the same number, and grey faces would all be flipped, and so on.
@@ -330,13 +329,13 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
 
-    def with_accessory(self, pair: tuple[np.ndarray, np.ndarray], key: SampleKey) -> tuple[np.ndarray, np.ndarray]:
-        """The pair of that key, as large as it says, with what it gets of another one, or itself if nothing."""
+    def pasted(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
+        """The pair of that key, not augmented yet, with the accessory of another face; None where it gets none."""
         epoch, index, size = key
         chosen = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
         if chosen is None:
-            return pair
-        donor = resize_pair(*self.store[chosen.donor], size)
+            return None
+        pair, donor = (resize_pair(*self.store[i], size) for i in (index, chosen.donor))
         return paste(pair, donor, chosen.accessory, chosen.where)
 
 

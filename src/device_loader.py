@@ -8,7 +8,7 @@ batch ahead, beside the step. The order is the sampler's, and what a pair gets d
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +22,9 @@ from batch_transforms import BatchAugmentation, Draws, resize_batch
 from dataset import EpochSampler, PairStore, SampleKey, TrainingSet
 
 Batch = tuple[Tensor, Tensor]
+
+MOST_THREADS = 4
+"""More would contend with the thread that starts the device's work for Python's lock."""
 
 
 def is_chosen(augment_on: str, device: torch.device, store: PairStore) -> bool:
@@ -41,16 +44,16 @@ def fits_on(device: torch.device, store: PairStore, share: float) -> bool:
 class Gathered:
     """A batch before the device has it: the ``indices`` (B,) of its pairs, and what they get.
 
-    ``images`` (n, S, S, 3) and ``masks`` (n, S, S) are those of its ``rows`` (n,): of all or, where the pairs lie on
-    the device already, of those that another one has altered.
+    ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless they lie on the device already. ``altered``,
+    images (n, size, size, 3) and masks (n, size, size), are those of its ``rows`` (n,) that got something of another.
     """
 
     size: int
     draws: Draws | None
-    images: Tensor
-    masks: Tensor
-    rows: Tensor
     indices: Tensor
+    whole: Batch | None
+    rows: Tensor
+    altered: Batch
 
 
 class DeviceLoader:
@@ -96,44 +99,44 @@ class DeviceLoader:
     def _pinned(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self._stream is not None and len(tensor) else tensor
 
+    def _stacked(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> Batch:
+        pin = self._stream is not None and len(pairs) > 0
+        images = torch.empty((len(pairs), size, size, 3), dtype=torch.uint8, pin_memory=pin)
+        masks = torch.empty((len(pairs), size, size), dtype=torch.uint8, pin_memory=pin)
+        for place, (image, mask) in enumerate(pairs):
+            images.numpy()[place], masks.numpy()[place] = image, mask
+        return images, masks
+
     def _gather(self, keys: list[SampleKey]) -> Gathered:
         """What the device needs of a batch. Runs in a thread."""
-        store = self.dataset.store
-        S = store.size
-        pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for row, (epoch, index, _) in enumerate(keys):
-            pair = store[index]
-            altered = self.dataset.with_accessory(pair, (epoch, index, S))
-            if altered is not pair or self._stacks is None:
-                pairs[row] = altered
-        pin = self._stream is not None and len(pairs) > 0
-        images = torch.empty((len(pairs), S, S, 3), dtype=torch.uint8, pin_memory=pin)
-        masks = torch.empty((len(pairs), S, S), dtype=torch.uint8, pin_memory=pin)
-        for place, (image, mask) in enumerate(pairs.values()):
-            images.numpy()[place], masks.numpy()[place] = image, mask
+        store, size = self.dataset.store, keys[0][2]
+        pasted = [self.dataset.pasted(key) for key in keys]
+        altered = {row: pair for row, pair in enumerate(pasted) if pair is not None}
         return Gathered(
-            size=keys[0][2],
+            size=size,
             draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
-            images=images,
-            masks=masks,
-            rows=self._pinned(torch.tensor(list(pairs), dtype=torch.int64)),
             indices=self._pinned(torch.tensor([index for _, index, _ in keys])),
+            whole=None if self.resident else self._stacked([store[index] for _, index, _ in keys], store.size),
+            rows=self._pinned(torch.tensor(list(altered), dtype=torch.int64)),
+            altered=self._stacked(list(altered.values()), size),
         )
 
     def _finish(self, gathered: Gathered) -> Batch:
         def there(tensor: Tensor) -> Tensor:
             return tensor.to(self.device, non_blocking=True)
 
-        if self._stacks is None:
-            images, masks = there(gathered.images), there(gathered.masks)
-        else:
+        if gathered.whole is not None:
+            images, masks = map(there, gathered.whole)
+        elif self._stacks is not None:
             indices = there(gathered.indices)
             images, masks = (stack.index_select(0, indices) for stack in self._stacks)
-            if len(gathered.rows):
-                rows = there(gathered.rows)
-                images.index_copy_(0, rows, there(gathered.images))
-                masks.index_copy_(0, rows, there(gathered.masks))
         images, masks = resize_batch(images, masks, gathered.size)
+        if len(gathered.rows):
+            rows = there(gathered.rows)
+            images, masks = (
+                batch.index_copy(0, rows, there(part))
+                for batch, part in zip((images, masks), gathered.altered, strict=True)
+            )
         if self.augmentation is not None and gathered.draws is not None:
             images, masks = self.augmentation(images, masks, gathered.draws)
         return images, masks
@@ -198,5 +201,6 @@ def build_device_loader(
         options = {name: value for name, value in augmentation.items() if name != "paste"}
         table = dataset.store.labels.flip_table
         batches = BatchAugmentation(seed=dataset.seed, device=device, flip_table=table, **options)
+    threads = min(max(threads, 1), MOST_THREADS)
     resident = fits_on(device, dataset.store, resident_share)
-    return DeviceLoader(dataset, sampler, batches, device=device, threads=max(threads, 1), resident=resident)
+    return DeviceLoader(dataset, sampler, batches, device=device, threads=threads, resident=resident)

@@ -36,6 +36,28 @@ class EpochReport:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Sent:
+    """Values on their way from the device to the CPU, for which nobody waits but who reads them."""
+
+    values: Tensor
+    arrived: torch.cuda.Event | None
+
+    @classmethod
+    def off(cls, values: Tensor) -> Sent:
+        """Send values as they are at this point of the device's work."""
+        if values.device.type != "cuda":
+            return cls(values, None)
+        host = values.to("cpu", non_blocking=True)
+        return cls(host, torch.cuda.current_stream(values.device).record_event())
+
+    def read(self) -> Tensor:
+        """The values, on the CPU."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.values
+
+
 @dataclass(kw_only=True)
 class EpochProgress:
     """What an epoch of training has done so far, and what its report is made of."""
@@ -48,7 +70,7 @@ class EpochProgress:
     """The terms of the loss."""
     sums: Tensor | None = None
     """(terms,) float64, over the steps."""
-    last: Tensor | None = None
+    last: Sent | None = None
     """(terms,) of the last step, unless that was in another process."""
 
     def state(self) -> dict[str, Any]:
@@ -176,20 +198,21 @@ class Trainer:
             terms = self._losses(images, masks)
             progress.names = list(terms)
             values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
-            self._check(values if self.device.type == "cpu" else progress.last, progress.names)
+            sent = Sent.off(values)  # before the rest of the step, behind which a GPU would tell it
+            self._check(sent if self.device.type == "cpu" else progress.last, progress.names)
             self._update(terms["loss"])
             self.step_count += 1
             pixels = masks.numel() * distributed.world_size()
             self.work += pixels / self.unit_pixels if self.unit_pixels else 1
-            shown = progress.last if progress.last is not None else values
+            shown = progress.last if progress.last is not None else sent
             progress.steps += 1
             progress.images += len(images) * distributed.world_size()
             progress.lr = lr
-            progress.last = values
+            progress.last = sent
             progress.sums = values.double() if progress.sums is None else progress.sums + values
             progress.seconds = time.perf_counter() - start
             if after_step is not None:
-                after_step(pixels, float(shown[0]))
+                after_step(pixels, float(shown.read()[0]))
         self.check(progress)
         means = (progress.sums / steps).tolist() if progress.sums is not None else []
         return EpochReport(
@@ -203,10 +226,10 @@ class Trainer:
         """Raise NonFiniteLossError where the loss of the last step was none, for which a GPU is waited for."""
         self._check(progress.last, progress.names)
 
-    def _check(self, values: Tensor | None, names: list[str]) -> None:
-        if values is None or bool(values[0].isfinite()):  # the sum, which any term would spoil
+    def _check(self, sent: Sent | None, names: list[str]) -> None:
+        if sent is None or bool(sent.read()[0].isfinite()):  # the sum, which any term would spoil
             return
-        found = ", ".join(f"{name} {value:g}" for name, value in zip(names, values.tolist(), strict=True))
+        found = ", ".join(f"{name} {value:g}" for name, value in zip(names, sent.read().tolist(), strict=True))
         raise NonFiniteLossError(
             f"The loss became non-finite at step {self.step_count} ({found}); training stopped and the last "
             "checkpoint is intact. Lower optimizer.lr, or set run.precision=fp32, and --resume."
@@ -229,7 +252,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(average)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # one that was switched off has none, and so begins where precision has become fp16
+            self.scaler.load_state_dict(state["scaler"])
         self.step_count, self.work = state["step"], state["work"]
         self.average.updates = state["average_updates"]
         if self.plateau is not None:

@@ -83,7 +83,7 @@ def _count_pixels(prediction: Tensor, target: Tensor, num_classes: int) -> Tenso
 def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int = len(CELEBAMASK)) -> Tensor:
     """Counts (B, C, C) int64, [image, true class, predicted class], of masks (B, H, W) of any integer dtype.
 
-    Pixels whose target is IGNORE_INDEX are left out. Runs on the masks' device without a synchronisation.
+    Pixels whose target is IGNORE_INDEX are left out. Runs on the masks' device.
     """
     if target.device.type != "cpu":
         return _count_pixels(prediction, target, num_classes)

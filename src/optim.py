@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -16,16 +17,27 @@ NEWTON_SCHULZ_STEPS = 5
 MUON_MOMENTUM = 0.95
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices (N, A, B) with all singular values near 1, 0.7 to 1.2, and the same singular vectors."""
+def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Matrices (A, B) of any sizes with all singular values near 1, 0.7 to 1.2, and the same singular vectors.
+
+    Those with equally many rows, the shorter side taken for the rows, are done in one product of many matrices, or a
+    GPU would spend its time on starting small ones. Columns of zeros, which make them equally wide, change nothing.
+    """
     a, b, c = NEWTON_SCHULZ
-    tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    wide = [m.mT if m.shape[0] > m.shape[1] else m for m in matrices]
+    by_rows: dict[int, list[int]] = {}
+    for i, m in enumerate(wide):
+        by_rows.setdefault(m.shape[0], []).append(i)
+    for places in by_rows.values():
+        width = max(wide[i].shape[1] for i in places)
+        x = torch.stack([F.pad(wide[i], (0, width - wide[i].shape[1])) for i in places])
+        x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+        for _ in range(NEWTON_SCHULZ_STEPS):
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        for i, done in zip(places, x, strict=True):
+            wide[i] = done[:, : wide[i].shape[1]]
+    return [w.mT if m.shape[0] > m.shape[1] else w for m, w in zip(matrices, wide, strict=True)]
 
 
 class Muon(torch.optim.AdamW):
@@ -49,32 +61,28 @@ class Muon(torch.optim.AdamW):
         """One step of all groups."""
         for group in self.param_groups:
             if group.get("matrices"):
-                weights = [p for p in group["params"] if p.grad is not None]
-                by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-                for p in weights:
-                    by_shape.setdefault(tuple(p.shape), []).append(p)
-                for alike in by_shape.values():
-                    self._step_matrices(alike, group)
-                for p in weights:
-                    p.grad = None  # so that AdamW's step leaves it alone
+                self._step_matrices(group)
         return super().step(closure)
 
-    def _step_matrices(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        """Weights of one shape, in one product of many matrices: a GPU would spend its time on starting small ones."""
-        gradients = [p.grad for p in weights if p.grad is not None]
+    def _step_matrices(self, group: dict[str, Any]) -> None:
+        weights = [p for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for p in weights]
+        if not weights:
+            return
         for p in weights:
             if not self.state[p]:
                 # The count is what AdamW expects to find when it loads a state.
                 self.state[p] = {"step": torch.zeros(()), "momentum_buffer": torch.zeros_like(p)}
+            p.grad = None  # so that AdamW's step leaves it alone
         momenta = [self.state[p]["momentum_buffer"] for p in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - MUON_MOMENTUM)
         ahead = torch._foreach_lerp(gradients, momenta, MUON_MOMENTUM)
-        updates = orthogonalised(torch.stack([u.flatten(1).float() for u in ahead]))
-        length = self.scale * max(updates.shape[-2:]) ** 0.5
+        updates = orthogonalised([u.flatten(1).float() for u in ahead])
+        # An orthogonal matrix of n columns has entries with a mean square of 1 / n.
+        lengths = [self.scale * max(u.shape) ** 0.5 for u in updates]
+        shaped = torch._foreach_mul([u.reshape(p.shape) for u, p in zip(updates, weights, strict=True)], lengths)
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(
-            weights, [u.view_as(p) for u, p in zip(updates, weights, strict=True)], alpha=-group["lr"] * length
-        )
+        torch._foreach_add_(weights, shaped, alpha=-group["lr"])
 
 
 def build_optimizer(

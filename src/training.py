@@ -43,7 +43,7 @@ from metrics import Scores
 from models import build_model, count_parameters
 from optim import Plateau
 from pictures import save_panel
-from predict import predict_masks
+from predict import exact_arithmetic, predict_masks
 from run_folder import RunFolder
 from runtime import (
     PROJECT_ROOT,
@@ -492,9 +492,9 @@ class Training:
         """Judge the best model as inference would, draw its panel, and pack a submission if the config asks for one."""
         content = distributed.from_main(lambda: load_checkpoint(self.folder.best_model))
         model = restore_model(content, self.folder.best_model).to(self.device)
-        scores = validate(
-            model, self.val, image_size=content["image_size"], batch_size=8, device=self.device, progress=True
-        )
+        size = content["image_size"]
+        with exact_arithmetic():
+            scores = validate(model, self.val, image_size=size, batch_size=8, device=self.device, progress=True)
         if not distributed.is_main():
             return
         print(f"Best model: epoch {content['scores']['epoch']}, judged in fp32 without test-time augmentation.")

@@ -146,15 +146,18 @@ def test_plateau_lowers_the_rate_after_patience_and_never_below_its_smallest() -
 def test_orthogonalised_matrices_keep_their_directions_and_lose_their_lengths() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(3, 12, 40, generator=generator)
-    y = orthogonalised(x)
+    y = torch.stack(orthogonalised(list(x)))
     u, _, vh = torch.linalg.svd(x, full_matrices=False)
     inner = u.mT @ y @ vh.mT  # diagonal where the singular vectors are the same
     diagonal = inner.diagonal(dim1=-2, dim2=-1)
     assert (inner - torch.diag_embed(diagonal)).abs().max() < 0.01
     assert diagonal.min() > 0.6
     assert diagonal.max() < 1.3
-    # A tall matrix is the transposed case, and each matrix is treated by itself.
-    torch.testing.assert_close(orthogonalised(x[1:2].mT).mT, y[1:2])
+    # A tall matrix is the transposed case, and no matrix depends on those beside it, of whatever width.
+    tall, narrow, alone = orthogonalised([x[1].mT, x[2, :, :20], x[0]])
+    torch.testing.assert_close(tall.mT, y[1])
+    torch.testing.assert_close(alone, y[0])
+    torch.testing.assert_close(narrow, orthogonalised([x[2, :, :20]])[0])
 
 
 def test_muon_takes_the_convolutions_and_leaves_the_rest_to_adamw() -> None:
@@ -178,7 +181,7 @@ def test_a_step_of_muon_by_hand() -> None:
         weight.weight.grad = gradient.clone()
         optimizer.step()
         momentum = 0.95 * momentum + 0.05 * gradient
-        update = orthogonalised((0.05 * gradient + 0.95 * momentum).reshape(1, 3, 18))
+        (update,) = orthogonalised([(0.05 * gradient + 0.95 * momentum).reshape(3, 18)])
         # 18 columns: the entries of an orthogonal 3 x 18 matrix have a mean square of 1 / 18.
         wanted = wanted * (1 - 0.01 * 0.5) - 0.01 * 0.2 * 18**0.5 * update.view(3, 2, 3, 3)
     torch.testing.assert_close(weight.weight.detach(), wanted)
