@@ -42,8 +42,9 @@ def test_they_parse_a_public_domain_face(tmp_path: Path) -> None:
     mask = np.array(Image.open(tmp_path / "masks" / "astronaut.png"))
     assert mask.shape == (512, 512)
     share = {name: float((mask == i).mean()) for i, name in enumerate(CLASS_NAMES)}
-    rows = {name: np.nonzero(mask == i)[0].mean() for i, name in enumerate(CLASS_NAMES) if share[name]}
-    columns = {name: np.nonzero(mask == i)[1].mean() for i, name in enumerate(CLASS_NAMES) if share[name]}
+    # Medians: of the suit, like which nothing was trained on, pieces become hair.
+    rows = {name: np.median(np.nonzero(mask == i)[0]) for i, name in enumerate(CLASS_NAMES) if share[name]}
+    columns = {name: np.median(np.nonzero(mask == i)[1]) for i, name in enumerate(CLASS_NAMES) if share[name]}
     assert not is_mirrored(mask)
     assert rows["hair"] < rows["l_brow"] < rows["l_eye"] < rows["nose"] < rows["u_lip"] < rows["l_lip"] < rows["cloth"]
     # Below the hair the face is about 150 pixels wide and 170 high: 7 to 8 % of the photo, nose and mouth included.
