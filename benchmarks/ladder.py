@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import json
 import os
 import signal
@@ -26,10 +25,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import yaml
 from tqdm import tqdm
+
+from plots import read_columns
+from run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RARE = ("eye_g", "hat", "ear_r", "neck_l")
@@ -52,11 +55,11 @@ class Rung:
     @property
     def done(self) -> bool:
         """Whether its training has come to its end."""
-        return (self.folder / "scores.json").exists()
+        return RunFolder(self.folder).scores.exists()
 
     def start(self, threads: int) -> subprocess.Popen[bytes]:
         """Begin its training or go on with it, in a process group of its own."""
-        resume = ["--resume"] if (self.folder / "checkpoints" / "last_model.pth").exists() else []
+        resume = ["--resume"] if RunFolder(self.folder).last_model.exists() else []
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         with (self.folder / "log.txt").open("ab") as log:
@@ -112,15 +115,15 @@ def climb(rungs: Sequence[Rung], *, jobs: int, seconds: float, threads: int) -> 
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-def best_of(rung: Rung) -> dict[str, str] | None:
-    """The line of a training's history with the highest raw F-Score, and its last epoch and seconds."""
+def best_of(rung: Rung) -> dict[str, float] | None:
+    """The figures of a training's validation with the highest raw F-Score, and its last epoch and seconds."""
     try:
-        with (rung.folder / "history.csv").open(encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+        columns = read_columns(RunFolder(rung.folder).history)
     except FileNotFoundError:
         return None
-    best = max(lines, key=lambda line: float(line["f_score"]))
-    return {**best, "last_epoch": lines[-1]["epoch"], "seconds": lines[-1]["seconds"]}
+    best = columns["f_score"].index(max(columns["f_score"]))
+    figures = {name: values[best] for name, values in columns.items()}
+    return {**figures, "last_epoch": columns["epoch"][-1], "seconds": columns["seconds"][-1]}
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -137,20 +140,20 @@ def table(rungs: Sequence[Rung]) -> str:
     first: float | None = None
     for name in dict.fromkeys(rung.name for rung in rungs):
         group = [rung for rung in rungs if rung.name == name]
-        found: list[tuple[Rung, dict[str, Any]]] = [(r, best) for r in group if (best := best_of(r)) is not None]
+        found = [(r, best) for r in group if (best := best_of(r)) is not None]
         if not found:
             lines.append(f"| {name} | none judged yet |" + " |" * (len(RARE) + 5))
             continue
         rows = [row for _, row in found]
-        ordered = statistics.mean(float(row["f_score_in_order"]) for row in rows)
+        ordered = statistics.mean(row["f_score_in_order"] for row in rows)
         first = ordered if first is None else first
-        rare = [statistics.mean(float(row[f"f1_{c}"] or "nan") for row in rows) for c in RARE]
+        rare = [statistics.mean(row[f"f1_{c}"] for row in rows) for c in RARE]
         seeds = ", ".join(f"{r.seed}{'' if r.done else ' (not at its end)'}" for r, _ in found)
         cells = [
-            name, seeds, "/".join(str(row["last_epoch"]) for row in rows),
-            _mean([float(row["f_score"]) for row in rows]), _mean([float(row["f_score_in_order"]) for row in rows]),
+            name, seeds, "/".join(f"{row['last_epoch']:.0f}" for row in rows),
+            _mean([row["f_score"] for row in rows]), _mean([row["f_score_in_order"] for row in rows]),
             f"{ordered - first:+.4f}", *(f"{value:.2f}" for value in rare),
-            f"{statistics.mean(float(row['seconds']) for row in rows) / 60:.1f}",
+            f"{statistics.mean(row['seconds'] for row in rows) / 60:.1f}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -30,9 +30,9 @@ from torchvision.transforms import ColorJitter, InterpolationMode
 from torchvision.transforms import functional as tv
 
 from config import Config, as_dict, load_config
-from dataset import EpochSampler, Pair, PairStore, TrainingSet, build_training_loader, make_split, rarity_weights
+from dataset import Batch, EpochSampler, Pair, PairStore, TrainingSet, build_training_loader, make_split, rarity_weights
 from device_loader import DeviceLoader, build_device_loader
-from engine import Batch, Trainer
+from engine import Trainer
 from losses import CombinedLoss
 from runtime import choose_device, choose_precision, describe_environment, loader_workers, prepare_device
 from synthetic import write_dataset
@@ -192,7 +192,7 @@ def compare(config: Config, args: argparse.Namespace, device: torch.device, stor
         return itertools.islice(iter(loader), None)
 
     def from_device(share: float) -> DeviceLoader:
-        return build_device_loader(dataset, sampler, augmentation, device=device, threads=workers, resident_share=share)
+        return build_device_loader(dataset, sampler, device=device, threads=workers, resident_share=share)
 
     trainer = build_trainer(config, device)
     ways: list[tuple[str, Callable[[], Iterator[Batch]], int]] = [("augmented by workers", from_workers, 4 * workers)]

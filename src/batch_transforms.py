@@ -19,12 +19,7 @@ from torch import Tensor
 
 from labels import FLIP_TABLE
 from runtime import mix_seeds
-
-SIGMA_RANGE = (0.3, 1.5)  # of the blur, pixels
-STD_RANGE = (0.01, 0.06)  # of the noise, in shares of 255
-QUALITY_RANGE = (40, 90)  # of the JPEG
-MOST_BOXES = 4
-BOX_RANGE = (0.05, 0.2)  # a side, as a share of the image's
+from transforms import BOX_RANGE, MOST_BOXES, QUALITY_RANGE, SIGMA_RANGE, STD_RANGE
 
 UNIFORMS = 25 + 7 * MOST_BOXES
 """Numbers in [0, 1) that each pair draws, whatever becomes of it."""

@@ -35,6 +35,9 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 PROBLEMS_SHOWN = 30
 MAPPED = 2048  # pairs that wait for their turn to be read
 
+Batch = tuple[Tensor, Tensor]
+"""Images (B, H, W, 3) and masks (B, H, W), uint8."""
+
 SampleKey = tuple[int, int, int]
 """(epoch, index, image size): what a sampler asks of the training set."""
 
@@ -297,17 +300,22 @@ class EpochSampler(Sampler[list[SampleKey]]):
 
 
 class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
-    """Augmented pairs. ``dataset[epoch, index, size]`` gives image (size, size, 3) and mask (size, size), uint8."""
+    """Augmented pairs. ``dataset[epoch, index, size]`` gives image (size, size, 3) and mask (size, size), uint8.
+
+    ``augmentation`` is what ``build_augmentation`` was given, None for none; pasting (``pasted``) is no part of it.
+    """
 
     def __init__(self, store: PairStore, *, seed: int, augmentation: dict[str, object] | None) -> None:
         self.store = store
         self.seed = seed
+        self.augmentation: dict[str, Any] | None = None
         self.transform = None
         self.accessories: AccessoryChoice | None = None
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
             probability = options.pop("paste", 0.0)
-            self.transform = build_augmentation(**options, flip_table=store.labels.flip_table)
+            self.augmentation = {**options, "flip_table": store.labels.flip_table}
+            self.transform = build_augmentation(**self.augmentation)
             if probability:
                 self.accessories = AccessoryChoice(store.presence, store.centres, probability=probability)
 

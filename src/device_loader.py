@@ -8,7 +8,7 @@ batch ahead, beside the step. The order is the sampler's, and what a pair gets d
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,9 +19,7 @@ import torch
 from torch import Tensor
 
 from batch_transforms import BatchAugmentation, Draws, resize_batch
-from dataset import EpochSampler, PairStore, SampleKey, TrainingSet
-
-Batch = tuple[Tensor, Tensor]
+from dataset import Batch, EpochSampler, PairStore, SampleKey, TrainingSet
 
 MOST_THREADS = 4
 """More would contend with the thread that starts the device's work for Python's lock."""
@@ -186,21 +184,14 @@ class DeviceLoader:
 def build_device_loader(
     dataset: TrainingSet,
     sampler: EpochSampler,
-    augmentation: Mapping[str, Any] | None,
     *,
     device: torch.device,
     threads: int,
     resident_share: float,
 ) -> DeviceLoader:
-    """The loader of a training set and its augmentation (the config's), which keeps the pairs on a GPU where they fit.
-
-    An accessory of another face, ``augmentation["paste"]``, is the training set's own business.
-    """
-    batches = None
-    if augmentation is not None:
-        options = {name: value for name, value in augmentation.items() if name != "paste"}
-        table = dataset.store.labels.flip_table
-        batches = BatchAugmentation(seed=dataset.seed, device=device, flip_table=table, **options)
+    """The loader of a training set, augmented as it would do it, which keeps the pairs on a GPU where they fit."""
+    options = dataset.augmentation
+    batches = None if options is None else BatchAugmentation(seed=dataset.seed, device=device, **options)
     threads = min(max(threads, 1), MOST_THREADS)
     resident = fits_on(device, dataset.store, resident_share)
     return DeviceLoader(dataset, sampler, batches, device=device, threads=threads, resident=resident)

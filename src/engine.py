@@ -13,13 +13,11 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 import distributed
-from dataset import ValidationSet
+from dataset import Batch, ValidationSet
 from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper, Scores
 from optim import AveragedModel, Plateau, build_optimizer, learning_rate
 from predict import normalize, predict_masks, prepare_model
-
-Batch = tuple[Tensor, Tensor]
 
 
 class NonFiniteLossError(ArithmeticError):

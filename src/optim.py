@@ -49,9 +49,7 @@ class Muon(torch.optim.AdamW):
     decay (Liu et al. 2025, who take 0.2). torch.optim.Muon takes no convolutions.
     """
 
-    def __init__(
-        self, groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], scale: float = 0.2
-    ) -> None:
+    def __init__(self, groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], scale: float) -> None:
         super().__init__(groups, lr=lr, betas=betas, fused=True)
         self.scale = scale
         self._step_supports_amp_scaling = False  # a loss scaler shall unscale, and skip steps, for us
@@ -86,7 +84,7 @@ class Muon(torch.optim.AdamW):
 
 
 def build_optimizer(
-    model: nn.Module, *, name: str, lr: float, weight_decay: float, betas: Sequence[float], muon_scale: float = 0.2
+    model: nn.Module, *, name: str, lr: float, weight_decay: float, betas: Sequence[float], muon_scale: float
 ) -> torch.optim.AdamW:
     """``adamw`` (Loshchilov and Hutter 2019) or ``muon``; only weights with two or more dimensions decay.
 

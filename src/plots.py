@@ -28,7 +28,7 @@ def _save(figure: Figure, path: Path) -> None:
 # --- curves ---------------------------------------------------------------------------------------
 
 
-def _read_columns(history_csv: Path) -> dict[str, list[float]]:
+def read_columns(history_csv: Path) -> dict[str, list[float]]:
     """The columns of a CSV file of numbers; an empty field is nan. Raises ValueError without a row."""
     with history_csv.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -56,7 +56,7 @@ def plot_history(history_csv: Path, folder: Path) -> None:
     # Only a training draws curves, and matplotlib takes half a second to import.
     from matplotlib.figure import Figure
 
-    columns = _read_columns(history_csv)
+    columns = read_columns(history_csv)
     figure = Figure(figsize=(8, 6), dpi=110, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     _lines(upper, columns, [name for name in columns if name.startswith("loss")])
@@ -92,7 +92,7 @@ def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = Fals
 
     along = "seconds" if minutes else "epoch"
     styles: dict[str, Literal["-", "--"]] = {"f_score": "-", "f_score_in_order": "--"}
-    runs = {name: _read_columns(history) for name, history in histories.items()}
+    runs = {name: read_columns(history) for name, history in histories.items()}
     for name, columns in runs.items():
         for column in (along, "loss", *styles):
             if column not in columns:

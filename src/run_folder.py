@@ -49,6 +49,7 @@ class RunFolder:
         self.history = root / "history.csv"
         self.scores = root / "scores.json"
         self.panel = root / "validation_panel.png"
+        self.pictures = (self.panel, root / "training_loss.png", root / "f_score.png")
         self.predictions = root / "test"
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
@@ -71,8 +72,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what an earlier run wrote here, and nothing else."""
-        pictures = (self.panel, self.root / "training_loss.png", self.root / "f_score.png")
-        for path in (self.last_model, self.best_model, self.history, self.scores, self.split, *pictures):
+        for path in (self.last_model, self.best_model, self.history, self.scores, self.split, *self.pictures):
             path.unlink(missing_ok=True)
         for name in ("masks", "color"):
             shutil.rmtree(self.predictions / name, ignore_errors=True)
@@ -80,9 +80,8 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove the half-written files of a run that was killed here."""
-        pictures = (self.panel, self.root / "training_loss.png", self.root / "f_score.png")
         texts = (self.config, self.environment, self.split, self.history, self.scores)
-        for path in (self.last_model, self.best_model, *texts, *pictures):
+        for path in (self.last_model, self.best_model, *texts, *self.pictures):
             for left in path.parent.glob(f".[0-9]*.{path.name}"):
                 left.unlink(missing_ok=True)
 

@@ -20,6 +20,7 @@ from checkpoint import CheckpointError, label_set, load_checkpoint, restore_mode
 from config import PARAMETER_LIMIT, RULES, Config, ConfigError, as_dict
 from dataset import (
     PROVENANCE,
+    Batch,
     DataError,
     EpochSampler,
     PairStore,
@@ -35,7 +36,7 @@ from dataset import (
     rarity_weights,
 )
 from device_loader import build_device_loader, is_chosen
-from engine import Batch, EpochProgress, EpochReport, Trainer, validate
+from engine import EpochProgress, EpochReport, Trainer, validate
 from folder import find_photos, predict_folder
 from labels import group_labels
 from losses import CombinedLoss, class_weights
@@ -371,15 +372,8 @@ class Training:
         if not is_chosen(run.augment_on, self.device, self.train.store):
             pin = self.device.type == "cuda"
             return batches_of(build_training_loader(self.train, self.sampler, workers=workers, pin=pin))
-        augmentation = as_dict(self.config.augmentation)
-        enabled = augmentation.pop("enabled")
         loader = build_device_loader(
-            self.train,
-            self.sampler,
-            augmentation if enabled else None,
-            device=self.device,
-            threads=workers,
-            resident_share=run.resident_share,
+            self.train, self.sampler, device=self.device, threads=workers, resident_share=run.resident_share
         )
         print(f"Pairs are augmented on the {self.device.type}{', where they all lie' if loader.resident else ''}.")
         return iter(loader)

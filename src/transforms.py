@@ -18,6 +18,13 @@ import numpy as np
 
 from labels import FLIP_TABLE
 
+# What no config key says of the augmentation, here and in batch_transforms.
+SIGMA_RANGE = (0.3, 1.5)  # of the blur, pixels
+STD_RANGE = (0.01, 0.06)  # of the noise, in shares of 255
+QUALITY_RANGE = (40, 90)  # of the JPEG
+MOST_BOXES = 4
+BOX_RANGE = (0.05, 0.2)  # a side, as a share of the image's
+
 # One process each has its cores already: threads inside OpenCV would only compete with them.
 cv2.setNumThreads(0)
 
@@ -81,13 +88,13 @@ def build_augmentation(
             ),
             A.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=(-hue, hue), p=colour),
             A.ToGray(p=grey),
-            A.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=noise / 2),
-            A.GaussNoise(std_range=(0.01, 0.06), noise_scale_factor=0.5, p=noise),
-            A.ImageCompression(quality_range=(40, 90), p=noise / 2),
+            A.GaussianBlur(blur_limit=0, sigma_limit=SIGMA_RANGE, p=noise / 2),
+            A.GaussNoise(std_range=STD_RANGE, noise_scale_factor=0.5, p=noise),
+            A.ImageCompression(quality_range=QUALITY_RANGE, p=noise / 2),
             A.CoarseDropout(
-                num_holes_range=(1, 4),
-                hole_height_range=(0.05, 0.2),
-                hole_width_range=(0.05, 0.2),
+                num_holes_range=(1, MOST_BOXES),
+                hole_height_range=BOX_RANGE,
+                hole_width_range=BOX_RANGE,
                 fill="random_uniform",
                 fill_mask=None,
                 p=occlusion,

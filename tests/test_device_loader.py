@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch import Tensor
 
 import train
@@ -170,10 +169,8 @@ def test_pairs_stay_on_a_gpu_that_has_room(store: PairStore, monkeypatch: pytest
     assert fits_on(gpu, store, 0.5)
     assert not fits_on(gpu, store, 0.49)
     assert not fits_on(CPU, store, 1.0)
-    dataset = TrainingSet(store, seed=0, augmentation=SOME)
-    loader = build_device_loader(
-        dataset, sampler(store), {**SOME, "paste": 0.5}, device=CPU, threads=0, resident_share=1.0
-    )
+    dataset = TrainingSet(store, seed=0, augmentation={**SOME, "paste": 0.5})
+    loader = build_device_loader(dataset, sampler(store), device=CPU, threads=0, resident_share=1.0)
     assert not loader.resident
     assert len(list(islice(loader, 1))) == 1
 
@@ -184,9 +181,7 @@ def test_pairs_stay_on_a_gpu_that_has_room(store: PairStore, monkeypatch: pytest
 def test_a_gpu_gives_the_same_batches_while_it_works(store: PairStore, paste: float, share: float) -> None:
     augmentation = {**SOME, "paste": paste}
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
-    loader = build_device_loader(
-        dataset, sampler(store), augmentation, device=torch.device("cuda"), threads=2, resident_share=share
-    )
+    loader = build_device_loader(dataset, sampler(store), device=torch.device("cuda"), threads=2, resident_share=share)
     assert loader.resident == bool(share)
     busy = torch.randn(4096, 4096, device="cuda")
     found = []
@@ -208,19 +203,10 @@ def test_a_gpu_gives_the_same_batches_while_it_works(store: PairStore, paste: fl
 
 
 @pytest.fixture
-def config_file(tmp_path: Path, faces: Path) -> Path:
-    path = tmp_path / "tiny.yaml"
-    stages = [{"image_size": 32, "epochs": 1, "batch_size": 4}, {"image_size": 64, "epochs": 2, "batch_size": 4}]
-    values = {
-        "data": {"root": str(faces), "size": 64},
-        "model": {"name": "unet", "channels": [16, 16, 16], "blocks": [0, 1, 1], "plain_stages": 2},
-        "schedule": {"stages": stages, "warmup_epochs": 1},
-        "augmentation": {"noise": 0.5, "paste": 0.5},
-        "run": {"workers": 0, "panel_faces": 0, "threads": 1, "device": "cpu", "augment_on": "device"},
-        "inference": {"scales": [1.0]},
-    }
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
+def config_file(tmp_path: Path, faces: Path, write_tiny: Callable[..., Path]) -> Path:
+    run = {"panel_faces": 0, "device": "cpu", "augment_on": "device"}
+    augmentation = {"noise": 0.5, "paste": 0.5}
+    return write_tiny(tmp_path / "tiny.yaml", faces, epochs=(1, 2), augmentation=augmentation, run=run)
 
 
 def test_a_run_resumes_bit_for_bit(

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import predict
 from checkpoint import load_checkpoint, save_checkpoint
-from dataset import PairStore, ValidationSet, find_pairs
-from engine import Batch, EpochReport, NonFiniteLossError, Trainer, validate
+from dataset import Batch, PairStore, ValidationSet, find_pairs
+from engine import EpochReport, NonFiniteLossError, Trainer, validate
 from labels import NUM_CLASSES
 from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper
