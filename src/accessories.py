@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
+from labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, NUM_CLASSES, swap_left_right
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -33,15 +33,26 @@ SAMPLED = 128
 """Parts are located, and skin is measured, at about this size, which is quicker."""
 GAIN_RANGE = (0.5, 2.0)
 EDGE_SIGMA = 0.6  # pixels
+LIFTS = (2.5, 5.0)
+"""How far glasses are pushed up into the hair, in distances from the nose to the eyes."""
+LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
+"""Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
 
 
 @dataclass(frozen=True)
 class Accessory:
-    """A class, the parts that go along with it, and the part of the face at whose place it is put."""
+    """A class, the parts that go along with it, and the part of the face at whose place it is put.
+
+    It is taken from faces that do not show ``without``. ``lifted``: it is put above its place. ``any_colour``: its
+    colour says nothing about what it is.
+    """
 
     label: int
     along: tuple[int, ...] = ()
     places: tuple[tuple[int, ...], ...] = ()
+    without: tuple[int, ...] = ()
+    lifted: bool = False
+    any_colour: bool = False
 
 
 ACCESSORIES = (
@@ -51,7 +62,9 @@ ACCESSORIES = (
         along=(_ID["l_eye"], _ID["r_eye"]),
         places=((_ID["l_eye"], _ID["r_eye"], _ID["l_brow"], _ID["r_brow"]),),
     ),
-    Accessory(_ID["hat"], places=(FACE,)),
+    # Sunglasses are as often worn in the hair, where hardly any of the training faces has them.
+    Accessory(_ID["eye_g"], places=(FACE,), without=_ids("l_eye", "r_eye"), lifted=True),
+    Accessory(_ID["hat"], places=(FACE,), any_colour=True),
     # One ear at a time, since of a turned head one alone may show.
     Accessory(_ID["ear_r"], places=(_ids("l_ear"), _ids("r_ear"))),
     Accessory(_ID["neck_l"], places=(_ids("neck"),)),
@@ -99,20 +112,26 @@ def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
     return factor
 
 
-def placements(accessory: Accessory, source: np.ndarray, target: np.ndarray) -> list[Placement]:
-    """Where the accessory of a face with part centres source (19,) goes on one with target (19,); may be nowhere."""
+def placements(accessory: Accessory, source: np.ndarray, target: np.ndarray, *, lift: float = 0.0) -> list[Placement]:
+    """Where the accessory of a face with part centres source (19,) goes on one with target (19,); may be nowhere.
+
+    ``lift``: so many times the distance from the wearer's nose to the eyes above its place.
+    """
     factor = face_similarity(source, target)
     if factor is None:
         return []
     found = []
     nose = source[_ID["nose"]]
+    upwards = target[list(_ids("l_eye", "r_eye"))].mean() - target[_ID["nose"]] if lift else 0.0
+    if not np.isfinite(upwards):
+        return []
     for place in accessory.places:
         seen = [i for i in place if np.isfinite(source[i]) and np.isfinite(target[i])]
         one_side = len(accessory.places) > 1
         if not seen or (one_side and not np.isfinite(nose)):
             continue
         start, end = source[seen].mean(), target[seen].mean()
-        offset = end - factor * start
+        offset = end + lift * upwards - factor * start
         matrix = np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
         found.append(Placement(matrix, nose.real, start.real > nose.real) if one_side else Placement(matrix))
     return found
@@ -130,15 +149,31 @@ def _skin_gain(pair: Pair, donor: Pair) -> np.ndarray:
     return np.clip(colours[0] / colours[1], *GAIN_RANGE).astype(np.float32)
 
 
-def paste(pair: Pair, donor: Pair, accessory: Accessory, where: Sequence[Placement]) -> Pair:
+def mirror_centres(centres: np.ndarray) -> np.ndarray:
+    """The part centres (19,) of the mirrored face."""
+    return (1 - centres.conj())[list(FLIPPED_IDS)]  # type: ignore[no-any-return]
+
+
+def paste(
+    pair: Pair,
+    donor: Pair,
+    accessory: Accessory,
+    where: Sequence[Placement],
+    *,
+    mirrored: bool = False,
+    tint: Sequence[float] = (1.0, 1.0, 1.0),
+) -> Pair:
     """Image (S, S, 3) and mask (S, S), uint8, with an accessory of the donor's pair, which has the same size.
 
-    The arguments are not written to.
+    ``mirrored``: of the mirrored donor, for which ``where`` was found. ``tint``: factors of the accessory's red, green
+    and blue. The arguments are not written to.
     """
     image, mask = pair
     donor_image, donor_mask = donor
+    if mirrored:
+        donor_image, donor_mask = np.ascontiguousarray(donor_image[:, ::-1]), swap_left_right(donor_mask[:, ::-1])
     S = len(mask)
-    gain = _skin_gain(pair, donor)
+    gain = _skin_gain(pair, donor) * np.asarray(tint, np.float32)
     worn = np.isin(donor_mask, (accessory.label, *accessory.along))
     for placement in where:
         region = worn
@@ -167,25 +202,30 @@ def paste(pair: Pair, donor: Pair, accessory: Accessory, where: Sequence[Placeme
 
 @dataclass(frozen=True)
 class Paste:
-    """What is put on a face: an accessory of the pair with index ``donor``, at these places."""
+    """What is put on a face: an accessory of the pair with index ``donor``, and ``paste``'s other arguments."""
 
     donor: int
     accessory: Accessory
     where: list[Placement]
+    mirrored: bool
+    tint: tuple[float, ...]
 
 
 class AccessoryChoice:
     """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears.
 
     ``presence`` (N, 19) says which classes each pair holds, ``centres`` (N, 19) where (``part_centres``). Each kind
-    of accessory is as probable as the others, whatever the numbers that wear it.
+    of accessory is as probable as the others, whatever the numbers that wear it. Half of the donors are mirrored.
     """
 
     def __init__(self, presence: np.ndarray, centres: np.ndarray, *, probability: float) -> None:
         self.presence = presence
         self.centres = centres
         self.probability = probability
-        self._wearers = [np.flatnonzero(presence[:, accessory.label]) for accessory in ACCESSORIES]
+        self._wearers = [
+            np.flatnonzero(presence[:, accessory.label] & ~presence[:, list(accessory.without)].any(1))
+            for accessory in ACCESSORIES
+        ]
 
     def __call__(self, index: int, *, seed: int) -> Paste | None:
         """What the face with that index gets; None: nothing. The same seed gives the same."""
@@ -201,5 +241,11 @@ class AccessoryChoice:
             return None
         accessory, wearers = possible[rng.integers(len(possible))]
         donor = int(wearers[rng.integers(len(wearers))])
-        where = placements(accessory, self.centres[donor], self.centres[index])
-        return Paste(donor, accessory, where) if where else None
+        mirrored = bool(rng.random() < 0.5)
+        source = mirror_centres(self.centres[donor]) if mirrored else self.centres[donor]
+        lift = rng.uniform(*LIFTS) if accessory.lifted else 0.0
+        where = placements(accessory, source, self.centres[index], lift=lift)
+        tint = np.ones(3)
+        if accessory.any_colour:
+            tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))
+        return Paste(donor, accessory, where, mirrored, tuple(tint.tolist())) if where else None

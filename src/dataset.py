@@ -344,7 +344,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         if chosen is None:
             return None
         pair, donor = (resize_pair(*self.store[i], size) for i in (index, chosen.donor))
-        return paste(pair, donor, chosen.accessory, chosen.where)
+        return paste(pair, donor, chosen.accessory, chosen.where, mirrored=chosen.mirrored, tint=chosen.tint)
 
 
 class ValidationSet(Dataset[tuple[Tensor, Tensor]]):

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accessories import ACCESSORIES, FACE, AccessoryChoice, face_similarity, part_centres, paste, placements
-from labels import CLASS_NAMES, IGNORE_INDEX
+from accessories import (
+    ACCESSORIES,
+    FACE,
+    AccessoryChoice,
+    face_similarity,
+    mirror_centres,
+    part_centres,
+    paste,
+    placements,
+)
+from labels import CLASS_NAMES, IGNORE_INDEX, swap_left_right
 
 ID = {name: i for i, name in enumerate(CLASS_NAMES)}
-GLASSES, HAT, EARRING, NECKLACE = ACCESSORIES
+GLASSES, SUNGLASSES, HAT, EARRING, NECKLACE = ACCESSORIES
 
 # Parts of a plain face of 64 pixels: name, (top, bottom, left, right). l_* lies at the right of the picture.
 PARTS = {
@@ -120,6 +129,44 @@ def test_uncertain_pixels_of_the_donor_are_not_taken_along() -> None:
     assert IGNORE_INDEX not in paste(wearer, donor, HAT, where)[1]
 
 
+def test_a_mirrored_donor_gives_what_the_mirrored_photo_would() -> None:
+    # An asymmetric hat, and one earring at the donor's right ear.
+    for accessory, worn in ((HAT, {"hat": (6, 16, 16, 30)}), (EARRING, {"ear_r": (38, 44, 12, 16)})):
+        donor, wearer = face(**worn), face()
+        flipped = np.ascontiguousarray(donor[0][:, ::-1]), swap_left_right(donor[1][:, ::-1])
+        where = placements(accessory, mirror_centres(part_centres(donor[1])), part_centres(wearer[1]))
+        expected = paste(wearer, flipped, accessory, where)
+        got = paste(wearer, donor, accessory, where, mirrored=True)
+        assert (expected[1] == accessory.label).any()
+        assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
+        assert mirror_centres(part_centres(donor[1])) == pytest.approx(part_centres(flipped[1]), nan_ok=True)
+
+
+def test_sunglasses_are_pushed_up_into_the_hair() -> None:
+    donor = face(eye_g=(26, 34, 18, 46))
+    wearer = face()
+    centres = part_centres(donor[1]), part_centres(wearer[1])
+    rows = [
+        np.nonzero(paste(wearer, donor, SUNGLASSES, placements(SUNGLASSES, *centres, lift=lift))[1] == ID["eye_g"])[0]
+        for lift in (0.0, 2.0)
+    ]
+    assert rows[0].mean() == pytest.approx(29.5, abs=1.5)
+    # The eyes of the face lie six pixels above its nose.
+    assert rows[0].mean() - rows[1].mean() == pytest.approx(12, abs=0.5)
+    hidden = wearer[1].copy()
+    hidden[hidden == ID["nose"]] = ID["skin"]
+    assert placements(SUNGLASSES, centres[0], part_centres(hidden), lift=2.0) == []
+
+
+def test_a_tint_colours_the_accessory_alone() -> None:
+    donor, wearer = face(hat=(6, 16, 16, 48)), face()
+    where = placements(HAT, part_centres(donor[1]), part_centres(wearer[1]))
+    image, mask = paste(wearer, donor, HAT, where, tint=(0.5, 1.0, 1.2))
+    assert image[10, 30].tolist() == pytest.approx([75, 150, 180], abs=1)
+    assert (image[20:] == 100).all()
+    assert (mask[6:16, 16:48] == ID["hat"]).all()
+
+
 def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
     faces = [face(), face(eye_g=(26, 34, 18, 46)), face(hat=(6, 16, 16, 48)), face(hat=(4, 16, 16, 48))]
     presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
@@ -127,8 +174,11 @@ def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
     plain = [choose(0, seed=seed) for seed in range(400)]
     chosen = [paste for paste in plain if paste is not None]
     assert len(chosen) == pytest.approx(200, abs=40)
-    # Glasses as often as hats, though two wear hats and one glasses.
-    assert sum(c.accessory is GLASSES for c in chosen) == pytest.approx(len(chosen) / 2, abs=30)
+    # Glasses, on the nose or in the hair, as often as hats, though two wear hats and one glasses.
+    for accessory in (GLASSES, SUNGLASSES, HAT):
+        assert sum(c.accessory is accessory for c in chosen) == pytest.approx(len(chosen) / 3, abs=30)
+    assert sum(c.mirrored for c in chosen) == pytest.approx(len(chosen) / 2, abs=30)
+    assert {c.accessory.any_colour for c in chosen if c.tint != (1, 1, 1)} == {True}
     assert {c.donor for c in chosen} == {1, 2, 3}
     assert {c.accessory.label for seed in range(100) if (c := choose(1, seed=seed))} == {ID["hat"]}
     again = choose(0, seed=7), choose(0, seed=7)
