@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -20,23 +19,26 @@ MUON_MOMENTUM = 0.95
 def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
     """Matrices (A, B) of any sizes with all singular values near 1, 0.7 to 1.2, and the same singular vectors.
 
-    Those with equally many rows, the shorter side taken for the rows, are done in one product of many matrices, or a
-    GPU would spend its time on starting small ones. Columns of zeros, which make them equally wide, change nothing.
+    A step of Newton-Schulz multiplies a matrix X, with its shorter side for rows, by P = a + b G + c G^2, G = X X^T.
+    P commutes with G: so the steps are taken on G alone, which is small, and X is multiplied once, by the product of
+    all P. Those with equally many rows are stepped together, or a GPU would spend its time on starting small ones.
     """
     a, b, c = NEWTON_SCHULZ
     wide = [m.mT if m.shape[0] > m.shape[1] else m for m in matrices]
+    wide = [m / m.norm().clamp(min=1e-7) for m in wide]
     by_rows: dict[int, list[int]] = {}
     for i, m in enumerate(wide):
         by_rows.setdefault(m.shape[0], []).append(i)
     for places in by_rows.values():
-        width = max(wide[i].shape[1] for i in places)
-        x = torch.stack([F.pad(wide[i], (0, width - wide[i].shape[1])) for i in places])
-        x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+        gram = torch.stack([wide[i] @ wide[i].mT for i in places])
+        product: Tensor | None = None
         for _ in range(NEWTON_SCHULZ_STEPS):
-            gram = x @ x.mT
-            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-        for i, done in zip(places, x, strict=True):
-            wide[i] = done[:, : wide[i].shape[1]]
+            polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+            polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+            product = polynomial if product is None else polynomial @ product
+            gram = polynomial @ gram @ polynomial
+        for i, factor in zip(places, product, strict=True):  # type: ignore[arg-type]
+            wide[i] = factor @ wide[i]
     return [w.mT if m.shape[0] > m.shape[1] else w for m, w in zip(matrices, wide, strict=True)]
 
 

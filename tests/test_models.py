@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from config import NETWORKS, PARAMETER_LIMIT, Config, as_dict, load_config
 from labels import NUM_CLASSES
 from models import BUILDERS, build_model, count_parameters
+from models.layers import unfold_channels
 from models.smp import PaddedModel
 from predict import parse_photos, prepare_model, read_photo
 from submission import SubmissionError, build_run_py
@@ -364,3 +365,19 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(ValueError, match=r"needs segmentation-models-pytorch; pip install -r requirements-open\.txt"):
         build_model(SMALL_SMP, NUM_CLASSES)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("fold", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_unfolded_channels_are_torchs_pixel_shuffle(dtype: torch.dtype, fold: int, channels_last: bool) -> None:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    x = torch.randn(2, 5 * fold**2, 3, 4).to(dtype).contiguous(memory_format=layout).requires_grad_()
+    weights = torch.randn(2, 5, 3 * fold, 4 * fold).to(dtype)
+    ours, torchs = unfold_channels(x, fold), F.pixel_shuffle(x, fold)
+    assert torch.equal(ours, torchs)
+    # The gradient of a sum comes as a single value seen many times.
+    for weight in (weights, torch.ones((), dtype=dtype)):
+        gradients = [torch.autograd.grad((y * weight).sum(), x, retain_graph=True)[0] for y in (ours, torchs)]
+        assert torch.equal(*gradients)
+    assert torch.equal(unfold_channels(x.detach(), fold), torchs)

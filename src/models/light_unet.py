@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import PlainUNet, conv_norm
+from models.layers import PlainUNet, conv_norm, unfold_channels
 
 
 def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -48,5 +48,5 @@ class LightUNet(PlainUNet):
             return super().forward(image)
         H, W = image.shape[2:]
         padded = F.pad(image, (0, -W % self.fold, 0, -H % self.fold), mode="replicate")
-        logits = F.pixel_shuffle(super().forward(F.pixel_unshuffle(padded, self.fold)), self.fold)
+        logits = unfold_channels(super().forward(F.pixel_unshuffle(padded, self.fold)), self.fold)
         return logits[:, :, :H, :W]
