@@ -280,6 +280,9 @@ class Optimizer:
     """AdamW (Loshchilov and Hutter 2019), or Muon (Jordan et al. 2024) for the convolutions and AdamW for the rest."""
     muon_scale: Annotated[float, Field(gt=0)] = 0.5
     """Root mean square of what Muon's step adds to a weight, over the learning rate."""
+    head_lr_scale: Annotated[float, Field(gt=0)] = 6.0
+    """With muon: the classifier's learning rate over that of the others. Adam's steps are as long for few inputs as for
+    many, so that a classifier of few channels is slow to tell the classes apart."""
     lr: Annotated[float, Field(gt=0)] = 3e-3
     """Peak learning rate."""
     weight_decay: NonNegative = 0.02

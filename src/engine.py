@@ -16,7 +16,7 @@ import distributed
 from dataset import Batch, ValidationSet
 from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper, Scores
-from optim import AveragedModel, Plateau, build_optimizer, learning_rate
+from optim import AveragedModel, Plateau, build_optimizer, learning_rate, set_learning_rate
 from predict import normalize, predict_masks, prepare_model
 
 
@@ -127,7 +127,7 @@ class Trainer:
         if synchronise:
             self.model = distributed.synchronise(self.model, device)
         self.loss = loss.to(device)
-        chosen = {key: optimizer[key] for key in ("name", "lr", "weight_decay", "betas", "muon_scale")}
+        chosen = {key: value for key, value in optimizer.items() if key not in ("clip_norm", "ema_decay")}
         self.optimizer = build_optimizer(self.model, **chosen)
         self.peak_lr = optimizer["lr"]
         self.clip_norm = optimizer["clip_norm"]
@@ -191,8 +191,7 @@ class Trainer:
             lr = learning_rate(self.work, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
             if self.plateau is not None:
                 lr *= self.plateau.scale
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
+            set_learning_rate(self.optimizer, lr)
             terms = self._losses(images, masks)
             progress.names = list(terms)
             values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))

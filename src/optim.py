@@ -86,30 +86,45 @@ class Muon(torch.optim.AdamW):
 
 
 def build_optimizer(
-    model: nn.Module, *, name: str, lr: float, weight_decay: float, betas: Sequence[float], muon_scale: float
+    model: nn.Module,
+    *,
+    name: str,
+    lr: float,
+    weight_decay: float,
+    betas: Sequence[float],
+    muon_scale: float,
+    head_lr_scale: float,
 ) -> torch.optim.AdamW:
     """``adamw`` (Loshchilov and Hutter 2019) or ``muon``; only weights with two or more dimensions decay.
 
     Muon's matrices are the weights of convolutions, but for depthwise ones, whose rows are single kernels, and for
-    those with a bias: classifiers and gates, which as usual are left to AdamW.
+    those with a bias: classifiers and gates, which as usual are left to AdamW. The weight of the last of these, the
+    network's head, gets a rate of its own from ``set_learning_rate``.
     """
-    matrices: set[Tensor] = set()
+    matrices: list[Tensor] = []
+    head: list[Tensor] = []
     if name == "muon":
         convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-        matrices = {m.weight for m in convolutions if m.groups == 1 and m.bias is None}
+        matrices = [m.weight for m in convolutions if m.groups == 1 and m.bias is None]
+        head = [m.weight for m in convolutions if m.bias is not None][-1:]
     elif name != "adamw":
         raise ValueError(f"optimiser {name!r} is unknown; choose adamw or muon")
-    decayed = [p for p in model.parameters() if p.ndim >= 2 and p not in matrices]
-    kept = [p for p in model.parameters() if p.ndim < 2]
+    apart = {*matrices, *head}
     groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": kept, "weight_decay": 0.0},
+        {"params": [p for p in model.parameters() if p.ndim >= 2 and p not in apart], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
     ]
     if not matrices:
         return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=True)
-    chosen = [p for p in model.parameters() if p in matrices]
-    groups.append({"params": chosen, "weight_decay": weight_decay, "matrices": True})
+    groups.append({"params": head, "weight_decay": weight_decay, "lr_scale": head_lr_scale})
+    groups.append({"params": matrices, "weight_decay": weight_decay, "matrices": True})
     return Muon(groups, lr=lr, betas=(betas[0], betas[1]), scale=muon_scale)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give each group of an optimiser from ``build_optimizer`` its rate for the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
 
 
 def learning_rate(

@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "name": "unet", "channels": [16, 24, 32], "blocks": [0, 1, 1], "plain_stages": 2, "expansion": 2.0, "dropout": 0.0,
 }  # fmt: skip
 OPTIMIZER: dict[str, Any] = {
-    "name": "adamw", "muon_scale": 0.5,
+    "name": "adamw", "muon_scale": 0.5, "head_lr_scale": 6.0,
     "lr": 0.01, "weight_decay": 0.02, "betas": (0.9, 0.99), "clip_norm": 1.0, "ema_decay": 0.9,
 }  # fmt: skip
 

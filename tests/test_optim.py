@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from optim import AveragedModel, Plateau, build_optimizer, learning_rate, orthogonalised
+from optim import (
+    AveragedModel,
+    Plateau,
+    build_optimizer,
+    learning_rate,
+    orthogonalised,
+    set_learning_rate,
+)
 
 
 def rate(step: int, *, steps: int = 111, warmup_steps: int = 10, final_ratio: float = 0.01) -> float:
@@ -61,7 +68,9 @@ def test_learning_rate_without_warm_up_and_of_a_single_step() -> None:
 
 def test_only_weights_of_two_or_more_dimensions_decay() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-    optimizer = build_optimizer(model, name="adamw", lr=0.1, weight_decay=0.5, betas=[0.8, 0.95], muon_scale=0.2)
+    optimizer = build_optimizer(
+        model, name="adamw", lr=0.1, weight_decay=0.5, betas=[0.8, 0.95], muon_scale=0.2, head_lr_scale=3.0
+    )
     assert isinstance(optimizer, torch.optim.AdamW)
     decayed, kept = optimizer.param_groups
     assert {id(p) for p in decayed["params"]} == {id(model[0].weight), id(model[3].weight)}
@@ -164,18 +173,25 @@ def test_muon_takes_the_convolutions_and_leaves_the_rest_to_adamw() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 8, 3, groups=8, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)
     )
-    optimizer = build_optimizer(model, name="muon", lr=0.1, weight_decay=0.5, betas=[0.8, 0.95], muon_scale=0.2)
-    decayed, kept, matrices = (group["params"] for group in optimizer.param_groups)
+    optimizer = build_optimizer(
+        model, name="muon", lr=0.1, weight_decay=0.5, betas=[0.8, 0.95], muon_scale=0.2, head_lr_scale=3.0
+    )
+    decayed, kept, head, matrices = (group["params"] for group in optimizer.param_groups)
     assert [p is model[0].weight for p in matrices] == [True]
-    assert {id(p) for p in decayed} == {id(model[1].weight), id(model[3].weight)}
+    assert [p is model[1].weight for p in decayed] == [True]
+    assert [p is model[3].weight for p in head] == [True]
     assert {id(p) for p in kept} == {id(model[2].weight), id(model[2].bias), id(model[3].bias)}
+    set_learning_rate(optimizer, 0.4)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.4, 0.4, 1.2, 0.4])
 
 
 def test_a_step_of_muon_by_hand() -> None:
     weight = nn.Conv2d(2, 3, 3, bias=False)
     before = weight.weight.detach().clone()
     gradients = torch.randn(2, 3, 2, 3, 3, generator=torch.Generator().manual_seed(1))
-    optimizer = build_optimizer(weight, name="muon", lr=0.01, weight_decay=0.5, betas=[0.9, 0.99], muon_scale=0.2)
+    optimizer = build_optimizer(
+        weight, name="muon", lr=0.01, weight_decay=0.5, betas=[0.9, 0.99], muon_scale=0.2, head_lr_scale=3.0
+    )
     wanted, momentum = before, torch.zeros_like(before)
     for gradient in gradients:
         weight.weight.grad = gradient.clone()
@@ -200,7 +216,14 @@ def test_muon_goes_on_from_its_state_and_treats_equal_shapes_apart() -> None:
             nn.Conv2d(5, 5, 3, bias=False), nn.BatchNorm2d(5), nn.Conv2d(5, 5, 3, bias=False), nn.Conv2d(5, 2, 1)
         )
 
-    chosen = {"name": "muon", "lr": 0.01, "weight_decay": 0.1, "betas": (0.9, 0.99), "muon_scale": 0.2}
+    chosen = {
+        "name": "muon",
+        "lr": 0.01,
+        "weight_decay": 0.1,
+        "betas": (0.9, 0.99),
+        "muon_scale": 0.2,
+        "head_lr_scale": 3.0,
+    }
     model = network()
     optimizer = build_optimizer(model, **chosen)  # type: ignore[arg-type]
     step(model, optimizer, 0)
