@@ -305,6 +305,15 @@ class Stage:
     """Passes over the training pairs."""
     batch_size: Positive = 16
     """Pairs a step."""
+    predict_size: Annotated[int, Field(ge=32, le=4096)] | None = None
+    """Size at which the network of this stage is judged, and at which it predicts if it is the best; null: image_size.
+    Augmentation enlarges faces as often as it shrinks them, yet somewhat more than image_size is as a rule better
+    (Touvron et al. 2019)."""
+
+    @property
+    def judged_at(self) -> int:
+        """``predict_size``, whatever it was left to."""
+        return self.predict_size or self.image_size
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

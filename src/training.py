@@ -212,7 +212,7 @@ class Training:
             seed=config.run.seed,
             epochs=config.schedule.epochs,
             first_epoch=0,
-            stage=self._stage,
+            stage=self._size_and_batch,
             share=(distributed.rank(), distributed.world_size()),
         )
         self.trainer = self._build_trainer(model)
@@ -226,14 +226,14 @@ class Training:
         if resume:
             self._restore()
 
-    def _stage(self, epoch: int) -> tuple[int, int]:
+    def _size_and_batch(self, epoch: int) -> tuple[int, int]:
         stage = self.config.schedule.stage_at(epoch)
         return stage.image_size, min(stage.batch_size, len(self.train))
 
     def _work(self) -> list[int]:
         """The pixels of each epoch, which its time goes by."""
-        stages = [self._stage(epoch) for epoch in range(self.config.schedule.epochs)]
-        return [self.sampler.steps(e) * batch * size**2 for e, (size, batch) in enumerate(stages)]
+        epochs = [self._size_and_batch(epoch) for epoch in range(self.config.schedule.epochs)]
+        return [self.sampler.steps(e) * batch * size**2 for e, (size, batch) in enumerate(epochs)]
 
     def _build_trainer(self, model: nn.Module) -> Trainer:
         config = self.config
@@ -333,7 +333,7 @@ class Training:
             path,
             state_dict=self.trainer.average.model.state_dict(),
             model=values["model"],
-            image_size=self._stage(epoch - 1 if within is None else epoch)[0],
+            image_size=self.config.schedule.stage_at(epoch - 1 if within is None else epoch).judged_at,
             inference=values["inference"],
             track=self.config.track,
             scores=scores,
@@ -415,7 +415,7 @@ class Training:
     def _epoch(
         self, epoch: int, batches: Iterator[Batch], bar: tqdm[Any], interrupted: Callable[[], bool]
     ) -> EpochReport:
-        image_size, _ = self._stage(epoch)
+        image_size = self.config.schedule.stage_at(epoch).image_size
         bar.set_description_str(f"epoch {epoch + 1}/{self.config.schedule.epochs} {image_size} px", refresh=False)
         best = f"{self.best['f_score']:.4f}" if self.best else "-"
         start, pixels = time.perf_counter(), 0
@@ -439,14 +439,15 @@ class Training:
 
     def _is_validated(self, epoch: int) -> bool:
         done = epoch + 1
-        ends_stage = done == self.config.schedule.epochs or self._stage(done) != self._stage(epoch)
+        schedule = self.config.schedule
+        ends_stage = done == schedule.epochs or schedule.stage_at(done) is not schedule.stage_at(epoch)
         return ends_stage or done % self.config.run.validate_every == 0
 
     def _validate(self, epoch: int) -> Scores:
         return validate(
             self.trainer.average.model,
             self.val,
-            image_size=self._stage(epoch)[0],
+            image_size=self.config.schedule.stage_at(epoch).judged_at,
             batch_size=8 if self.device.type == "cpu" else 25,
             device=self.device,
             precision=self.trainer.precision,
@@ -454,7 +455,7 @@ class Training:
 
     def _record(self, epoch: int, report: EpochReport, scores: Scores, bar: tqdm[Any]) -> None:
         """One line of history, and best_model.pth where the F-Score has risen."""
-        image_size = self._stage(epoch - 1)[0]
+        image_size = self.config.schedule.stage_at(epoch - 1).image_size
         self.history.append(
             {
                 "epoch": epoch,

@@ -166,6 +166,19 @@ def test_workers_do_not_change_the_weights(start: Start, tmp_path: Path) -> None
     assert_same_weights(tmp_path / "none", tmp_path / "two")
 
 
+def test_a_stage_may_predict_at_another_size(start: Start, tmp_path: Path) -> None:
+    stage = "schedule.stages=[{image_size: 32, epochs: 2, batch_size: 4%s}]"
+    for name, size in (("plain", ""), ("larger", ", predict_size: 64")):
+        assert start(tmp_path / name, overrides=(stage % size,)) == 0
+    plain, larger = (load_checkpoint(tmp_path / n / "checkpoints" / "last_model.pth") for n in ("plain", "larger"))
+    assert (plain["image_size"], larger["image_size"]) == (32, 64)
+    # It is trained as without, and judged otherwise.
+    assert_same_weights(tmp_path / "plain", tmp_path / "larger")
+    rows = [history(tmp_path / name) for name in ("plain", "larger")]
+    assert [[row["loss"] for row in run] for run in rows] == [[row["loss"] for row in rows[0]]] * 2
+    assert rows[0][0]["f_score"] != rows[1][0]["f_score"]
+
+
 def test_killed_training_goes_on(start: Start, config_file: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     longer = "schedule.stages=[{image_size: 64, epochs: 12, batch_size: 4}]"
