@@ -131,7 +131,7 @@ class LightUNet:
 
     name: Literal["light_unet"] = "light_unet"
     """Which network."""
-    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (32, 64, 96, 128, 160)
+    channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (32, 64, 80, 96, 112, 128)
     """Channels at 1, 1/2, 1/4, 1/8, ... of the size at which it begins."""
     fold: Annotated[int, Field(ge=1, le=4)] = 2
     """It begins at 1/fold of the input's size: groups of fold x fold pixels are folded into channels, and each map of
@@ -280,7 +280,7 @@ class Optimizer:
     """AdamW (Loshchilov and Hutter 2019), or Muon (Jordan et al. 2024) for the convolutions and AdamW for the rest."""
     muon_scale: Annotated[float, Field(gt=0)] = 0.5
     """Root mean square of what Muon's step adds to a weight, over the learning rate."""
-    head_lr_scale: Annotated[float, Field(gt=0)] = 6.0
+    head_lr_scale: Annotated[float, Field(gt=0)] = 12.0
     """With muon: the classifier's learning rate over that of the others. Adam's steps are as long for few inputs as for
     many, so that a classifier of few channels is slow to tell the classes apart."""
     lr: Annotated[float, Field(gt=0)] = 3e-3

@@ -115,7 +115,8 @@ class PlainUNet(nn.Module):
         skips: list[Tensor] = []
         x = image
         for stage in self.encoder:
-            x = stage(F.max_pool2d(x, 2) if skips else x)  # (B, channels[i], H/2^i, W/2^i)
+            # Rounded up, a small photo's map never vanishes.
+            x = stage(F.max_pool2d(x, 2, ceil_mode=True) if skips else x)  # (B, channels[i], H/2^i, W/2^i)
             skips.append(x)
         skips.pop()
         for stage in self.decoder:

@@ -33,7 +33,7 @@ class LightUNet(PlainUNet):
         self,
         num_classes: int,
         *,
-        channels: Sequence[int] = (32, 64, 96, 128, 160),
+        channels: Sequence[int] = (32, 64, 80, 96, 112, 128),
         fold: int = 2,
         dropout: float = 0.0,
     ) -> None:
