@@ -204,11 +204,13 @@ def _no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
         handle.remove()
 
 
-def load_networks(paths: Sequence[Path], *, track: str) -> tuple[list[nn.Module], dict[str, Any]]:
+def load_networks(
+    paths: Sequence[Path], *, track: str, size: int | None = None
+) -> tuple[list[nn.Module], dict[str, Any]]:
     """The networks of one prediction, on the CPU, and the content of the first checkpoint.
 
     Several, whose probabilities are averaged, are for the track ``open``, and must agree in classes and image
-    size. Raises CheckpointError.
+    size. ``size`` takes the place of that image size. Raises CheckpointError.
     """
     if len(paths) > 1 and track != "open":
         raise CheckpointError(
@@ -220,6 +222,8 @@ def load_networks(paths: Sequence[Path], *, track: str) -> tuple[list[nn.Module]
     for path, content in zip(paths, contents, strict=True):
         if label_set(content) != label_set(first):
             raise CheckpointError(f"{path} and {paths[0]} tell different classes apart; an ensemble needs the same.")
+        if size is not None:
+            content["image_size"] = size
         if content["image_size"] != first["image_size"]:
             raise CheckpointError(
                 f"{path} works at {content['image_size']} pixels and {paths[0]} at {first['image_size']}; "

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command_line import UsageError, positive, refuse_existing
+from command_line import UsageError, positive, refuse_existing, side
 from folder import Refine
 from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--model_path", type=Path, nargs="+", help="checkpoint; several are averaged (track open)")
     what.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
+    what.add_argument("--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)")
     what.add_argument("--classes", type=Path, help="YAML of a coarser task: each class with the names of the 19 in it")
     what.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
     what.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
     other = parser.add_argument_group("compare two on the same faces")
     other.add_argument("--compare", type=Path, nargs="+", help="another folder, zip or checkpoint")
+    other.add_argument("--compare_size", type=side, help="--size for the other checkpoint")
     other.add_argument("--compare_tta", action="store_true", help="--tta for the other checkpoint alone")
 
     other.add_argument("--compare_plain", action="store_true", help="no post-processing for the other checkpoint")
@@ -87,8 +89,9 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("Name the true masks: --truth FOLDER or --data DATA_SET, one of the two.")
     if args.classes is not None and args.model_path is not None:
         raise UsageError("--classes is for --predictions; a checkpoint holds its own classes.")
-    if args.compare_tta and args.compare is None:
-        raise UsageError("--compare_tta needs --compare CHECKPOINT.")
+    for name in ("compare_tta", "compare_size"):
+        if getattr(args, name) and args.compare is None:
+            raise UsageError(f"--{name} needs --compare CHECKPOINT.")
     if args.compare_plain and not (args.compare and (args.postprocess or args.biases)):
         raise UsageError("--compare_plain needs --compare CHECKPOINT, and post-processing for it to do without.")
     wanted = (args.json, args.csv, args.per_image, args.confusion, args.worst, args.panels)
@@ -107,6 +110,7 @@ def _predictor(
     args: argparse.Namespace,
     *,
     tta: bool,
+    size: int | None,
     refined: bool,
     labels: LabelSet | None,
 ) -> tuple[Predictor, LabelSet, str]:
@@ -116,8 +120,10 @@ def _predictor(
     """
     name = " + ".join(map(str, paths))
     if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix in ("", ".zip")):
-        if tta or (refined and (args.postprocess or args.biases)):
-            raise UsageError(f"Test-time augmentation and post-processing need a checkpoint; {paths[0]} holds masks.")
+        if tta or size or (refined and (args.postprocess or args.biases)):
+            raise UsageError(
+                f"Test-time augmentation, a size and post-processing need a checkpoint; {paths[0]} holds masks."
+            )
         known = labels or CELEBAMASK
         return stored_masks(paths[0], faces, known), known, name
     device = choose_device(args.device)
@@ -127,8 +133,9 @@ def _predictor(
         settings = settings_of(args, labels) if refined else None
         return None if settings is None else functools.partial(refine, settings=settings, labels=labels)
 
-    predictor, known = networks(paths, tta=tta, track=args.track, device=device, refine=after)
+    predictor, known = networks(paths, tta=tta, track=args.track, device=device, size=size, refine=after)
     more = [text for text, used in (("test-time augmentation", tta), ("post-processing", after(known))) if used]
+    name = f"{name} at {size} px" if size else name
     return predictor, known, f"{name} with {' and '.join(more)}" if more else name
 
 
@@ -189,13 +196,14 @@ def _run(args: argparse.Namespace) -> None:
         faces = faces_in(args.truth, args.images)
     classes = read_classes(args.classes) if args.classes is not None else CELEBAMASK
     paths = [args.predictions] if args.predictions is not None else args.model_path
-    predictor, labels, name = _predictor(paths, faces, args, tta=args.tta, refined=True, labels=classes)
+    predictor, labels, name = _predictor(paths, faces, args, tta=args.tta, size=args.size, refined=True, labels=classes)
     second = None
     if args.compare is not None:
         stored = args.compare[0].is_dir() or args.compare[0].suffix in ("", ".zip")
         tta = args.compare_tta or (args.tta and not stored)
         refined = not (args.compare_plain or stored)
-        second = _predictor(args.compare, faces, args, tta=tta, refined=refined, labels=labels)
+        size = args.compare_size
+        second = _predictor(args.compare, faces, args, tta=tta, size=size, refined=refined, labels=labels)
         if second[1] != labels:
             raise UsageError(f"{name} and {second[2]} tell other classes apart; only systems of one task compare.")
     judgement = judge(faces, predictor, labels, tolerance=args.boundary_px)

@@ -17,7 +17,7 @@ from torch import nn
 
 import distributed
 from checkpoint import augmentation_of, label_set, load_networks
-from command_line import UsageError, positive, refuse_existing
+from command_line import UsageError, positive, refuse_existing, side
 from folder import Refine, find_photos, output_paths, predict_folder
 from labels import LabelSet
 from postprocess import refine
@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tta", action="store_true", help="average over the checkpoint's scales and flip: better, slower"
     )
+    parser.add_argument(
+        "--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)"
+    )
     parser.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     parser.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
@@ -57,11 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(paths: Sequence[Path], *, track: str, submission: bool) -> tuple[list[nn.Module], dict[str, Any]]:
+def _load(
+    paths: Sequence[Path], *, track: str, size: int | None, submission: bool
+) -> tuple[list[nn.Module], dict[str, Any]]:
     """The networks, and the content of the first checkpoint. Raises UsageError for what a submission must not be."""
     if len(paths) > 1 and submission:
         raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
-    models, content = load_networks(paths, track=track)
+    models, content = load_networks(paths, track=track, size=size)
     if submission and content.get("track") != "challenge":
         raise UsageError(
             f"{paths[0]} was trained on the track {content.get('track')!r}, with what the challenge forbids; "
@@ -108,7 +113,8 @@ def _run(args: argparse.Namespace) -> int:
     photos, chosen = distributed.from_main(lambda: _choose_photos(args))
     device = distributed.own_device(choose_device(args.device))
     prepare_device(device, threads=args.threads or 0)
-    models, content = _load(args.model_path or [DEFAULT_MODEL], track=args.track, submission=args.submission)
+    paths = args.model_path or [DEFAULT_MODEL]
+    models, content = _load(paths, track=args.track, size=args.size, submission=args.submission)
     after = _refine(args, label_set(content))
     tta = augmentation_of(content, tta=args.tta)
     failures = predict_folder(

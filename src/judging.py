@@ -155,14 +155,16 @@ def networks(
     tta: bool,
     track: str,
     device: torch.device,
+    size: int | None = None,
     refine: Callable[[LabelSet], Refine | None] | None = None,
 ) -> tuple[Predictor, LabelSet]:
     """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
 
     One photo at a time in exact float32, as run.py of a submission predicts; with tta at the first checkpoint's
-    scales and flip. ``refine`` makes the post-processing, if any, for those classes. Raises CheckpointError.
+    scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if any, for
+    those classes. Raises CheckpointError.
     """
-    models, first = load_networks(paths, track=track)
+    models, first = load_networks(paths, track=track, size=size)
     labels = label_set(first)
     models = [prepare_model(model, device) for model in models]
     options: dict[str, Any] = {"image_size": first["image_size"], "labels": labels, **augmentation_of(first, tta=tta)}

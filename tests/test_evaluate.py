@@ -202,6 +202,18 @@ def test_a_checkpoint_is_judged_as_its_masks(model: Path, faces: Path, tmp_path:
     assert content["f_score"] != judged.scores.f_score
 
 
+def test_a_network_is_judged_at_another_size(model: Path, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    words = ["--model_path", model, "--data", faces, "--compare", model, "--compare_size", 96, "--json", out]
+    assert run(*words, "--threads", 1) == 0
+    content = json.loads(out.read_text(encoding="utf-8"))
+    assert content["comparison"]["other"] == f"{model} at 96 px"
+    found = faces_of(faces, "val", None)
+    predictor, _ = networks([model], tta=False, track="challenge", device=CPU, size=96)
+    assert content["comparison"]["other_figures"]["f_score"] == judge(found, predictor, progress=False).scores.f_score
+    assert content["f_score"] != content["comparison"]["other_figures"]["f_score"]
+
+
 def test_post_processing_changes_what_is_counted(model: Path, faces: Path) -> None:
     found = faces_of(faces, "val", None)
 
@@ -432,8 +444,10 @@ def test_refusals_of_commands(
         ([*stored, "--classes", tmp_path / "one.yaml"], "one.yaml"),
         ([*stored, "--images", tmp_path / "nowhere"], "There is no folder"),
         ([*stored, "--images", faces / "train" / "images"], "lacks the photos of 3 of 3 masks, the first: 0"),
-        ([*stored, "--tta"], "Test-time augmentation and post-processing need a checkpoint"),
+        ([*stored, "--tta"], "Test-time augmentation, a size and post-processing need a checkpoint"),
+        ([*stored, "--size", 64], "Test-time augmentation, a size and post-processing need a checkpoint"),
         ([*stored, "--compare_tta"], "--compare_tta needs --compare"),
+        ([*stored, "--compare_size", 64], "--compare_size needs --compare"),
         ([*stored, "--compare", model], "is not known; name the folder of photos by --images"),
         ([*network, "--classes", tmp_path / "one.yaml"], "a checkpoint holds its own classes"),
         ([*network, "--compare", coarse], "tell other classes apart"),

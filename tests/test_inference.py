@@ -121,6 +121,23 @@ def test_a_photo_alone_gets_the_mask_it_gets_in_a_folder(model: Path, photos: Pa
     assert (plain != ids(single / "masks" / "face2.png")).mean() > 0.01  # --tta does something
 
 
+def test_another_size_changes_the_masks_and_goes_into_a_submission(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model_path", model, "--input", photos, "--submission"]
+    assert run(*words, "--output", tmp_path / "own") == 0
+    assert run(*words, "--output", tmp_path / "larger", "--size", 96) == 0
+    own, larger = (ids(tmp_path / name / "masks" / "face2.png") for name in ("own", "larger"))
+    assert own.shape == larger.shape
+    assert (own != larger).mean() > 0.01
+    with zipfile.ZipFile(tmp_path / "larger" / "submission.zip") as archive:
+        assert torch.load(io.BytesIO(archive.read("solution/ckpt.pth")), weights_only=True)["image_size"] == 96
+    for wrong in ("31", "5000", "many"):
+        with pytest.raises(SystemExit):
+            run(*words, "--output", tmp_path / "wrong", "--size", wrong)
+        assert "--size" in capsys.readouterr().err
+
+
 def test_a_damaged_photo_is_named_and_the_others_are_done(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
