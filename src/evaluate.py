@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from command_line import UsageError, positive, refuse_existing, side
+from dataset import DataError
 from folder import Refine
 from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
+from onnx_file import classes_of, run_onnx
 from pictures import save_panel
 from plots import plot_confusion
 from postprocess import refine
@@ -42,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     what = parser.add_argument_group("what is judged (one of the two)")
     what.add_argument("--predictions", type=Path, help="folder of PNG masks from inference.py, or a submission.zip")
-    what.add_argument("--model_path", type=Path, nargs="+", help="checkpoint; several are averaged (track open)")
+    what.add_argument(
+        "--model_path", type=Path, nargs="+", help="checkpoint, several are averaged (track open); or FILE.onnx"
+    )
     what.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
     what.add_argument("--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)")
@@ -126,6 +130,10 @@ def _predictor(
             )
         known = labels or CELEBAMASK
         return stored_masks(paths[0], faces, known), known, name
+    if paths[0].suffix == ".onnx":
+        if tta or size or len(paths) > 1 or (refined and (args.postprocess or args.biases)):
+            raise UsageError(f"{paths[0]} is judged as it is: by itself, without --tta, --size and post-processing.")
+        return _exported(paths[0], threads=args.threads or 0), CELEBAMASK, name
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
 
@@ -137,6 +145,30 @@ def _predictor(
     more = [text for text, used in (("test-time augmentation", tta), ("post-processing", after(known))) if used]
     name = f"{name} at {size} px" if size else name
     return predictor, known, f"{name} with {' and '.join(more)}" if more else name
+
+
+def _exported(path: Path, *, threads: int) -> Predictor:
+    """The predictions of a file from export.py, in ONNX Runtime."""
+    try:
+        names, run = classes_of(path), run_onnx(path, threads)
+    except ImportError as error:
+        raise UsageError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
+    if names != CELEBAMASK.names:
+        raise UsageError(f"{path} tells other classes apart than the 19; judge masks that it made, by --predictions.")
+
+    def predict(face: Face) -> np.ndarray:
+        if face.photo is None:
+            raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
+        try:
+            found = run(read_photo(face.photo)[None])
+        except Exception as error:  # ONNX Runtime's errors have no class in common
+            reason = next(iter(str(error).splitlines()), "")
+            raise UsageError(
+                f"{face.photo} does not go into {path}, which takes photos of its size ({reason})."
+            ) from None
+        return (found.argmax(1) if found.ndim == 4 else found)[0].astype(np.uint8)
+
+    return predict
 
 
 # --- pictures -------------------------------------------------------------------------------------

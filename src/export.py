@@ -4,18 +4,17 @@
 graph takes photos as they are decoded, ``image`` (B, H, W, 3) uint8 RGB, so that no user of it can normalise wrongly,
 and gives ``logits`` (B, C, H, W) float32 or, with ``--mask``, ``mask`` (B, H, W) uint8. H and W are ``--size``; with
 ``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores and a
-licence note; it is left only if it gives the masks that the checkpoint gives. The packages are in
-requirements-export.txt.
+licence note; it is left only if it gives the masks that the checkpoint gives. ``--int8 PHOTOS`` computes in 8 bits,
+fitted to a folder of photos: less exact, smaller, and faster on a CPU. ``evaluate.py --model_path face.onnx`` says what
+that costs. The packages are in requirements-export.txt.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from checkpoint import label_set, load_checkpoint, restore_model
+from folder import find_photos
 from labels import LabelSet
 from models import count_parameters
+from onnx_file import ExportError, Run, quantise, run_onnx, write_onnx
 from predict import MEAN, STD, fold_norms, read_photo
 from runtime import PROJECT_ROOT, atomic_path
 
@@ -36,14 +37,10 @@ STEP = 32  # pixels that height and width are multiples of
 LARGEST = 4096
 AGREEMENT = 0.9999  # the least share of pixels at which the file's masks equal the checkpoint's
 AGREEMENT_HALF = 0.999
+AGREEMENT_INT8 = 0.93
+CALIBRATED = 32  # photos that 8 bits are fitted to
+TRIED = 8  # further ones, that they are tried on
 LICENCE = "As the data the weights were trained on; CelebAMask-HQ is for non-commercial research and education alone."
-
-Run = Callable[[np.ndarray], np.ndarray]
-"""From photos (B, H, W, 3) uint8 to what the graph gives."""
-
-
-class ExportError(ValueError):
-    """A checkpoint that cannot be exported as asked; the message says why and what to do."""
 
 
 class PhotoNetwork(nn.Module):
@@ -104,35 +101,6 @@ def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters:
     return {**{name: json.dumps(value) for name, value in facts.items()}, **texts, "track": str(content.get("track"))}
 
 
-def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping[str, str], *, output: str) -> None:
-    """The program in ONNX's format, weights inside. Raises ExportError where the packages are not installed."""
-    try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's and onnxscript's, of each other
-        onnx = torch.onnx.export(
-            program, dynamo=True, input_names=["image"], output_names=[output], verbose=False, external_data=False
-        )
-        assert onnx is not None
-        onnx.model.metadata_props.update(facts)
-        onnx.save(path, external_data=False)
-
-
-def run_onnx(path: Path, threads: int = 0) -> Run:
-    """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda photos: session.run(None, {"image": photos})[0]
-
-
 def run_pt2(path: Path) -> Run:
     """The file of torch.export on the CPU."""
     module = torch.export.load(path).module()
@@ -156,6 +124,15 @@ def sample_photos(size: int, *, dynamic: bool) -> list[np.ndarray]:
     return photos
 
 
+def some_photos(folder: Path, size: int) -> list[np.ndarray]:
+    """Up to CALIBRATED + TRIED photos (size, size, 3) of a folder, evenly spread over it. Raises ValueError."""
+    found = find_photos(folder)
+    chosen = [found[i] for i in np.linspace(0, len(found) - 1, min(len(found), CALIBRATED + TRIED)).round().astype(int)]
+    # Else those that are tried would all be of the same end of the folder.
+    np.random.default_rng(0).shuffle(chosen)  # type: ignore[arg-type]
+    return [np.array(Image.fromarray(read_photo(path)).resize((size, size))) for path in chosen]
+
+
 def agreement(run: Run, network: nn.Module, photos: Sequence[np.ndarray]) -> float:
     """The least share of a sample's pixels at which the file gives the class of the float32 network of PhotoNetwork."""
     shares = []
@@ -169,15 +146,25 @@ def agreement(run: Run, network: nn.Module, photos: Sequence[np.ndarray]) -> flo
 
 
 def export_model(
-    model_path: Path, output: Path, *, size: int | None = None, dynamic: bool = False, half: bool = False, mask: bool
+    model_path: Path,
+    output: Path,
+    *,
+    size: int | None = None,
+    dynamic: bool = False,
+    half: bool = False,
+    int8: Path | None = None,
+    mask: bool,
 ) -> float:
     """Write the checkpoint's network to output, ``.onnx`` or ``.pt2``; size None is the checkpoint's own.
 
-    Returns the least share of pixels on which it agreed with the checkpoint. Raises ExportError, and leaves no file,
-    for what cannot be exported or agrees on less than AGREEMENT (AGREEMENT_HALF) of a sample's pixels.
+    ``int8`` is a folder of photos to fit 8 bits to. Returns the least share of a photo's pixels on which the file
+    agreed with the checkpoint. Raises ExportError, and leaves no file, for what cannot be exported or agrees on less
+    than AGREEMENT (AGREEMENT_HALF, AGREEMENT_INT8) of them.
     """
     if output.suffix not in (".onnx", ".pt2"):
         raise ExportError(f"--output {output}: the name must end in .onnx or .pt2.")
+    if int8 is not None and (dynamic or half or output.suffix != ".onnx"):
+        raise ExportError("--int8 is for .onnx, without --dynamic and --half.")
     content = load_checkpoint(model_path)
     size = size or content["image_size"]
     assert size is not None
@@ -185,20 +172,27 @@ def export_model(
         raise ExportError(f"--size {size}: it must be a multiple of {STEP} from {2 * STEP} to {LARGEST}.")
     model = restore_model(content, model_path)
     folded = fold_norms(model)
+    photos = [] if int8 is None else some_photos(int8, size)
     program = trace(PhotoNetwork(folded, mask=mask, half=half), size, dynamic=dynamic)
     reference = PhotoNetwork(model, mask=True, half=False).eval()
     facts = describe(content, model_path, size=size, parameters=count_parameters(model))
     with atomic_path(output) as temporary:
         if output.suffix == ".onnx":
             write_onnx(program, temporary, facts, output="mask" if mask else "logits")
+            if photos:
+                quantise(temporary, photos[:CALIBRATED])
             run = run_onnx(temporary)
         else:
             torch.export.save(program, temporary, extra_files=facts)
             run = run_pt2(temporary)
-        share = agreement(run, reference, sample_photos(size, dynamic=dynamic))
-        needed = AGREEMENT_HALF if half else AGREEMENT
+        samples, needed, hint = sample_photos(size, dynamic=dynamic), AGREEMENT, "please report it with the checkpoint"
+        if half:
+            needed, hint = AGREEMENT_HALF, "leave out --half"
+        if photos:  # noise is like nothing that 8 bits were fitted to
+            samples = [samples[0], *(photo[None] for photo in photos[CALIBRATED:])]
+            needed, hint = AGREEMENT_INT8, "give --int8 more photos, of the kind that it will see, or leave it out"
+        share = agreement(run, reference, samples)
         if share < needed:
-            hint = "leave out --half" if half else "please report it with the checkpoint's description"
             raise ExportError(
                 f"{output} was not written: it gives the checkpoint's class on {share:.4%} of pixels, and "
                 f"{needed:.2%} are needed; {hint}."
@@ -216,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, help="height and width of the photos, pixels (the checkpoint's)")
     parser.add_argument("--dynamic", action="store_true", help="any batch, any height and width in multiples of 32")
     parser.add_argument("--half", action="store_true", help="float16 weights: half the file, a little less exact")
+    parser.add_argument(
+        "--int8", type=Path, metavar="PHOTOS", help="8 bits, fitted to a folder of photos: fast on a CPU"
+    )
     parser.add_argument("--mask", action="store_true", help="give class ids (B, H, W) instead of logits")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     return parser
@@ -228,7 +225,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.output.exists() and not args.overwrite:
             raise ExportError(f"{args.output} would be replaced; add --overwrite or choose another --output.")
         share = export_model(
-            args.model_path, args.output, size=args.size, dynamic=args.dynamic, half=args.half, mask=args.mask
+            args.model_path,
+            args.output,
+            size=args.size,
+            dynamic=args.dynamic,
+            half=args.half,
+            int8=args.int8,
+            mask=args.mask,
         )
     except (ValueError, OSError) as error:
         print(f"export.py: {error}", file=sys.stderr)

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import evaluate
 import export
 from checkpoint import load_checkpoint, restore_model, save_checkpoint
 from labels import CLASS_NAMES, PALETTE, group_labels
 from models import build_model
+from onnx_file import classes_of, run_onnx
 from predict import parse_photos, prepare_model
 from synthetic import make_pair
 
@@ -66,7 +69,7 @@ def test_the_onnx_file_gives_the_checkpoints_masks(checkpoint: Path, exported: P
     photo, _ = make_pair(3, size=64)
     model = prepare_model(restore_model(load_checkpoint(checkpoint), checkpoint), CPU)
     wanted = parse_photos([model], [photo], image_size=64, device=CPU)
-    logits = export.run_onnx(exported)(photo[None])
+    logits = run_onnx(exported)(photo[None])
     assert logits.shape == (1, 19, 64, 64)
     assert logits.dtype == np.float32
     assert len(np.unique(wanted)) > 1
@@ -124,6 +127,68 @@ def test_a_file_that_disagrees_is_not_left(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 44 synthetic faces of 64 px."""
+    root = tmp_path_factory.mktemp("int8")
+    for name in ("images", "masks"):
+        (root / "train" / name).mkdir(parents=True)
+    for seed in range(44):
+        photo, mask = make_pair(seed, size=64)
+        Image.fromarray(photo).save(root / "train" / "images" / f"{seed}.jpg")
+        Image.fromarray(mask).save(root / "train" / "masks" / f"{seed}.png")
+    return root
+
+
+def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(export, "AGREEMENT_INT8", 0.5)  # of random weights: which class is largest is a close run
+    source = write_checkpoint(tmp_path / "best.pth", {"name": "light_unet", "channels": [16, 32, 48]})
+    full, small = tmp_path / "full.onnx", tmp_path / "small.onnx"
+    assert export.main(["--model_path", str(source), "--output", str(full)]) == 0
+    words = ["--model_path", str(source), "--output", str(small), "--int8", str(photos / "train" / "images")]
+    assert export.main(words) == 0
+    assert small.stat().st_size < 0.5 * full.stat().st_size
+    assert classes_of(small) == CLASS_NAMES
+    batch = np.stack([make_pair(50, size=64)[0]])
+    one, other = (run_onnx(path)(batch) for path in (full, small))
+    assert one.shape == other.shape
+    assert 0 < np.abs(one - other).max() < 0.2 * np.abs(one).max()
+    # Both are judged as they are, the full one to the score of its checkpoint.
+    found = {}
+    for name, model in (("full", full), ("small", small), ("checkpoint", source)):
+        out = tmp_path / f"{name}.json"
+        assert (
+            evaluate.main(["--model_path", str(model), "--data", str(photos), "--split", "train", "--json", str(out)])
+            == 0
+        )
+        found[name] = json.loads(out.read_text(encoding="utf-8"))["f_score"]
+    assert found["full"] == pytest.approx(found["checkpoint"], abs=1e-4)
+    assert found["small"] == pytest.approx(found["checkpoint"], abs=0.02)
+    capsys.readouterr()
+    for words, message in (
+        (["--model_path", str(full), "--data", str(photos), "--split", "train", "--tta"], "is judged as it is"),
+        (["--model_path", str(tmp_path / "no.onnx"), "--data", str(photos), "--split", "train"], "There is no file"),
+    ):
+        assert evaluate.main(words) == 2
+        assert message in capsys.readouterr().err
+    (tmp_path / "text.onnx").write_text("no graph")
+    assert evaluate.main(["--model_path", str(tmp_path / "text.onnx"), "--data", str(photos), "--split", "train"]) == 2
+    assert "text.onnx is no file that export.py wrote" in capsys.readouterr().err
+
+
+def test_8_bits_that_do_not_agree_are_not_left(
+    checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(export, "AGREEMENT_INT8", 1.1)
+    path = tmp_path / "wrong.onnx"
+    words = ["--model_path", str(checkpoint), "--output", str(path), "--int8", str(photos / "train" / "images")]
+    assert export.main(words) == 2
+    assert "give --int8 more photos, of the kind that it will see" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_agreement_is_the_worst_of_the_samples() -> None:
     class Zeros(torch.nn.Module):
         def forward(self, photos: torch.Tensor) -> torch.Tensor:
@@ -147,6 +212,9 @@ def test_agreement_is_the_worst_of_the_samples() -> None:
         (["--output", "face.tflite"], "the name must end in .onnx or .pt2"),
         (["--output", "face.onnx", "--size", "100"], "--size 100: it must be a multiple of 32 from 64 to 4096"),
         (["--output", "face.onnx", "--size", "32"], "--size 32: it must be a multiple"),
+        (["--output", "face.pt2", "--int8", "photos"], "--int8 is for .onnx, without --dynamic and --half"),
+        (["--output", "face.onnx", "--half", "--int8", "photos"], "--int8 is for .onnx, without"),
+        (["--output", "face.onnx", "--int8", "photos"], "There is no photo or folder photos"),
         (["--output", "face.onnx", "--model_path", "missing.pth"], "There is no checkpoint missing.pth"),
     ],
 )
@@ -177,7 +245,7 @@ def test_every_network_at_any_size(name: str, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "best_model.pth", SMALL[name])
     path = tmp_path / "face.onnx"
     assert export.export_model(source, path, dynamic=True, mask=False) >= export.AGREEMENT
-    logits = export.run_onnx(path)(np.zeros((5, 96, 160, 3), np.uint8))
+    logits = run_onnx(path)(np.zeros((5, 96, 160, 3), np.uint8))
     assert logits.shape == (5, 19, 96, 160)
 
 
