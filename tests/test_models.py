@@ -381,3 +381,16 @@ def test_unfolded_channels_are_torchs_pixel_shuffle(dtype: torch.dtype, fold: in
         gradients = [torch.autograd.grad((y * weight).sum(), x, retain_graph=True)[0] for y in (ours, torchs)]
         assert torch.equal(*gradients)
     assert torch.equal(unfold_channels(x.detach(), fold), torchs)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (65, 97), (128, 448), (129, 385)])
+def test_a_size_that_cannot_be_halved_is_filled_up(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    model = build_model({"name": "light_unet"}, NUM_CLASSES).eval()
+    image = torch.randn(1, 3, height, width)
+    step = 2**6
+    whole = F.pad(image, (0, -width % step, 0, -height % step), mode="replicate")
+    with torch.no_grad():
+        found, wanted = model(image), model(whole)[:, :, :height, :width]
+    assert found.shape == (1, NUM_CLASSES, height, width)
+    torch.testing.assert_close(found, wanted)

@@ -115,8 +115,7 @@ class PlainUNet(nn.Module):
         skips: list[Tensor] = []
         x = image
         for stage in self.encoder:
-            # Rounded up, a small photo's map never vanishes.
-            x = stage(F.max_pool2d(x, 2, ceil_mode=True) if skips else x)  # (B, channels[i], H/2^i, W/2^i)
+            x = stage(F.max_pool2d(x, 2) if skips else x)  # (B, channels[i], H/2^i, W/2^i)
             skips.append(x)
         skips.pop()
         for stage in self.decoder:

@@ -22,7 +22,7 @@ def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class LightUNet(PlainUNet):
-    """Light U-Net: image (B, 3, H, W) to logits (B, num_classes, H, W), for any H and W of 32 pixels or more.
+    """Light U-Net: image (B, 3, H, W) to logits (B, num_classes, H, W), for any H and W.
 
     ``channels[i]`` belong to the stages at 1/(fold * 2^i) of the input's size. With ``fold`` above 1 groups of
     fold x fold pixels become channels at the entry, and the classifier predicts each group at once (sub-pixel
@@ -42,11 +42,15 @@ class LightUNet(PlainUNet):
         # At first, no class is wrong loudly. Not 0, or nothing behind the classifier would learn from the first step.
         nn.init.normal_(self.head[1].weight, std=0.01)  # type: ignore[arg-type]
         self.fold = fold
+        self.step = fold * 2 ** (len(channels) - 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        if self.fold == 1:
-            return super().forward(image)
         H, W = image.shape[2:]
-        padded = F.pad(image, (0, -W % self.fold, 0, -H % self.fold), mode="replicate")
-        logits = unfold_channels(super().forward(F.pixel_unshuffle(padded, self.fold)), self.fold)
+        # Where a map cannot be halved, pooling drops a row, and enlarging what is left moves all that it says.
+        padded = F.pad(image, (0, -W % self.step, 0, -H % self.step), mode="replicate")
+        if self.fold > 1:
+            padded = F.pixel_unshuffle(padded, self.fold)
+        logits = super().forward(padded)
+        if self.fold > 1:
+            logits = unfold_channels(logits, self.fold)
         return logits[:, :, :H, :W]
