@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
 
 from command_line import UsageError, positive, refuse_existing, side
 from dataset import DataError
 from folder import Refine
 from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
-from onnx_file import classes_of, run_onnx
+from onnx_file import facts_of, run_onnx
 from pictures import save_panel
 from plots import plot_confusion
 from postprocess import refine
@@ -148,9 +151,9 @@ def _predictor(
 
 
 def _exported(path: Path, *, threads: int) -> Predictor:
-    """The predictions of a file from export.py, in ONNX Runtime."""
+    """The predictions of a file from export.py, in ONNX Runtime; square photos are brought to its size, and back."""
     try:
-        names, run = classes_of(path), run_onnx(path, threads)
+        (names, size), run = facts_of(path), run_onnx(path, threads)
     except ImportError as error:
         raise UsageError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
     if names != CELEBAMASK.names:
@@ -159,14 +162,22 @@ def _exported(path: Path, *, threads: int) -> Predictor:
     def predict(face: Face) -> np.ndarray:
         if face.photo is None:
             raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
+        photo = read_photo(face.photo)
+        H, W = photo.shape[:2]
+        other = H == W != size
         try:
-            found = run(read_photo(face.photo)[None])
+            found = run(np.array(Image.fromarray(photo).resize((size, size)) if other else photo)[None])
         except Exception as error:  # ONNX Runtime's errors have no class in common
             reason = next(iter(str(error).splitlines()), "")
             raise UsageError(
                 f"{face.photo} does not go into {path}, which takes photos of its size ({reason})."
             ) from None
-        return (found.argmax(1) if found.ndim == 4 else found)[0].astype(np.uint8)
+        values = torch.from_numpy(found if found.ndim == 4 else found[:, None].astype(np.float32))  # (1, C or 1, h, w)
+        if other:
+            how = {"mode": "bilinear", "align_corners": False} if found.ndim == 4 else {"mode": "nearest-exact"}
+            values = F.interpolate(values, size=(H, W), **how)  # type: ignore[arg-type]
+        mask: np.ndarray = (values.argmax(1) if found.ndim == 4 else values[:, 0])[0].to(torch.uint8).numpy()
+        return mask
 
     return predict
 

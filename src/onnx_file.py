@@ -88,15 +88,19 @@ def run_onnx(path: Path, threads: int = 0) -> Run:
     return lambda photos: session.run(None, {"image": photos})[0]
 
 
-def classes_of(path: Path) -> tuple[str, ...]:
-    """The names of the classes that an ONNX file tells apart. Raises ExportError for one that is not from here."""
+def facts_of(path: Path) -> tuple[tuple[str, ...], int]:
+    """The names of the classes that an ONNX file tells apart, and the image size it was made for.
+
+    Raises ExportError for one that is not from here.
+    """
     import onnxruntime
 
     if not path.is_file():
         raise ExportError(f"There is no file {path}; name one that export.py wrote.")
     try:
         facts = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta()
-        return tuple(json.loads(facts.custom_metadata_map["classes"]))
+        classes, size = (json.loads(facts.custom_metadata_map[name]) for name in ("classes", "image_size"))
+        return tuple(classes), int(size)
     except Exception as error:  # ONNX Runtime's errors have no class in common
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise ExportError(f"{path} is no file that export.py wrote ({reason}).") from None

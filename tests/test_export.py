@@ -17,7 +17,7 @@ import export
 from checkpoint import load_checkpoint, restore_model, save_checkpoint
 from labels import CLASS_NAMES, PALETTE, group_labels
 from models import build_model
-from onnx_file import classes_of, run_onnx
+from onnx_file import facts_of, run_onnx
 from predict import parse_photos, prepare_model
 from synthetic import make_pair
 
@@ -150,7 +150,7 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     words = ["--model_path", str(source), "--output", str(small), "--int8", str(photos / "train" / "images")]
     assert export.main(words) == 0
     assert small.stat().st_size < 0.5 * full.stat().st_size
-    assert classes_of(small) == CLASS_NAMES
+    assert facts_of(small) == (CLASS_NAMES, 64)
     batch = np.stack([make_pair(50, size=64)[0]])
     one, other = (run_onnx(path)(batch) for path in (full, small))
     assert one.shape == other.shape
@@ -166,6 +166,18 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
         found[name] = json.loads(out.read_text(encoding="utf-8"))["f_score"]
     assert found["full"] == pytest.approx(found["checkpoint"], abs=1e-4)
     assert found["small"] == pytest.approx(found["checkpoint"], abs=0.02)
+    # Photos of another size are brought to the file's, logits or masks back to theirs.
+    for name, more in (("logits", []), ("mask", ["--mask"])):
+        half = tmp_path / f"{name}.onnx"
+        assert export.main(["--model_path", str(source), "--output", str(half), "--size", "96", *more]) == 0
+        out = tmp_path / f"{name}.json"
+        words = ["--model_path", str(half), "--data", str(photos), "--split", "train", "--json", str(out)]
+        assert evaluate.main(words) == 0
+        found[name] = json.loads(out.read_text(encoding="utf-8"))["f_score"]
+    words = ["--model_path", str(source), "--size", "96", "--data", str(photos), "--split", "train"]
+    assert evaluate.main([*words, "--json", str(tmp_path / "c.json")]) == 0
+    wanted = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["f_score"]
+    assert [found["logits"], found["mask"]] == pytest.approx([wanted] * 2, abs=0.02)
     capsys.readouterr()
     for words, message in (
         (["--model_path", str(full), "--data", str(photos), "--split", "train", "--tta"], "is judged as it is"),
