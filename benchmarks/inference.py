@@ -97,8 +97,7 @@ class Onnx(nn.Module):
             path = Path(folder) / "network.onnx"
             write_onnx(torch.export.export(network, (torch.zeros(1, 3, SIZE, SIZE),)), path, {}, output="logits")
             if int8:
-                portrait = np.array(Image.fromarray(read_photo(PHOTO)).resize((SIZE, SIZE)))
-                quantise(path, [normalize(torch.from_numpy(portrait)[None])[0].contiguous().numpy()])
+                quantise(path, [normalize(torch.from_numpy(portrait())[None])[0].contiguous().numpy()])
             self.run = run_onnx(path, threads)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -150,12 +149,17 @@ def measure(
     return {key: statistics.median(found) for key, found in rates.items()}
 
 
+def portrait() -> np.ndarray:
+    """One face (SIZE, SIZE, 3) uint8."""
+    return np.array(Image.fromarray(read_photo(PHOTO)).resize((SIZE, SIZE)))
+
+
 def make_photos(folder: Path, count: int) -> list[Path]:
     """JPEGs of one portrait, each shifted, every other one mirrored."""
-    portrait = np.asarray(Image.fromarray(read_photo(PHOTO)).resize((SIZE, SIZE)))
+    face = portrait()
     paths = []
     for i in range(count):
-        photo = np.roll(portrait, (7 * i, 13 * i), (0, 1))[:, :: -1 if i % 2 else 1]
+        photo = np.roll(face, (7 * i, 13 * i), (0, 1))[:, :: -1 if i % 2 else 1]
         paths.append(folder / f"{i:04d}.jpg")
         Image.fromarray(np.ascontiguousarray(photo)).save(paths[-1], quality=95)
     return paths

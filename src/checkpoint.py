@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import reprlib
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from config import check_extent
+from config import LARGEST_SIDE, SMALLEST_SIDE, check_extent
 from labels import CELEBAMASK, LabelSet, group_labels
 from models import build_model
 from runtime import atomic_path, is_dead_worker
@@ -144,7 +145,10 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "state_dict": (_is_state_dict, "tensors by name"),
     "model": (lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value), "a description"),
     # As the config has them.
-    "image_size": (lambda value: type(value) is int and 32 <= value <= 4096, "a whole number from 32 to 4096"),
+    "image_size": (
+        lambda value: type(value) is int and SMALLEST_SIDE <= value <= LARGEST_SIDE,
+        f"a whole number from {SMALLEST_SIDE} to {LARGEST_SIDE}",
+    ),
     "inference": (_is_augmentation, "flip and scales above 0.1 and up to 4"),
     "track": (lambda value: isinstance(value, str), "a name"),
     "scores": (lambda value: isinstance(value, dict), "figures by name"),
@@ -202,6 +206,14 @@ def _no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def side(text: str) -> int:
+    """An argument's image size, as a checkpoint may have it."""
+    value = int(text)
+    if not SMALLEST_SIDE <= value <= LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text} is not from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
+    return value
 
 
 def load_networks(

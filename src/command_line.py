@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
-
 
 class UsageError(ValueError):
     """A command that cannot be carried out; the message says why and what to do."""
@@ -18,14 +16,6 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def side(text: str) -> int:
-    """An argument's image size, as a checkpoint may have it."""
-    value = int(text)
-    if not SMALLEST_SIDE <= value <= LARGEST_SIDE:
-        raise argparse.ArgumentTypeError(f"{text} is not from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     return value
 
 

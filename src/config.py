@@ -295,17 +295,21 @@ class Optimizer:
     """Decay a step of the averaged weights and BatchNorm statistics, which are judged and shipped. 0: no average."""
 
 
+SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
+ImageSize = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)]
+
+
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Stage:
     """One stretch of training at one image size."""
 
-    image_size: Annotated[int, Field(ge=32, le=4096)]
+    image_size: ImageSize
     """Height and width that the network sees, pixels."""
     epochs: Positive
     """Passes over the training pairs."""
     batch_size: Positive = 16
     """Pairs a step."""
-    predict_size: Annotated[int, Field(ge=32, le=4096)] | None = None
+    predict_size: ImageSize | None = None
     """Size at which the network of this stage is judged, and at which it predicts if it is the best; null: image_size.
     Augmentation enlarges faces as often as it shrinks them, yet somewhat more than image_size is as a rule better
     (Touvron et al. 2019)."""

@@ -14,16 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from PIL import Image
 
-from command_line import UsageError, positive, refuse_existing, side
-from dataset import DataError
+from checkpoint import side
+from command_line import UsageError, positive, refuse_existing
 from folder import Refine
-from judging import Face, Judgement, Predictor, faces_in, faces_of, judge, networks, read_truth, stored_masks
+from judging import Face, Judgement, Predictor, exported, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
-from onnx_file import facts_of, run_onnx
 from pictures import save_panel
 from plots import plot_confusion
 from postprocess import refine
@@ -136,7 +132,7 @@ def _predictor(
     if paths[0].suffix == ".onnx":
         if tta or size or len(paths) > 1 or (refined and (args.postprocess or args.biases)):
             raise UsageError(f"{paths[0]} is judged as it is: by itself, without --tta, --size and post-processing.")
-        return _exported(paths[0], threads=args.threads or 0), CELEBAMASK, name
+        return exported(paths[0], threads=args.threads or 0), CELEBAMASK, name
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
 
@@ -148,38 +144,6 @@ def _predictor(
     more = [text for text, used in (("test-time augmentation", tta), ("post-processing", after(known))) if used]
     name = f"{name} at {size} px" if size else name
     return predictor, known, f"{name} with {' and '.join(more)}" if more else name
-
-
-def _exported(path: Path, *, threads: int) -> Predictor:
-    """The predictions of a file from export.py, in ONNX Runtime; square photos are brought to its size, and back."""
-    try:
-        (names, size), run = facts_of(path), run_onnx(path, threads)
-    except ImportError as error:
-        raise UsageError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
-    if names != CELEBAMASK.names:
-        raise UsageError(f"{path} tells other classes apart than the 19; judge masks that it made, by --predictions.")
-
-    def predict(face: Face) -> np.ndarray:
-        if face.photo is None:
-            raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
-        photo = read_photo(face.photo)
-        H, W = photo.shape[:2]
-        other = H == W != size
-        try:
-            found = run(np.array(Image.fromarray(photo).resize((size, size)) if other else photo)[None])
-        except Exception as error:  # ONNX Runtime's errors have no class in common
-            reason = next(iter(str(error).splitlines()), "")
-            raise UsageError(
-                f"{face.photo} does not go into {path}, which takes photos of its size ({reason})."
-            ) from None
-        values = torch.from_numpy(found if found.ndim == 4 else found[:, None].astype(np.float32))  # (1, C or 1, h, w)
-        if other:
-            how = {"mode": "bilinear", "align_corners": False} if found.ndim == 4 else {"mode": "nearest-exact"}
-            values = F.interpolate(values, size=(H, W), **how)  # type: ignore[arg-type]
-        mask: np.ndarray = (values.argmax(1) if found.ndim == 4 else values[:, 0])[0].to(torch.uint8).numpy()
-        return mask
-
-    return predict
 
 
 # --- pictures -------------------------------------------------------------------------------------

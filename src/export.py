@@ -27,7 +27,7 @@ from checkpoint import label_set, load_checkpoint, restore_model
 from folder import find_photos
 from labels import LabelSet
 from models import count_parameters
-from onnx_file import ExportError, Run, quantise, run_onnx, write_onnx
+from onnx_file import ExportError, Run, first_line, quantise, run_onnx, write_onnx
 from predict import MEAN, STD, fold_norms, read_photo
 from runtime import PROJECT_ROOT, atomic_path
 
@@ -82,9 +82,8 @@ def trace(network: PhotoNetwork, size: int, *, dynamic: bool) -> torch.export.Ex
         with torch.no_grad():
             return torch.export.export(network, (sample,), dynamic_shapes=shapes)
     except Exception as error:  # the tracer raises anything at all
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         hint = "; leave out --dynamic" if dynamic else ""
-        raise ExportError(f"This network cannot be traced by torch.export ({reason}){hint}.") from None
+        raise ExportError(f"This network cannot be traced by torch.export ({first_line(error)}){hint}.") from None
 
 
 def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters: int) -> dict[str, str]:

@@ -16,8 +16,8 @@ from typing import Any
 from torch import nn
 
 import distributed
-from checkpoint import augmentation_of, label_set, load_networks
-from command_line import UsageError, positive, refuse_existing, side
+from checkpoint import augmentation_of, label_set, load_networks, side
+from command_line import UsageError, positive, refuse_existing
 from folder import Refine, find_photos, output_paths, predict_folder
 from labels import LabelSet
 from postprocess import refine

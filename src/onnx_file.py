@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +24,23 @@ class ExportError(ValueError):
     """A checkpoint that cannot be exported as asked; the message says why and what to do."""
 
 
-def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping[str, str], *, output: str) -> None:
-    """The program in ONNX's format, weights inside. Raises ExportError where the packages are not installed."""
+def first_line(error: Exception) -> str:
+    """What went wrong, of errors of the tracer and of ONNX Runtime, which have no class in common and many lines."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _need_packages() -> None:
+    """Raise ExportError where the packages are not installed."""
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
+
+
+def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping[str, str], *, output: str) -> None:
+    """The program in ONNX's format, weights inside. Raises ExportError where the packages are not installed."""
+    _need_packages()
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's and onnxscript's, of each other
@@ -77,30 +88,36 @@ def quantise(path: Path, photos: Sequence[np.ndarray]) -> None:
     onnx.save(model, path)
 
 
-def run_onnx(path: Path, threads: int = 0) -> Run:
-    """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice)."""
+def _session(path: Path, threads: int) -> Any:
+    """ONNX Runtime's session of a file on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda photos: session.run(None, {"image": photos})[0]
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def facts_of(path: Path) -> tuple[tuple[str, ...], int]:
-    """The names of the classes that an ONNX file tells apart, and the image size it was made for.
+def _run_of(session: Any) -> Run:
+    return lambda photos: session.run(None, {"image": photos})[0]  # type: ignore[no-any-return]
 
-    Raises ExportError for one that is not from here.
+
+def run_onnx(path: Path, threads: int = 0) -> Run:
+    """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice)."""
+    return _run_of(_session(path, threads))
+
+
+def read_onnx(path: Path, threads: int = 0) -> tuple[Run, tuple[str, ...], int]:
+    """``run_onnx``, the names of the classes that the file tells apart, and the image size it was made for.
+
+    Raises ExportError for a file that is not from here, or where the packages are not installed.
     """
-    import onnxruntime
-
     if not path.is_file():
         raise ExportError(f"There is no file {path}; name one that export.py wrote.")
+    _need_packages()
     try:
-        facts = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta()
-        classes, size = (json.loads(facts.custom_metadata_map[name]) for name in ("classes", "image_size"))
-        return tuple(classes), int(size)
-    except Exception as error:  # ONNX Runtime's errors have no class in common
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise ExportError(f"{path} is no file that export.py wrote ({reason}).") from None
+        session = _session(path, threads)
+        facts = session.get_modelmeta().custom_metadata_map
+        return _run_of(session), tuple(json.loads(facts["classes"])), int(json.loads(facts["image_size"]))
+    except Exception as error:
+        raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
