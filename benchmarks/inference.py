@@ -41,7 +41,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from checkpoint import load_networks
-from folder import predict_folder
+from folder import parse_with, predict_folder
 from labels import NUM_CLASSES
 from models import build_model, count_parameters
 from onnx_file import quantise, run_onnx, write_onnx
@@ -177,9 +177,11 @@ def single(model: nn.Module, photo: np.ndarray, device: torch.device) -> Callabl
 def folder_part(model: nn.Module, photos: list[Path], output: Path, device: torch.device) -> Callable[[int], int]:
     """A runner of a part of a folder."""
 
+    parse = parse_with([model], image_size=SIZE, device=device)
+
     def run(number: int) -> int:
         part = photos[number % PARTS :: PARTS]
-        predict_folder([model], part, output, image_size=SIZE, device=device, progress=False)
+        predict_folder(parse, part, output, progress=False)
         return len(part)
 
     return run

@@ -132,7 +132,7 @@ def _predictor(
     if paths[0].suffix == ".onnx":
         if tta or size or len(paths) > 1 or (refined and (args.postprocess or args.biases)):
             raise UsageError(f"{paths[0]} is judged as it is: by itself, without --tta, --size and post-processing.")
-        return exported(paths[0], threads=args.threads or 0), CELEBAMASK, name
+        return *exported(paths[0], threads=args.threads or 0), name
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)
 

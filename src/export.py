@@ -27,14 +27,12 @@ from checkpoint import label_set, load_checkpoint, restore_model
 from folder import find_photos
 from labels import LabelSet
 from models import count_parameters
-from onnx_file import ExportError, Run, first_line, quantise, run_onnx, write_onnx
+from onnx_file import SIDES, STEP, ExportError, Run, first_line, quantise, run_onnx, write_onnx
 from predict import MEAN, STD, fold_norms, read_photo
 from runtime import PROJECT_ROOT, atomic_path
 
 DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
 PHOTO = PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"
-STEP = 32  # pixels that height and width are multiples of
-LARGEST = 4096
 AGREEMENT = 0.9999  # the least share of pixels at which the file's masks equal the checkpoint's
 AGREEMENT_HALF = 0.999
 AGREEMENT_INT8 = 0.93
@@ -74,7 +72,9 @@ def trace(network: PhotoNetwork, size: int, *, dynamic: bool) -> torch.export.Ex
     """The network as a graph of size x size pixels. Raises ExportError for what cannot be traced."""
     shapes = None
     if dynamic:
-        sides = {axis: STEP * torch.export.Dim(name, min=2, max=LARGEST // STEP) for axis, name in ((1, "h"), (2, "w"))}
+        sides = {
+            axis: STEP * torch.export.Dim(name, min=2, max=SIDES[-1] // STEP) for axis, name in ((1, "h"), (2, "w"))
+        }
         shapes = {"image": {0: torch.export.Dim("batch", min=1, max=256), **sides}}
     # A batch of one, or a square, would be taken for a fixed one.
     sample = torch.zeros(2 if dynamic else 1, size, size + STEP if dynamic else size, 3, dtype=torch.uint8)
@@ -91,6 +91,7 @@ def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters:
     labels: LabelSet = label_set(content)
     facts: dict[str, Any] = {
         "classes": list(labels.names),
+        "groups": labels.groups,  # what of the 19 each of them is
         "palette": [list(colour) for colour in labels.palette],
         "image_size": size,
         "parameters": parameters,
@@ -167,8 +168,8 @@ def export_model(
     content = load_checkpoint(model_path)
     size = size or content["image_size"]
     assert size is not None
-    if size % STEP or not 2 * STEP <= size <= LARGEST:
-        raise ExportError(f"--size {size}: it must be a multiple of {STEP} from {2 * STEP} to {LARGEST}.")
+    if size not in SIDES:
+        raise ExportError(f"--size {size}: it must be a multiple of {STEP} from {SIDES[0]} to {SIDES[-1]}.")
     model = restore_model(content, model_path)
     folded = fold_norms(model)
     photos = [] if int8 is None else some_photos(int8, size)

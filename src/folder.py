@@ -27,6 +27,9 @@ WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a photo (H, W, 3) and its probabilities (C, h, w) to scores (C, h, w), the largest of which is the mask."""
 
+Parse = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""From photos of one size, each (H, W, 3) uint8, to their masks (H, W) uint8."""
+
 
 def find_photos(source: Path) -> list[Path]:
     """The photos of a folder by name, hidden files and subfolders left out, or the one photo that source is.
@@ -111,7 +114,23 @@ def _batches(
     yield from waiting.values()
 
 
-def parse_refined(
+def parse_with(
+    models: Sequence[nn.Module], *, device: torch.device, refine: Refine | None = None, **options: Any
+) -> Parse:
+    """The masks of models from prepare_model for the same device; the options are parse_photos's.
+
+    ``refine`` is the post-processing: it is given each photo with its probabilities at the network's size.
+    """
+
+    def parse(photos: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        if refine is None:
+            return list(parse_photos(models, photos, device=device, **options))
+        return _parse_refined(models, photos, refine, device=device, **options)
+
+    return parse
+
+
+def _parse_refined(
     models: Sequence[nn.Module], photos: Sequence[np.ndarray], refine: Refine, *, device: torch.device, **options: Any
 ) -> list[np.ndarray]:
     """Masks (H, W) as parse_photos gives them, of what refine makes of the probabilities."""
@@ -125,37 +144,26 @@ def parse_refined(
 
 
 def predict_folder(
-    models: Sequence[nn.Module],
+    parse: Parse,
     photos: Sequence[Path],
     output: Path,
     *,
-    image_size: int,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
     labels: LabelSet = CELEBAMASK,
-    device: torch.device,
     batch_size: int = 1,
-    refine: Refine | None = None,
     color: bool = False,
     overlay: bool = False,
     progress: bool = True,
 ) -> list[str]:
     """Write output/masks/<stem>.png of each photo and, where asked for, output/color and output/overlay.
 
-    The models come from prepare_model for the same device. Files that exist are replaced. Returns one line for
-    each photo that could not be read. Masks that go into a submission need batch_size 1: a batch rounds differently.
-    ``refine`` is the post-processing: it is given each photo with its probabilities at the network's size.
+    Files that exist are replaced. Returns one line for each photo that could not be read. Masks that go into a
+    submission need batch_size 1: a batch rounds differently.
     """
     failures: list[str] = []
     writing: list[Future[None]] = []
     with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(photos), unit="photo", disable=not progress) as bar:
         for batch in _batches(_decoded(photos, pool), batch_size, failures):
-            pixels = [photo for _, photo in batch]
-            options: dict[str, Any] = {"image_size": image_size, "scales": scales, "flip": flip, "labels": labels}
-            if refine is None:
-                masks: Sequence[np.ndarray] = list(parse_photos(models, pixels, device=device, **options))
-            else:
-                masks = parse_refined(models, pixels, refine, device=device, **options)
+            masks = parse([photo for _, photo in batch])
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
                 future.result()
             writing = [

@@ -18,8 +18,9 @@ from torch import nn
 import distributed
 from checkpoint import augmentation_of, label_set, load_networks, side
 from command_line import UsageError, positive, refuse_existing
-from folder import Refine, find_photos, output_paths, predict_folder
+from folder import Parse, Refine, find_photos, output_paths, parse_with, predict_folder
 from labels import LabelSet
+from onnx_file import read_onnx
 from postprocess import refine
 from postprocess_options import add_arguments, settings_of
 from predict import prepare_model
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model_path",
         type=Path,
         nargs="+",
-        help="checkpoint (weights/face_parsing.pth); several are averaged (track open)",
+        help="checkpoint (weights/face_parsing.pth), several are averaged (track open); or FILE.onnx of export.py",
     )
     parser.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     parser.add_argument("--color", action="store_true", help="also write color/<name>.png")
@@ -109,26 +110,45 @@ def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     return photos, [photo for photo in photos if not all(path.exists() for path in files(photo))]
 
 
+def _exported(path: Path, args: argparse.Namespace) -> tuple[Parse, LabelSet]:
+    """An ONNX file's masks, and their classes. Raises UsageError for what is only done with a checkpoint."""
+    asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
+    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda"}
+    refused = [option for option, given in asked.items() if given]
+    if refused or len(args.model_path) > 1:
+        much = ", ".join(refused) or "the other models"
+        raise UsageError(f"{path} predicts as it is, by itself, on the CPU: leave out {much}, or name a checkpoint.")
+    network = read_onnx(path, args.threads or 0)
+    return network.parse, network.labels
+
+
 def _run(args: argparse.Namespace) -> int:
     photos, chosen = distributed.from_main(lambda: _choose_photos(args))
-    device = distributed.own_device(choose_device(args.device))
-    prepare_device(device, threads=args.threads or 0)
     paths = args.model_path or [DEFAULT_MODEL]
-    models, content = _load(paths, track=args.track, size=args.size, submission=args.submission)
-    after = _refine(args, label_set(content))
-    tta = augmentation_of(content, tta=args.tta)
+    content: dict[str, Any] = {}
+    tta: dict[str, Any] = {}
+    if paths[0].suffix == ".onnx":
+        parse, labels = _exported(paths[0], args)
+    else:
+        device = distributed.own_device(choose_device(args.device))
+        prepare_device(device, threads=args.threads or 0)
+        models, content = _load(paths, track=args.track, size=args.size, submission=args.submission)
+        labels, tta = label_set(content), augmentation_of(content, tta=args.tta)
+        parse = parse_with(
+            [prepare_model(model, device) for model in models],
+            device=device,
+            refine=_refine(args, labels),
+            image_size=content["image_size"],
+            labels=labels,
+            **tta,
+        )
     failures = predict_folder(
-        [prepare_model(model, device) for model in models],
+        parse,
         chosen[distributed.rank() :: distributed.world_size()],
         args.output,
-        image_size=content["image_size"],
-        scales=tta["scales"],
-        flip=tta["flip"],
-        labels=label_set(content),
-        device=device,
+        labels=labels,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
-        refine=after,
         color=args.color,
         overlay=args.overlay,
     )

@@ -8,22 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from checkpoint import augmentation_of, label_set, load_networks
 from dataset import DataError, decode_mask, find_pairs, load_split, make_split, photos_in, read_mask
-from folder import Refine, parse_refined
+from folder import Refine, parse_with
 from labels import CELEBAMASK, LabelSet
 from metrics import ScoreKeeper, Scores, boundary_f1, class_f1, f_scores, set_f1
-from onnx_file import ExportError, first_line, read_onnx
-from predict import parse_photos, prepare_model, read_photo
+from onnx_file import read_onnx
+from predict import prepare_model, read_photo
 
 MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
 
@@ -158,33 +155,10 @@ def _photo_of(face: Face) -> np.ndarray:
     return read_photo(face.photo)
 
 
-def exported(path: Path, *, threads: int) -> Predictor:
-    """The predictions of an ONNX file from export.py; square photos are brought to its size, and masks back.
-
-    Raises ExportError, as does the predictor for a photo that the file does not take.
-    """
-    run, names, size = read_onnx(path, threads)
-    if names != CELEBAMASK.names:
-        raise ExportError(f"{path} tells other classes apart than the 19; judge masks that it made, by --predictions.")
-
-    def predict(face: Face) -> np.ndarray:
-        photo = _photo_of(face)
-        H, W = photo.shape[:2]
-        other = H == W != size
-        try:
-            found = run(np.array(Image.fromarray(photo).resize((size, size)) if other else photo)[None])
-        except Exception as error:
-            raise ExportError(
-                f"{face.photo} does not go into {path}, which takes photos of its size ({first_line(error)})."
-            ) from None
-        values = torch.from_numpy(found if found.ndim == 4 else found[:, None].astype(np.float32))  # (1, C or 1, h, w)
-        if other:
-            how = {"mode": "bilinear", "align_corners": False} if found.ndim == 4 else {"mode": "nearest-exact"}
-            values = F.interpolate(values, size=(H, W), **how)  # type: ignore[arg-type]
-        mask: np.ndarray = (values.argmax(1) if found.ndim == 4 else values[:, 0])[0].to(torch.uint8).numpy()
-        return mask
-
-    return predict
+def exported(path: Path, *, threads: int) -> tuple[Predictor, LabelSet]:
+    """Predictions of an ONNX file from export.py, and the classes it tells apart. Raises ExportError."""
+    network = read_onnx(path, threads)
+    return lambda face: network.parse([_photo_of(face)])[0], network.labels
 
 
 def networks(
@@ -204,17 +178,15 @@ def networks(
     """
     models, first = load_networks(paths, track=track, size=size)
     labels = label_set(first)
-    models = [prepare_model(model, device) for model in models]
-    options: dict[str, Any] = {"image_size": first["image_size"], "labels": labels, **augmentation_of(first, tta=tta)}
-    after = None if refine is None else refine(labels)
-
-    def predict(face: Face) -> np.ndarray:
-        photos = [_photo_of(face)]
-        if after is not None:
-            return parse_refined(models, photos, after, device=device, **options)[0]
-        return parse_photos(models, photos, device=device, **options)[0]
-
-    return predict, labels
+    parse = parse_with(
+        [prepare_model(model, device) for model in models],
+        image_size=first["image_size"],
+        labels=labels,
+        device=device,
+        refine=None if refine is None else refine(labels),
+        **augmentation_of(first, tta=tta),
+    )
+    return lambda face: parse([_photo_of(face)])[0], labels
 
 
 # --- counting -------------------------------------------------------------------------------------

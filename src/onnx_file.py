@@ -10,18 +10,28 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+
+from labels import LabelSet, group_labels
+from predict import largest_class, network_size
 
 Run = Callable[[np.ndarray], np.ndarray]
 """From photos (B, H, W, 3) uint8 to what a graph gives: logits (B, C, H, W) float32 or masks (B, H, W) uint8."""
 
 
+STEP = 32  # pixels that a graph's height and width are multiples of
+SIDES = range(2 * STEP, 4096 + 1, STEP)
+"""What they may be."""
+
+
 class ExportError(ValueError):
-    """A checkpoint that cannot be exported as asked; the message says why and what to do."""
+    """A checkpoint that cannot be exported as asked, or a file that was not; the message says why and what to do."""
 
 
 def first_line(error: Exception) -> str:
@@ -107,8 +117,52 @@ def run_onnx(path: Path, threads: int = 0) -> Run:
     return _run_of(_session(path, threads))
 
 
-def read_onnx(path: Path, threads: int = 0) -> tuple[Run, tuple[str, ...], int]:
-    """``run_onnx``, the names of the classes that the file tells apart, and the image size it was made for.
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A file that export.py wrote, in ONNX Runtime. It takes squares of image_size or, ``dynamic``, other sizes too."""
+
+    path: Path
+    run: Run
+    labels: LabelSet
+    image_size: int
+    dynamic: bool
+
+    def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
+
+        A photo's longer side becomes image_size pixels, as with a checkpoint. What it leaves of the graph's size is
+        filled with its last row and column.
+        """
+        return [self._parse(photo) for photo in photos]
+
+    def _parse(self, photo: np.ndarray) -> np.ndarray:
+        H, W = photo.shape[:2]
+        h, w = network_size(H, W, self.image_size)
+        if (h, w) != (H, W):
+            photo = np.array(Image.fromarray(photo).resize((w, h), Image.Resampling.BILINEAR))
+        if self.dynamic:
+            height, width = (max(SIDES[0], -(-side // STEP) * STEP) for side in (h, w))
+        else:
+            height = width = self.image_size
+        filled = np.pad(photo, ((0, height - h), (0, width - w), (0, 0)), mode="edge")
+        try:
+            found = self.run(filled[None])
+        except Exception as error:  # ONNX Runtime's have no class in common
+            raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
+        C = len(self.labels)
+        if found.shape == (1, C, height, width):
+            probabilities = torch.from_numpy(found[:, :, :h, :w]).float().softmax(1)
+            mask: np.ndarray = largest_class(probabilities, (H, W))[0].numpy()
+            return mask
+        if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
+            raise ExportError(
+                f"{self.path} gives neither logits nor masks of its {C} classes; export the network anew."
+            )
+        return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
+
+
+def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
+    """The file, ready to run with so many threads (0: its own choice).
 
     Raises ExportError for a file that is not from here, or where the packages are not installed.
     """
@@ -118,6 +172,10 @@ def read_onnx(path: Path, threads: int = 0) -> tuple[Run, tuple[str, ...], int]:
     try:
         session = _session(path, threads)
         facts = session.get_modelmeta().custom_metadata_map
-        return _run_of(session), tuple(json.loads(facts["classes"])), int(json.loads(facts["image_size"]))
+        labels, size = group_labels(json.loads(facts["groups"])), json.loads(facts["image_size"])
+        sides = session.get_inputs()[0].shape[1:3]  # a size that is free has a name instead
+        if sides != [size, size] and (any(isinstance(side, int) for side in sides) or size not in SIDES):
+            raise ValueError(f"it takes photos of {sides}, and says {size}")
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
+    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=sides != [size, size])

@@ -37,7 +37,7 @@ from dataset import (
 )
 from device_loader import build_device_loader, is_chosen
 from engine import EpochProgress, EpochReport, Trainer, validate
-from folder import find_photos, predict_folder
+from folder import find_photos, parse_with, predict_folder
 from labels import group_labels
 from losses import CombinedLoss, class_weights
 from metrics import Scores
@@ -526,10 +526,8 @@ class Training:
         tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
         if used.submission_tta:
             tta = {"scales": used.scales, "flip": used.flip}
-        failures = predict_folder(
-            [model], photos, self.folder.predictions, image_size=content["image_size"], device=self.device,
-            color=True, **tta,
-        )  # fmt: skip
+        parse = parse_with([model], image_size=content["image_size"], device=self.device, **tta)
+        failures = predict_folder(parse, photos, self.folder.predictions, color=True)
         if failures:
             raise SubmissionError("No submission was packed: " + "; ".join(failures))
         zip_path = self.folder.predictions / "submission.zip"

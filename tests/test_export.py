@@ -14,8 +14,9 @@ from PIL import Image
 
 import evaluate
 import export
+import inference
 from checkpoint import load_checkpoint, restore_model, save_checkpoint
-from labels import CLASS_NAMES, PALETTE, group_labels
+from labels import CELEBAMASK, CLASS_NAMES, PALETTE, group_labels
 from models import build_model
 from onnx_file import read_onnx, run_onnx
 from predict import parse_photos, prepare_model
@@ -150,7 +151,8 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     words = ["--model_path", str(source), "--output", str(small), "--int8", str(photos / "train" / "images")]
     assert export.main(words) == 0
     assert small.stat().st_size < 0.5 * full.stat().st_size
-    assert read_onnx(small)[1:] == (CLASS_NAMES, 64)
+    network = read_onnx(small)
+    assert (network.labels, network.image_size, network.dynamic) == (CELEBAMASK, 64, False)
     batch = np.stack([make_pair(50, size=64)[0]])
     one, other = (run_onnx(path)(batch) for path in (full, small))
     assert one.shape == other.shape
@@ -188,6 +190,110 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     (tmp_path / "text.onnx").write_text("no graph")
     assert evaluate.main(["--model_path", str(tmp_path / "text.onnx"), "--data", str(photos), "--split", "train"]) == 2
     assert "text.onnx is no file that export.py wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--dynamic"], ["--mask"]], ids=["fixed", "dynamic", "mask"])
+def test_inference_takes_the_file_for_photos_of_any_size(checkpoint: Path, tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "face.onnx"
+    assert export.main(["--model_path", str(checkpoint), "--output", str(path), *options]) == 0
+    (tmp_path / "in").mkdir()
+    sizes = {"exact": (64, 64), "square": (150, 150), "wide": (200, 100), "tall": (60, 91), "tiny": (1, 3)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        Image.fromarray(make_pair(seed, size=64)[0]).resize(size).save(tmp_path / "in" / f"{name}.png")
+    for name, model in (("onnx", path), ("torch", checkpoint)):
+        words = ["--model_path", str(model), "--input", str(tmp_path / "in"), "--output", str(tmp_path / name)]
+        assert inference.main([*words, "--color"]) == 0
+    for name, size in sizes.items():
+        found, wanted = (
+            np.asarray(Image.open(tmp_path / folder / "masks" / f"{name}.png")) for folder in ("onnx", "torch")
+        )
+        assert found.shape == wanted.shape == size[::-1]
+        assert (tmp_path / "onnx" / "color" / f"{name}.png").is_file()
+        if name == "exact":
+            assert (found == wanted).mean() >= 0.9999
+        elif name != "tiny" and options != ["--mask"]:  # random weights: classes are a close run at every pixel
+            assert (found == wanted).mean() > 0.7
+
+
+def test_inference_with_a_file_of_a_coarser_task(tmp_path: Path) -> None:
+    labels = group_labels({"rest": [], "face": ["skin", "nose"], "hair": ["hair"]})
+    source = write_checkpoint(tmp_path / "coarse.pth", SMALL["light_unet"], labels=labels)
+    path = tmp_path / "coarse.onnx"
+    export.export_model(source, path, mask=True)
+    assert read_onnx(path).labels == labels
+    Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
+    assert (
+        inference.main(["--model_path", str(path), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path)])
+        == 0
+    )
+    with Image.open(tmp_path / "masks" / "face.png") as mask:
+        assert np.asarray(mask).max() < 3
+        palette = mask.getpalette()
+    assert palette is not None
+    assert tuple(palette[3:6]) == labels.palette[1]
+
+
+@pytest.mark.parametrize("option", ["--tta", "--size 128", "--submission", "--device cuda", "--postprocess smooth"])
+def test_inference_says_what_it_does_with_checkpoints_alone(
+    exported: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
+    words = ["--model_path", str(exported), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
+    assert inference.main([*words, *option.split()]) == 2
+    name = option if option == "--device cuda" else option.split()[0]
+    assert f"face.onnx predicts as it is, by itself, on the CPU: leave out {name}, or name a" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def changed(source: Path, path: Path, **facts: str | None) -> Path:
+    """A copy of an ONNX file that says other things of itself; None: nothing."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(source)
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {k: v for k, v in (known | facts).items() if v is not None})
+    onnx.save(model, path)
+    return path
+
+
+HOSTILE_FACTS: dict[str, dict[str, str | None]] = {
+    "no size": {"image_size": None},
+    "another size": {"image_size": "128"},
+    "a huge size": {"image_size": "100000000"},
+    "a size that is text": {"image_size": '"64"'},
+    "a size that is no number": {"image_size": "NaN"},
+    "no groups": {"groups": None},
+    "groups that are no names": {"groups": '{"rest": 3}'},
+    "groups that are a list": {"groups": "[1, 2]"},
+    "no JSON": {"groups": "{"},
+    "deep JSON": {"groups": "[" * 100_000},
+    "a class of its own": {"groups": '{"rest": [], "cat": ["whiskers"]}'},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FACTS)
+def test_a_file_that_lies_about_itself_is_refused(
+    exported: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = changed(exported, tmp_path / "odd.onnx", **HOSTILE_FACTS[name])
+    Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
+    words = ["--model_path", str(path), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
+    assert inference.main(words) == 2
+    assert "odd.onnx is no file that export.py wrote" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_classes_than_a_file_says_are_refused(
+    exported: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coarse = json.dumps({"rest": [], "face": ["skin"]})
+    Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
+    masks = tmp_path / "masks.onnx"
+    export.export_model(checkpoint, masks, mask=True)
+    for source in (exported, masks):
+        path = changed(source, tmp_path / "odd.onnx", groups=coarse)
+        words = ["--model_path", str(path), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
+        assert inference.main(words) == 2
+        assert "odd.onnx gives neither logits nor masks of its 2 classes" in capsys.readouterr().err
 
 
 def test_8_bits_that_do_not_agree_are_not_left(

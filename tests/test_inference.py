@@ -21,7 +21,7 @@ import inference
 import submission
 from biases import write_biases
 from checkpoint import load_checkpoint, restore_model, save_checkpoint
-from folder import find_photos, predict_folder
+from folder import find_photos, parse_with, predict_folder
 from labels import CELEBAMASK, NUM_CLASSES, palette_bytes
 from models import build_model
 from predict import prepare_model, read_photo
@@ -168,7 +168,8 @@ def test_many_photos_go_through_bounded_queues(model: Path, tmp_path: Path, monk
     monkeypatch.setattr(folder, "parse_photos", count)
     paths = [write_photo(tmp_path / "in" / f"{i:02}.png", i, 38 + i % 7, 40) for i in range(20)]
     models = [prepare_model(restore_model(load_checkpoint(model), model), CPU)]
-    failures = predict_folder(models, paths, tmp_path / "out", image_size=32, device=CPU, batch_size=8, progress=False)
+    parse_all = parse_with(models, image_size=32, device=CPU)
+    failures = predict_folder(parse_all, paths, tmp_path / "out", batch_size=8, progress=False)
     assert failures == []
     assert sum(seen) == 20
     assert 1 <= min(seen) <= max(seen) <= 2
@@ -269,8 +270,8 @@ def test_refining_without_a_change_gives_the_masks_of_the_plain_path(
         return probabilities
 
     paths = find_photos(photos)
-    options: dict[str, Any] = {"image_size": SIZE, "device": CPU, "progress": False}
-    assert not predict_folder(models, paths, tmp_path, refine=unchanged, **options)
+    parse_refined = parse_with(models, image_size=SIZE, device=CPU, refine=unchanged)
+    assert not predict_folder(parse_refined, paths, tmp_path, progress=False)
     for path in paths:
         expected = ids(predicted / f"{path.stem}.png")
         np.testing.assert_array_equal(ids(tmp_path / "masks" / f"{path.stem}.png"), expected)
@@ -363,7 +364,8 @@ def predicted(model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactor
     """Masks of the photos, without augmentation, one photo at a time."""
     output = tmp_path_factory.mktemp("predicted")
     models = [prepare_model(restore_model(load_checkpoint(model), model), CPU)]
-    assert not predict_folder(models, find_photos(photos), output, image_size=SIZE, device=CPU, progress=False)
+    parse = parse_with(models, image_size=SIZE, device=CPU)
+    assert not predict_folder(parse, find_photos(photos), output, progress=False)
     return output / "masks"
 
 
