@@ -6,11 +6,11 @@
 
 The first takes one decoded photo of 512 px to its mask; the second a folder of JPEGs to PNG masks, as inference.py
 does it, with reading and writing beside the network, in five parts. Every network goes through the same code of
-src/predict.py and src/folder.py: normalisation, channels-last, BatchNorms folded, largest class. The networks take
-turns in each round; the figures are medians over the rounds, in brackets how many times as fast ours is. Rivals have
-random weights (rivals.py); the first network is the shipped one. Multiply-adds are those of convolutions and matrix
-products as torch.utils.flop_counter counts them, halved. ONNX Runtime runs on the CPU alone; its 8 bits are fitted to
-one portrait here, as for the speed they may.
+src/predict.py and src/folder.py: normalisation, channels-last, BatchNorms folded, largest class; for ONNX Runtime the
+graph has all of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
+the rounds, in brackets how many times as fast ours is. Rivals have random weights (rivals.py); the first network is the
+shipped one. Multiply-adds are those of convolutions and matrix products as torch.utils.flop_counter counts them,
+halved. ONNX Runtime runs on the CPU alone; its 8 bits are fitted to one portrait here, as for the speed they may.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from checkpoint import load_networks
-from folder import parse_with, predict_folder
-from labels import NUM_CLASSES
+from export import PhotoNetwork, trace
+from folder import Parse, parse_with, predict_folder
+from labels import CELEBAMASK, NUM_CLASSES
 from models import build_model, count_parameters
-from onnx_file import quantise, run_onnx, write_onnx
-from predict import normalize, parse_photos, prepare_model, read_photo
+from onnx_file import ExportedNetwork, quantise, run_onnx, write_onnx
+from predict import fold_norms, prepare_model, read_photo
 from runtime import PROJECT_ROOT, prepare_device
 
 WEIGHTS = PROJECT_ROOT / "weights" / "face_parsing.pth"
@@ -72,7 +73,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-# --- ways to run a network, each from normalised photos (1, 3, H, W) to logits ------------------------
+# --- ways to run a network ------------------------------------------------------------------------
 
 
 class Autocast(nn.Module):
@@ -88,35 +89,34 @@ class Autocast(nn.Module):
         return logits
 
 
-class Onnx(nn.Module):
-    """A network in ONNX Runtime on the CPU; with int8 in 8 bits."""
-
-    def __init__(self, network: nn.Module, threads: int, *, int8: bool = False) -> None:
-        super().__init__()
-        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            path = Path(folder) / "network.onnx"
-            write_onnx(torch.export.export(network, (torch.zeros(1, 3, SIZE, SIZE),)), path, {}, output="logits")
-            if int8:
-                quantise(path, [normalize(torch.from_numpy(portrait())[None])[0].contiguous().numpy()])
-            self.run = run_onnx(path, threads)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return torch.from_numpy(self.run(image.contiguous().numpy()))
+def exported(network: nn.Module, threads: int, *, int8: bool) -> Parse:
+    """A network in ONNX Runtime on the CPU, from photos to masks as ``export.py --mask`` writes it; int8: in 8 bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        program = trace(PhotoNetwork(fold_norms(network.eval()), mask=True, half=False), SIZE, dynamic=False)
+        write_onnx(program, path, {}, output="mask")
+        if int8:
+            quantise(path, [portrait()])
+        return ExportedNetwork(path, run_onnx(path, threads), CELEBAMASK, SIZE, dynamic=False).parse
 
 
-def ways_of(network: nn.Module, ways: Sequence[str], device: torch.device, threads: int) -> dict[str, nn.Module]:
-    """The network as each of the ways runs it."""
-    ready = prepare_model(network.eval(), device)
-    made: dict[str, nn.Module] = {}
+def ways_of(make: Callable[[], nn.Module], ways: Sequence[str], device: torch.device, threads: int) -> dict[str, Parse]:
+    """From photos to masks in each of the ways."""
+
+    def parse(model: nn.Module) -> Parse:
+        return parse_with([model], image_size=SIZE, device=device)
+
+    ready = prepare_model(make().eval(), device)
+    made: dict[str, Parse] = {}
     for way in ways:
         if way == "eager":
-            made[way] = ready
+            made[way] = parse(ready)
         elif way == "bf16":
-            made[way] = Autocast(ready)
+            made[way] = parse(Autocast(ready))
         elif way == "compile":
-            made[way] = torch.compile(ready, dynamic=False)  # type: ignore[assignment]
+            made[way] = parse(torch.compile(ready, dynamic=False))  # type: ignore[arg-type]
         elif device.type == "cpu":
-            made[way] = Onnx(ready, threads, int8=way == "int8")
+            made[way] = exported(make(), threads, int8=way == "int8")
     return made
 
 
@@ -165,19 +165,17 @@ def make_photos(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def single(model: nn.Module, photo: np.ndarray, device: torch.device) -> Callable[[int], int]:
+def single(parse: Parse, photo: np.ndarray) -> Callable[[int], int]:
     """A runner of one decoded photo."""
 
     def run(number: int) -> int:
-        return len(parse_photos([model], [photo], image_size=SIZE, device=device))
+        return len(parse([photo]))
 
     return run
 
 
-def folder_part(model: nn.Module, photos: list[Path], output: Path, device: torch.device) -> Callable[[int], int]:
+def folder_part(parse: Parse, photos: list[Path], output: Path) -> Callable[[int], int]:
     """A runner of a part of a folder."""
-
-    parse = parse_with([model], image_size=SIZE, device=device)
 
     def run(number: int) -> int:
         part = photos[number % PARTS :: PARTS]
@@ -242,11 +240,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for title, device in devices.items():
             runners: dict[tuple[str, str], Callable[[int], int]] = {}
             for name in tqdm(args.networks, desc="preparing", leave=False):
-                for way, model in ways_of(NETWORKS[name](), args.ways, device, torch.get_num_threads()).items():
+                for way, parse in ways_of(NETWORKS[name], args.ways, device, torch.get_num_threads()).items():
                     if args.folder:
-                        runners[name, way] = folder_part(model, photos, Path(temporary) / "out", device)
+                        runners[name, way] = folder_part(parse, photos, Path(temporary) / "out")
                     else:
-                        runners[name, way] = single(model, pixels, device)
+                        runners[name, way] = single(parse, pixels)
             clock = time.process_time if args.cpu_time else time.perf_counter
             found = measure(runners, PARTS if args.folder else args.rounds, device, clock)
             rates.update({(title, name, way): rate for (name, way), rate in found.items()})

@@ -27,6 +27,7 @@ from checkpoint import label_set, load_checkpoint, restore_model
 from folder import find_photos
 from labels import LabelSet
 from models import count_parameters
+from models.light_unet import LightUNet
 from onnx_file import SIDES, STEP, ExportError, Run, first_line, quantise, run_onnx, write_onnx
 from predict import MEAN, STD, fold_norms, read_photo
 from runtime import PROJECT_ROOT, atomic_path
@@ -61,8 +62,12 @@ class PhotoNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         # float16 starts after the normalisation: before it, it would round the pixels.
         pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        logits: Tensor = self.network(pixels.to(self.precision)).float()
-        return logits.argmax(1).to(torch.uint8) if self.mask else logits
+        pixels = pixels.to(self.precision)
+        if not self.mask:
+            return self.network(pixels).float()  # type: ignore[no-any-return]
+        if isinstance(self.network, LightUNet):
+            return self.network.largest_class(pixels).to(torch.uint8)
+        return self.network(pixels).float().argmax(1).to(torch.uint8)  # type: ignore[no-any-return]
 
 
 # --- the program ----------------------------------------------------------------------------------

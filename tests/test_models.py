@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from config import NETWORKS, PARAMETER_LIMIT, Config, as_dict, load_config
 from labels import NUM_CLASSES
 from models import BUILDERS, build_model, count_parameters
-from models.layers import unfold_channels
+from models.layers import _unfold_in_turns, unfold_channels
+from models.light_unet import LightUNet
 from models.smp import PaddedModel
 from predict import parse_photos, prepare_model, read_photo
 from submission import SubmissionError, build_run_py
@@ -381,6 +382,21 @@ def test_unfolded_channels_are_torchs_pixel_shuffle(dtype: torch.dtype, fold: in
         gradients = [torch.autograd.grad((y * weight).sum(), x, retain_graph=True)[0] for y in (ours, torchs)]
         assert torch.equal(*gradients)
     assert torch.equal(unfold_channels(x.detach(), fold), torchs)
+    # As exported graphs have it.
+    assert torch.equal(_unfold_in_turns(x, fold), torchs)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 97)])
+@pytest.mark.parametrize("fold", [1, 2, 4])
+def test_the_largest_class_of_groups_is_that_of_pixels(fold: int, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    model = LightUNet(5, channels=[8, 8, 8], fold=fold).eval()
+    torch.nn.init.normal_(model.head[1].weight)  # type: ignore[arg-type]
+    image = torch.randn(2, 3, height, width)
+    with torch.no_grad():
+        found = model.largest_class(image)
+        assert torch.equal(found, model(image).argmax(1).int())
+    assert len(found.unique()) > 2
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (65, 97), (128, 448), (129, 385)])

@@ -73,10 +73,20 @@ WORDS = {4: torch.int32, 8: torch.int64}
 
 def unfold_channels(x: Tensor, fold: int) -> Tensor:
     """``F.pixel_shuffle(x, fold)``: channels (B, C * fold^2, h, w) to pixels (B, C, h * fold, w * fold)."""
+    if torch.compiler.is_exporting():
+        return _unfold_in_turns(x, fold)
     word = WORDS.get(fold * x.element_size())
     if not x.requires_grad or word is None:
         return F.pixel_shuffle(x, fold)
     return _UnfoldChannels.apply(x, fold, word)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _unfold_in_turns(x: Tensor, fold: int) -> Tensor:
+    """``F.pixel_shuffle``, one axis at a time: ONNX Runtime moves blocks then, where it else goes value by value."""
+    B, C, h, w = x.shape
+    C //= fold**2
+    rows = x.reshape(B * C * fold, fold, h * w).transpose(1, 2).reshape(B * C, fold, h, w * fold)
+    return rows.transpose(1, 2).reshape(B, C, h * fold, w * fold)
 
 
 def initialise(model: nn.Module) -> None:

@@ -44,13 +44,29 @@ class LightUNet(PlainUNet):
         self.fold = fold
         self.step = fold * 2 ** (len(channels) - 1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def _of_groups(self, image: Tensor) -> Tensor:
+        """Logits (B, num_classes * fold^2, h, w) of groups of pixels, of which the last ones may lie outside."""
         H, W = image.shape[2:]
         # Where a map cannot be halved, pooling drops a row, and enlarging what is left moves all that it says.
         padded = F.pad(image, (0, -W % self.step, 0, -H % self.step), mode="replicate")
         if self.fold > 1:
             padded = F.pixel_unshuffle(padded, self.fold)
-        logits = super().forward(padded)
+        return super().forward(padded)
+
+    def forward(self, image: Tensor) -> Tensor:
+        H, W = image.shape[2:]
+        logits = self._of_groups(image)
         if self.fold > 1:
             logits = unfold_channels(logits, self.fold)
         return logits[:, :, :H, :W]
+
+    def largest_class(self, image: Tensor) -> Tensor:
+        """``forward(image).argmax(1)``, masks (B, H, W), for exported graphs.
+
+        The class is chosen while pixels are in groups: what is brought to the full size then is one map, not C.
+        """
+        H, W = image.shape[2:]
+        logits = self._of_groups(image)
+        B, _, h, w = logits.shape
+        classes = logits.reshape(B, -1, self.fold**2, h, w).argmax(1)
+        return unfold_channels(classes.int(), self.fold)[:, 0, :H, :W]
