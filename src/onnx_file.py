@@ -151,8 +151,7 @@ class ExportedNetwork:
             raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
         C = len(self.labels)
         if found.shape == (1, C, height, width):
-            probabilities = torch.from_numpy(found[:, :, :h, :w]).float().softmax(1)
-            mask: np.ndarray = largest_class(probabilities, (H, W))[0].numpy()
+            mask: np.ndarray = largest_class(torch.from_numpy(found[:, :, :h, :w]), (H, W))[0].numpy()
             return mask
         if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
             raise ExportError(

@@ -39,7 +39,7 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SMALLEST_SIDE = 32
-STRIP_ELEMENTS = 2**21  # pixels of one class at full size that are held at a time, about 8 MB: stays in the cache
+STRIP_ELEMENTS = {"cpu": 2**18, "cuda": 2**26}  # values at full size that are held at a time: 1 MB stays in the cache
 
 
 class PhotoError(ValueError):
@@ -168,44 +168,36 @@ def predict_probabilities(
     return total / (len(scales) * len(models))
 
 
-def _neighbours(size: int, target: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each of target positions the two of size positions it lies between, and how far it is from the first."""
-    place = (torch.arange(target, dtype=torch.float64) + 0.5) * (size / target) - 0.5
-    place = place.clamp(0, size - 1)
+def _between_rows(maps: Tensor, size: int, rows: slice) -> Tensor:
+    """Some of the rows that maps (B, h, w, C) have once they are brought to ``size`` rows, linearly."""
+    h = maps.shape[1]
+    place = (torch.arange(size, dtype=torch.float64)[rows] + 0.5) * (h / size) - 0.5
+    place = place.clamp(0, h - 1)
     first = place.floor()
-    second = (first + 1).clamp(max=size - 1)
-    return first.long().to(device), second.long().to(device), (place - first).float().to(device)
+    second = (first + 1).clamp(max=h - 1)
+    down = (place - first).float().to(maps.device)
+    above, below = (maps.index_select(1, index.long().to(maps.device)) for index in (first, second))
+    return torch.lerp(above, below, down[:, None, None])
 
 
-def largest_class(probabilities: Tensor, size: tuple[int, int], *, strip_elements: int = STRIP_ELEMENTS) -> Tensor:
-    """Masks (B, H, W) uint8 of probabilities (B, C, h, w), brought to size (H, W) bilinearly; ties go to the lower id.
+def largest_class(scores: Tensor, size: tuple[int, int], *, strip_elements: int | None = None) -> Tensor:
+    """Masks (B, H, W) uint8 of scores (B, C, h, w), brought to size (H, W) bilinearly; ties go to the lower id.
 
-    Works in strips of rows and class by class, so that a photo of 6000x8000 needs no 19 maps of that size.
-    Every pixel is computed by itself: the strips change nothing.
+    Works in strips of rows, so that a photo of 6000x8000 needs no C maps of that size, and with the classes of a pixel
+    side by side in memory. Every pixel is computed by itself: the strips change nothing.
     """
-    B, C, h, w = probabilities.shape
+    B, C, h, w = scores.shape
     H, W = size
-    if (h, w) != size:
-        left, right, across = _neighbours(w, W, probabilities.device)
-        wide = torch.lerp(probabilities[..., left], probabilities[..., right], across)  # (B, C, h, W)
-        top, bottom, down = _neighbours(h, H, probabilities.device)
-    else:
-        wide = probabilities
-    masks = torch.zeros(B, H, W, dtype=torch.uint8, device=probabilities.device)
-    rows = max(1, strip_elements // (B * W))
-    for start in range(0, H, rows):
-        strip = slice(start, min(start + rows, H))
-        best: Tensor | None = None
-        for c in range(C):
-            if (h, w) != size:
-                value = torch.lerp(wide[:, c, top[strip]], wide[:, c, bottom[strip]], down[strip, None])  # (B, rows, W)
-            else:
-                value = wide[:, c, strip]
-            if best is None:
-                best = value
-            else:
-                masks[:, strip].masked_fill_(value > best, c)
-                best = torch.maximum(best, value)
+    maps = scores.permute(0, 2, 3, 1).contiguous()
+    if (h, w) == size:
+        return maps.argmax(3).to(torch.uint8)
+    masks = torch.empty(B, H, W, dtype=torch.uint8, device=scores.device)
+    count = max(1, (strip_elements or STRIP_ELEMENTS[scores.device.type]) // (B * W * C))
+    for start in range(0, H, count):
+        strip = slice(start, min(start + count, H))
+        tall = _between_rows(maps, H, strip).permute(0, 3, 1, 2)  # (B, C, rows, w)
+        wide = F.interpolate(tall, size=(tall.shape[2], W), mode="bilinear", align_corners=False)
+        masks[:, strip] = wide.argmax(1).to(torch.uint8)
     return masks
 
 
@@ -225,12 +217,11 @@ def predict_masks(
     """
     height, width = photos.shape[1:3]
     H, W = output_size or (height, width)
-    base = network_size(height, width, image_size)
-    if len(models) == 1 and tuple(scales) == (1.0,) and not flip and base == (H, W):
-        # Nothing is averaged or resized: the largest logit is the answer, and probabilities take a sixth of the time.
+    if len(models) == 1 and tuple(scales) == (1.0,) and not flip:
+        # Nothing is averaged: the largest logit is as good an answer, and probabilities take their time.
         with torch.no_grad():
-            logits = models[0](_resize(normalize(photos), base)).float()
-            return logits.contiguous(memory_format=torch.channels_last).argmax(1).to(torch.uint8)
+            logits = models[0](_resize(normalize(photos), network_size(height, width, image_size))).float()
+            return largest_class(logits, (H, W))
     probabilities = predict_probabilities(
         models, photos, image_size=image_size, scales=scales, flip=flip, labels=labels
     )
