@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from benchmarks.rivals import RIVALS
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -76,19 +76,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 # --- ways to run a network ------------------------------------------------------------------------
 
 
-class Autocast(nn.Module):
-    """A network in bf16, where autocast thinks it safe."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        with torch.autocast(image.device.type, torch.bfloat16):
-            logits: Tensor = self.network(image)
-        return logits
-
-
 def exported(network: nn.Module, threads: int, *, int8: bool) -> Parse:
     """A network in ONNX Runtime on the CPU, from photos to masks as ``export.py --mask`` writes it; int8: in 8 bits."""
     with tempfile.TemporaryDirectory() as folder:
@@ -103,8 +90,8 @@ def exported(network: nn.Module, threads: int, *, int8: bool) -> Parse:
 def ways_of(make: Callable[[], nn.Module], ways: Sequence[str], device: torch.device, threads: int) -> dict[str, Parse]:
     """From photos to masks in each of the ways."""
 
-    def parse(model: nn.Module) -> Parse:
-        return parse_with([model], image_size=SIZE, device=device)
+    def parse(model: nn.Module, precision: str = "fp32") -> Parse:
+        return parse_with([model], image_size=SIZE, device=device, precision=precision)
 
     ready = prepare_model(make().eval(), device)
     made: dict[str, Parse] = {}
@@ -112,7 +99,7 @@ def ways_of(make: Callable[[], nn.Module], ways: Sequence[str], device: torch.de
         if way == "eager":
             made[way] = parse(ready)
         elif way == "bf16":
-            made[way] = parse(Autocast(ready))
+            made[way] = parse(ready, "bf16")
         elif way == "compile":
             made[way] = parse(torch.compile(ready, dynamic=False))  # type: ignore[arg-type]
         elif device.type == "cpu":

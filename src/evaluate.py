@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
     what.add_argument("--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)")
+    what.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of checkpoints: bf16 is faster, less exact"
+    )
     what.add_argument("--classes", type=Path, help="YAML of a coarser task: each class with the names of the 19 in it")
     what.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
     what.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
@@ -140,7 +143,9 @@ def _predictor(
         settings = settings_of(args, labels) if refined else None
         return None if settings is None else functools.partial(refine, settings=settings, labels=labels)
 
-    predictor, known = networks(paths, tta=tta, track=args.track, device=device, size=size, refine=after)
+    predictor, known = networks(
+        paths, tta=tta, track=args.track, device=device, size=size, precision=args.precision, refine=after
+    )
     more = [text for text, used in (("test-time augmentation", tta), ("post-processing", after(known))) if used]
     name = f"{name} at {size} px" if size else name
     return predictor, known, f"{name} with {' and '.join(more)}" if more else name

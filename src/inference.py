@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)"
     )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster on GPUs and new CPUs, less exact"
+    )
     parser.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     parser.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
@@ -84,6 +87,8 @@ def _refine(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
             "--submission takes no --postprocess and no --biases: the judges run the submission's own run.py, which "
             "does without them, and must get the same masks."
         )
+    if args.submission and args.precision != "fp32":
+        raise UsageError("--submission takes no --precision: the judges' run.py computes in fp32.")
     settings = settings_of(args, labels)
     if settings is None:
         return None
@@ -113,7 +118,7 @@ def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 def _exported(path: Path, args: argparse.Namespace) -> tuple[Parse, LabelSet]:
     """An ONNX file's masks, and their classes. Raises UsageError for what is only done with a checkpoint."""
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
-    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda"}
+    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
     refused = [option for option, given in asked.items() if given]
     if refused or len(args.model_path) > 1:
         much = ", ".join(refused) or "the other models"
@@ -137,6 +142,7 @@ def _run(args: argparse.Namespace) -> int:
         parse = parse_with(
             [prepare_model(model, device) for model in models],
             device=device,
+            precision=args.precision,
             refine=_refine(args, labels),
             image_size=content["image_size"],
             labels=labels,

@@ -168,13 +168,14 @@ def networks(
     track: str,
     device: torch.device,
     size: int | None = None,
+    precision: str = "fp32",
     refine: Callable[[LabelSet], Refine | None] | None = None,
 ) -> tuple[Predictor, LabelSet]:
     """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
 
-    One photo at a time in exact float32, as run.py of a submission predicts; with tta at the first checkpoint's
-    scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if any, for
-    those classes. Raises CheckpointError.
+    One photo at a time, in exact float32 as run.py of a submission predicts, or in bf16; with tta at the first
+    checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
+    any, for those classes. Raises CheckpointError.
     """
     models, first = load_networks(paths, track=track, size=size)
     labels = label_set(first)
@@ -183,6 +184,7 @@ def networks(
         image_size=first["image_size"],
         labels=labels,
         device=device,
+        precision=precision,
         refine=None if refine is None else refine(labels),
         **augmentation_of(first, tta=tta),
     )

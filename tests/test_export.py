@@ -233,7 +233,9 @@ def test_inference_with_a_file_of_a_coarser_task(tmp_path: Path) -> None:
     assert tuple(palette[3:6]) == labels.palette[1]
 
 
-@pytest.mark.parametrize("option", ["--tta", "--size 128", "--submission", "--device cuda", "--postprocess smooth"])
+@pytest.mark.parametrize(
+    "option", ["--tta", "--size 128", "--submission", "--device cuda", "--postprocess smooth", "--precision bf16"]
+)
 def test_inference_says_what_it_does_with_checkpoints_alone(
     exported: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -278,6 +278,15 @@ def test_refining_without_a_change_gives_the_masks_of_the_plain_path(
     assert ((61, 90, 3), (NUM_CLASSES, 43, 64)) in shapes  # at the network's size, however large the photo
 
 
+def test_bf16_gives_nearly_the_masks_of_fp32(model: Path, photos: Path, predicted: Path, tmp_path: Path) -> None:
+    assert run("--model_path", model, "--input", photos, "--output", tmp_path, "--precision", "bf16") == 0
+    shares = [
+        float((ids(tmp_path / "masks" / path.name) == ids(path)).mean()) for path in sorted(predicted.glob("*.png"))
+    ]
+    assert min(shares) > 0.8  # random weights: classes are a close run
+    assert np.mean(shares) < 1  # it did something
+
+
 def test_steps_and_biases_change_the_masks(model: Path, photos: Path, tmp_path: Path) -> None:
     words = ("--model_path", model, "--input", photos, "--output")
     assert run(*words, tmp_path / "plain") == 0
@@ -304,6 +313,7 @@ def test_post_processing_that_cannot_be_done_is_said_before_any_work(
     (tmp_path / "b.json").write_text("{}")
     for options, sentence in [
         (("--postprocess", "smooth", "--submission"), "--submission takes no --postprocess and no --biases"),
+        (("--precision", "bf16", "--submission"), "--submission takes no --precision"),
         (("--biases", tmp_path / "b.json", "--submission"), "must get the same masks"),
         (("--biases", tmp_path / "b.json"), "b.json must give one number for each of the classes background, skin"),
         (("--smooth_sigma", 2), "--smooth_sigma does nothing without --postprocess smooth"),
