@@ -1,9 +1,9 @@
 """What the short cuts of src/predict.py save of a photo's way to its mask, and whether they change it.
 
-    python benchmarks/prediction.py [--rounds 12] [--size 512]
+    python benchmarks/prediction.py [--rounds 12] [--photo 512] [--size 448]
 
 Milliseconds of CPU in one thread, the least of rounds in which all take turns, and the share of pixels whose class
-the last row changes: the shipped weights, and the other networks with random ones.
+the last row changes: both shipped weights, and other networks with random ones.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ from models import build_model
 from predict import largest_class, predict_masks, predict_probabilities, prepare_model, read_photo
 from runtime import PROJECT_ROOT, prepare_device
 
+WEIGHTS = PROJECT_ROOT / "weights"
+
 
 def steps(model: nn.Module, photos: Tensor, size: int) -> dict[str, Callable[[], Tensor]]:
-    """Each step's way to the masks of photos (1, size, size, 3)."""
+    """Each step's way to the masks of photos (1, H, W, 3), seen by the network at size."""
     device = torch.device("cpu")
+    H, W = photos.shape[1:3]
     folded = prepare_model(model, device)
 
     def through_probabilities() -> Tensor:
-        return largest_class(predict_probabilities([model], photos, image_size=size), (size, size))
+        return largest_class(predict_probabilities([model], photos, image_size=size), (H, W))
 
     return {
         "probabilities, then the largest": through_probabilities,
@@ -49,14 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--size", type=int, default=512, help="height and width of the photo, pixels (512)")
+    parser.add_argument("--photo", type=int, default=512, help="height and width of the photo, pixels (512)")
+    parser.add_argument("--size", type=int, default=448, help="what the network sees it at (448, as shipped)")
     args = parser.parse_args(argv)
     prepare_device(torch.device("cpu"), threads=1)
     torch.manual_seed(0)
     portrait = Image.fromarray(read_photo(PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"))
-    photos = torch.from_numpy(np.array(portrait.resize((args.size, args.size))))[None]
-    models = {"unet": load_networks([PROJECT_ROOT / "weights" / "face_parsing.pth"], track="challenge")[0][0]}
-    for name in ("deeplabv3plus", "light_unet", "separable_unet"):
+    photos = torch.from_numpy(np.array(portrait.resize((args.photo, args.photo))))[None]
+    models = {path.stem: load_networks([path], track="challenge")[0][0] for path in sorted(WEIGHTS.glob("*.pth"))}
+    for name in ("deeplabv3plus", "separable_unet"):
         models[name] = build_model({"name": name}, NUM_CLASSES)
     works = {name: steps(model.eval(), photos, args.size) for name, model in models.items()}
     best: dict[tuple[str, str], float] = {}
@@ -68,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 masks[name, step] = work()
                 taken = time.process_time() - start
                 best[name, step] = min(best.get((name, step), taken), taken)
-    print(f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}; one thread, {args.size} px; torch {torch.__version__}\n")
+    print(
+        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}; one thread, photo {args.photo} px, network {args.size}; "
+        f"torch {torch.__version__}\n"
+    )
     print("| ms of CPU a photo | " + " | ".join(models) + " |\n|---|" + "---:|" * len(models))
     rows = list(next(iter(works.values())))
     for step in rows:

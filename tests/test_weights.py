@@ -15,30 +15,42 @@ from checkpoint import load_checkpoint, restore_model
 from config import PARAMETER_LIMIT
 from dataset import PairStore, ValidationSet, make_split
 from engine import validate
-from inference import DEFAULT_MODEL, main
+from inference import main
 from labels import CLASS_NAMES, is_mirrored
 from models import count_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
-CARD = json.loads((ROOT / "weights" / "face_parsing.json").read_text(encoding="utf-8"))
+WEIGHTS = sorted((ROOT / "weights").glob("*.pth"))
+
+
+@pytest.fixture(scope="module", params=WEIGHTS, ids=[path.stem for path in WEIGHTS])
+def weights(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
 
 
 @pytest.fixture(scope="module")
-def content() -> dict[str, Any]:
-    return load_checkpoint(DEFAULT_MODEL)
+def content(weights: Path) -> dict[str, Any]:
+    return load_checkpoint(weights)
 
 
-def test_they_obey_the_rules(content: dict[str, Any]) -> None:
-    model = restore_model(content, DEFAULT_MODEL)
-    assert count_parameters(model) == CARD["parameters"] < PARAMETER_LIMIT
+@pytest.fixture(scope="module")
+def card(weights: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    return card
+
+
+def test_they_obey_the_rules(weights: Path, content: dict[str, Any], card: dict[str, Any]) -> None:
+    model = restore_model(content, weights)
+    assert count_parameters(model) == card["parameters"] < PARAMETER_LIMIT
     assert content["track"] == "challenge"
-    assert DEFAULT_MODEL.stat().st_size < 9e6
+    assert weights.stat().st_size < 9e6
     assert all(bool(value.isfinite().all()) for value in content["state_dict"].values())
 
 
-def test_they_parse_a_public_domain_face(tmp_path: Path) -> None:
+def test_they_parse_a_public_domain_face(weights: Path, tmp_path: Path) -> None:
     photo = ROOT / "docs" / "images" / "astronaut.jpg"
-    assert main(["--input", str(photo), "--output", str(tmp_path)]) == 0
+    assert main(["--model_path", str(weights), "--input", str(photo), "--output", str(tmp_path)]) == 0
     mask = np.array(Image.open(tmp_path / "masks" / "astronaut.png"))
     assert mask.shape == (512, 512)
     share = {name: float((mask == i).mean()) for i, name in enumerate(CLASS_NAMES)}
@@ -56,12 +68,14 @@ def test_they_parse_a_public_domain_face(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_they_score_what_their_card_says(content: dict[str, Any], real_data: Path) -> None:
+def test_they_score_what_their_card_says(
+    weights: Path, content: dict[str, Any], card: dict[str, Any], real_data: Path
+) -> None:
     split = make_split(real_data, val_stems=real_data / "val.txt", val_fraction=0.1, seed=0)
     store = PairStore(split.val, 512, repair=False, limit_bytes=1e9, progress=False)
-    model = restore_model(content, DEFAULT_MODEL)
+    model = restore_model(content, weights)
     scores = validate(
         model, ValidationSet(store), image_size=content["image_size"], batch_size=4, device=torch.device("cpu")
     )
-    assert scores.f_score == pytest.approx(CARD["f_score"], abs=0.002)
-    assert scores.f_score_in_order == pytest.approx(CARD["f_score_in_order"], abs=0.002)
+    assert scores.f_score == pytest.approx(card["f_score"], abs=0.002)
+    assert scores.f_score_in_order == pytest.approx(card["f_score_in_order"], abs=0.002)
