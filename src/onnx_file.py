@@ -173,8 +173,9 @@ def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
         facts = session.get_modelmeta().custom_metadata_map
         labels, size = group_labels(json.loads(facts["groups"])), json.loads(facts["image_size"])
         sides = session.get_inputs()[0].shape[1:3]  # a size that is free has a name instead
-        if sides != [size, size] and (any(isinstance(side, int) for side in sides) or size not in SIDES):
+        fixed = any(isinstance(side, int) for side in sides)
+        if not isinstance(size, int) or size not in SIDES or (fixed and sides != [size, size]):
             raise ValueError(f"it takes photos of {sides}, and says {size}")
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
-    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=sides != [size, size])
+    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed)

@@ -168,10 +168,10 @@ def predict_probabilities(
     return total / (len(scales) * len(models))
 
 
-def _between_rows(maps: Tensor, size: int, rows: slice) -> Tensor:
-    """Some of the rows that maps (B, h, w, C) have once they are brought to ``size`` rows, linearly."""
+def _rows_of(maps: Tensor, size: int, start: int, stop: int) -> Tensor:
+    """Rows from start to stop of maps (B, h, w, C) that are brought to ``size`` rows, linearly."""
     h = maps.shape[1]
-    place = (torch.arange(size, dtype=torch.float64)[rows] + 0.5) * (h / size) - 0.5
+    place = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (h / size) - 0.5
     place = place.clamp(0, h - 1)
     first = place.floor()
     second = (first + 1).clamp(max=h - 1)
@@ -194,10 +194,10 @@ def largest_class(scores: Tensor, size: tuple[int, int], *, strip_elements: int 
     masks = torch.empty(B, H, W, dtype=torch.uint8, device=scores.device)
     count = max(1, (strip_elements or STRIP_ELEMENTS[scores.device.type]) // (B * W * C))
     for start in range(0, H, count):
-        strip = slice(start, min(start + count, H))
-        tall = _between_rows(maps, H, strip).permute(0, 3, 1, 2)  # (B, C, rows, w)
+        stop = min(start + count, H)
+        tall = _rows_of(maps, H, start, stop).permute(0, 3, 1, 2)  # (B, C, rows, w)
         wide = F.interpolate(tall, size=(tall.shape[2], W), mode="bilinear", align_corners=False)
-        masks[:, strip] = wide.argmax(1).to(torch.uint8)
+        masks[:, start:stop] = wide.argmax(1).to(torch.uint8)
     return masks
 
 

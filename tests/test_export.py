@@ -263,6 +263,7 @@ HOSTILE_FACTS: dict[str, dict[str, str | None]] = {
     "a huge size": {"image_size": "100000000"},
     "a size that is text": {"image_size": '"64"'},
     "a size that is no number": {"image_size": "NaN"},
+    "a size with a point": {"image_size": "64.0"},
     "no groups": {"groups": None},
     "groups that are no names": {"groups": '{"rest": 3}'},
     "groups that are a list": {"groups": "[1, 2]"},
