@@ -37,10 +37,6 @@ LIFTS = (2.5, 5.0)
 """How far glasses are pushed up into the hair, in distances from the nose to the eyes."""
 LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
 """Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
-FABRIC_SHARE = 0.5
-"""How many of the accessories of any colour are also made of the clothes of a third face."""
-SMALLEST_FABRIC = 1 / 24  # half a side of the piece, as a share of the image's
-SHADE_RANGE = (0.5, 1.6)
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class Accessory:
     """A class, the parts that go along with it, and the part of the face at whose place it is put.
 
     It is taken from faces that do not show ``without``. ``lifted``: it is put above its place. ``any_colour``: its
-    colour and its fabric say nothing about what it is, so that a face's own may be changed as well.
+    colour says nothing about what it is.
     """
 
     label: int
@@ -153,31 +149,6 @@ def _skin_gain(pair: Pair, donor: Pair) -> np.ndarray:
     return np.clip(colours[0] / colours[1], *GAIN_RANGE).astype(np.float32)
 
 
-def fabric_of(pair: Pair) -> np.ndarray | None:
-    """The largest round piece of a face's clothes, its inner square continued by reflection: (S, S, 3) uint8.
-
-    None where there is none that is large enough.
-    """
-    image, mask = pair
-    S = len(mask)
-    step = max(S // SAMPLED, 1)
-    clothes = np.pad((mask[::step, ::step] == _ID["cloth"]).astype(np.uint8), 1)  # they end at the picture's edge
-    _, radius, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(clothes, cv2.DIST_L2, 3))
-    half = int((radius - 1) * step / np.sqrt(2))
-    if half < SMALLEST_FABRIC * S:
-        return None
-    x, y = ((place - 1) * step + step // 2 for place in (x, y))
-    piece = image[y - half : y + half, x - half : x + half]
-    return cv2.copyMakeBorder(piece, 0, S - 2 * half, 0, S - 2 * half, cv2.BORDER_REFLECT)
-
-
-def _made_of(photo: np.ndarray, fabric: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """What fabric looks like with the folds and shadows that the photo (S, S, 3) shows ``where`` (S, S) is True."""
-    light = photo.mean(2) + 1
-    shade = np.clip(light / light[where].mean(), *SHADE_RANGE)
-    return fabric * shade[:, :, None].astype(np.float32)
-
-
 def mirror_centres(centres: np.ndarray) -> np.ndarray:
     """The part centres (19,) of the mirrored face."""
     return (1 - centres.conj())[list(FLIPPED_IDS)]  # type: ignore[no-any-return]
@@ -191,19 +162,18 @@ def paste(
     *,
     mirrored: bool = False,
     tint: Sequence[float] = (1.0, 1.0, 1.0),
-    fabric: np.ndarray | None = None,
 ) -> Pair:
     """Image (S, S, 3) and mask (S, S), uint8, with an accessory of the donor's pair, which has the same size.
 
     ``mirrored``: of the mirrored donor, for which ``where`` was found. ``tint``: factors of the accessory's red, green
-    and blue. ``fabric`` (S, S, 3): what it is made of, in its stead. The arguments are not written to.
+    and blue. The arguments are not written to.
     """
     image, mask = pair
     donor_image, donor_mask = donor
     if mirrored:
         donor_image, donor_mask = np.ascontiguousarray(donor_image[:, ::-1]), swap_left_right(donor_mask[:, ::-1])
     S = len(mask)
-    gain = np.asarray(tint, np.float32) * (_skin_gain(pair, donor) if fabric is None else 1)
+    gain = _skin_gain(pair, donor) * np.asarray(tint, np.float32)
     worn = np.isin(donor_mask, (accessory.label, *accessory.along))
     for placement in where:
         region = worn
@@ -223,8 +193,6 @@ def paste(
         if not pasted.any():
             continue
         photo = cv2.warpAffine(donor_image, matrix, (S, S), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        if fabric is not None:
-            photo = _made_of(photo, fabric, pasted)
         # A hard edge would give the paste away.
         alpha = cv2.GaussianBlur(pasted.astype(np.float32), (3, 3), EDGE_SIGMA)[:, :, None]
         mixed = image + alpha * (np.clip(photo * gain, 0, 255) - image)
@@ -241,13 +209,10 @@ class Paste:
     where: list[Placement]
     mirrored: bool
     tint: tuple[float, ...]
-    fabric: int | None
-    """Index of the pair of whose clothes it is made; None: it stays as it is."""
 
 
 class AccessoryChoice:
-    """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears, or
-    their own in another colour.
+    """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears.
 
     ``presence`` (N, 19) says which classes each pair holds, ``centres`` (N, 19) where (``part_centres``). Each kind
     of accessory is as probable as the others, whatever the numbers that wear it. Half of the donors are mirrored.
@@ -261,7 +226,6 @@ class AccessoryChoice:
             np.flatnonzero(presence[:, accessory.label] & ~presence[:, list(accessory.without)].any(1))
             for accessory in ACCESSORIES
         ]
-        self._clothed = np.flatnonzero(presence[:, _ID["cloth"]])
 
     def __call__(self, index: int, *, seed: int) -> Paste | None:
         """What the face with that index gets; None: nothing. The same seed gives the same."""
@@ -271,20 +235,17 @@ class AccessoryChoice:
         possible = [
             (accessory, wearers)
             for accessory, wearers in zip(ACCESSORIES, self._wearers, strict=True)
-            if len(wearers) and (accessory.any_colour or not self.presence[index, accessory.label])
+            if len(wearers) and not self.presence[index, accessory.label]
         ]
         if not possible:
             return None
         accessory, wearers = possible[rng.integers(len(possible))]
-        own = bool(self.presence[index, accessory.label])
-        donor = index if own else int(wearers[rng.integers(len(wearers))])
-        mirrored = bool(rng.random() < 0.5) and not own
+        donor = int(wearers[rng.integers(len(wearers))])
+        mirrored = bool(rng.random() < 0.5)
         source = mirror_centres(self.centres[donor]) if mirrored else self.centres[donor]
         lift = rng.uniform(*LIFTS) if accessory.lifted else 0.0
         where = placements(accessory, source, self.centres[index], lift=lift)
-        tint, fabric = np.ones(3), None
+        tint = np.ones(3)
         if accessory.any_colour:
             tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))
-            if len(self._clothed) and rng.random() < FABRIC_SHARE:
-                fabric = int(self._clothed[rng.integers(len(self._clothed))])
-        return Paste(donor, accessory, where, mirrored, tuple(tint.tolist()), fabric) if where else None
+        return Paste(donor, accessory, where, mirrored, tuple(tint.tolist())) if where else None

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from accessories import AccessoryChoice, fabric_of, part_centres, paste
+from accessories import AccessoryChoice, part_centres, paste
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import mix_seeds
@@ -344,15 +344,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         if chosen is None:
             return None
         pair, donor = (resize_pair(*self.store[i], size) for i in (index, chosen.donor))
-        return paste(
-            pair,
-            donor,
-            chosen.accessory,
-            chosen.where,
-            mirrored=chosen.mirrored,
-            tint=chosen.tint,
-            fabric=None if chosen.fabric is None else fabric_of(resize_pair(*self.store[chosen.fabric], size)),
-        )
+        return paste(pair, donor, chosen.accessory, chosen.where, mirrored=chosen.mirrored, tint=chosen.tint)
 
 
 class ValidationSet(Dataset[tuple[Tensor, Tensor]]):

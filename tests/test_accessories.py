@@ -9,7 +9,6 @@ from accessories import (
     ACCESSORIES,
     FACE,
     AccessoryChoice,
-    fabric_of,
     face_similarity,
     mirror_centres,
     part_centres,
@@ -166,58 +165,6 @@ def test_a_tint_colours_the_accessory_alone() -> None:
     assert image[10, 30].tolist() == pytest.approx([75, 150, 180], abs=1)
     assert (image[20:] == 100).all()
     assert (mask[6:16, 16:48] == ID["hat"]).all()
-
-
-def clothed(size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """A face in red clothes with a blue collar that is something else."""
-    image, mask = (part.copy() for part in face(size))
-    k = size // 64
-    mask[52 * k :, : 20 * k] = ID["cloth"]
-    image[52 * k :, : 20 * k] = (200, 20, 20)
-    image[52 * k :, 20 * k : 22 * k] = (20, 20, 200)
-    return image, mask
-
-
-def test_fabric_is_of_the_clothes_alone() -> None:
-    for size in (64, 512):
-        fabric = fabric_of(clothed(size))
-        assert fabric is not None
-        assert fabric.shape == (size, size, 3)
-        assert (fabric == (200, 20, 20)).all()
-    assert fabric_of(face()) is None
-    narrow = face(cloth=(60, 64, 0, 64))  # too little to tell what it is
-    assert fabric_of(narrow) is None
-
-
-def test_a_hat_of_another_fabric_keeps_its_shape_and_its_shadows() -> None:
-    donor, wearer = face(hat=(6, 16, 16, 48)), face()
-    donor[0][6:11, 16:48] = 90  # in the shade
-    fabric = np.full((64, 64, 3), (200, 20, 20), np.uint8)
-    where = placements(HAT, part_centres(donor[1]), part_centres(wearer[1]))
-    before, mask = paste(wearer, donor, HAT, where)
-    image, same = paste(wearer, donor, HAT, where, fabric=fabric)
-    np.testing.assert_array_equal(mask, same)
-    dark, light = image[8, 30].astype(int), image[14, 30].astype(int)
-    assert dark[0] / light[0] == pytest.approx(91 / 151, abs=0.02)
-    for shade in (dark, light):
-        assert shade[1] / shade[0] == pytest.approx(0.1, abs=0.01)
-    assert light[0] == pytest.approx(200 * 151 / 121, abs=3)
-    np.testing.assert_array_equal(image[20:], before[20:])
-
-
-def test_a_hat_of_its_own_may_be_of_another_fabric_and_stays_where_it_is() -> None:
-    faces = [face(hat=(6, 16, 16, 48)), clothed()]
-    presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
-    choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
-    chosen = [choose(0, seed=seed) for seed in range(200)]
-    kept = [c for c in chosen if c is not None]
-    assert len(kept) == 200
-    assert {(c.donor, c.mirrored, c.accessory.label) for c in kept} == {(0, False, ID["hat"])}
-    assert {c.fabric for c in kept} == {None, 1}
-    assert sum(c.fabric is None for c in kept) == pytest.approx(100, abs=30)
-    image, mask = paste(faces[0], faces[0], HAT, kept[0].where, fabric=fabric_of(faces[1]))
-    np.testing.assert_array_equal(mask, faces[0][1])
-    assert (image[8:14, 18:46] == (200, 20, 20)).all()
 
 
 def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
