@@ -5,6 +5,7 @@ The packages are in requirements-export.txt; whoever does without ONNX does with
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import tempfile
@@ -39,33 +40,37 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-def _need_packages() -> None:
-    """Raise ExportError where the packages are not installed."""
+def _need(*packages: str) -> None:
+    """Raise ExportError where one of the packages is not installed."""
     try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
+        for package in packages:
+            importlib.import_module(package)
     except ImportError as error:
         raise ExportError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
 
 
 def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping[str, str], *, output: str) -> None:
     """The program in ONNX's format, weights inside. Raises ExportError where the packages are not installed."""
-    _need_packages()
+    _need("onnxruntime", "onnxscript")
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's and onnxscript's, of each other
-        onnx = torch.onnx.export(
+        exported = torch.onnx.export(
             program, dynamo=True, input_names=["image"], output_names=[output], verbose=False, external_data=False
         )
-        assert onnx is not None
-        onnx.model.metadata_props.update(facts)
-        onnx.save(path, external_data=False)
+    assert exported is not None
+    exported.model.metadata_props.update(facts)
+    model = exported.model_proto
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]  # each with the paths of the source on this machine
+    path.write_bytes(model.SerializeToString())
 
 
 def quantise(path: Path, photos: Sequence[np.ndarray]) -> None:
     """Make weights and maps of an ONNX file 8-bit integers, with the ranges that maps have on photos (H, W, 3) uint8.
 
-    Weights have a scale a channel (Jacob et al. 2018; ONNX Runtime's static quantisation, Q and DQ around operators).
+    Weights have 7 bits and a scale a channel (Jacob et al. 2018; ONNX Runtime's static quantisation, Q and DQ around
+    operators).
     """
     import onnx
     from onnxruntime import quantization
@@ -90,6 +95,8 @@ def quantise(path: Path, photos: Sequence[np.ndarray]) -> None:
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "MaxPool", "Concat", "Resize"],
             per_channel=True,
+            # 7 bits: on x86 without VNNI the products of 8 overflow in ONNX Runtime's kernels.
+            reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
@@ -167,7 +174,7 @@ def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
     """
     if not path.is_file():
         raise ExportError(f"There is no file {path}; name one that export.py wrote.")
-    _need_packages()
+    _need("onnxruntime")
     try:
         session = _session(path, threads)
         facts = session.get_modelmeta().custom_metadata_map

@@ -90,6 +90,7 @@ def test_the_onnx_file_says_what_it_is(exported: Path) -> None:
     assert facts["source"] == "best_model.pth"
     assert facts["track"] == "challenge"
     assert "non-commercial" in facts["licence"]
+    assert str(Path(export.__file__).parent).encode() not in exported.read_bytes()  # whose machine it was is not told
 
 
 def test_a_file_that_exists_is_kept(exported: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
