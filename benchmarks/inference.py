@@ -46,7 +46,7 @@ from folder import Parse, parse_with, predict_folder
 from labels import CELEBAMASK, NUM_CLASSES
 from models import build_model, count_parameters
 from onnx_file import ExportedNetwork, quantise, run_onnx, write_onnx
-from predict import fold_norms, prepare_model, read_photo
+from predict import prepare_model, read_photo
 from runtime import PROJECT_ROOT, prepare_device
 
 WEIGHTS = PROJECT_ROOT / "weights"
@@ -74,24 +74,24 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 # --- ways to run a network ------------------------------------------------------------------------
 
 
-def exported(network: nn.Module, threads: int, *, int8: bool) -> Parse:
-    """A network in ONNX Runtime on the CPU, from photos to masks as ``export.py --mask`` writes it; int8: in 8 bits."""
+def exported(ready: nn.Module, threads: int, *, int8: bool) -> Parse:
+    """A network from prepare_model in ONNX Runtime on the CPU, photos to masks as ``export.py --mask`` has it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        program = trace(PhotoNetwork(fold_norms(network.eval()), mask=True, half=False), SIZE, dynamic=False)
+        program = trace(PhotoNetwork(ready, mask=True, half=False), SIZE, dynamic=False)
         write_onnx(program, path, {}, output="mask")
         if int8:
             quantise(path, [portrait()])
         return ExportedNetwork(path, run_onnx(path, threads), CELEBAMASK, SIZE, dynamic=False).parse
 
 
-def ways_of(make: Callable[[], nn.Module], ways: Sequence[str], device: torch.device, threads: int) -> dict[str, Parse]:
+def ways_of(network: nn.Module, ways: Sequence[str], device: torch.device, threads: int) -> dict[str, Parse]:
     """From photos to masks in each of the ways."""
 
     def parse(model: nn.Module, precision: str = "fp32") -> Parse:
         return parse_with([model], image_size=SIZE, device=device, precision=precision)
 
-    ready = prepare_model(make().eval(), device)
+    ready = prepare_model(network.eval(), device)
     made: dict[str, Parse] = {}
     for way in ways:
         if way == "eager":
@@ -101,7 +101,7 @@ def ways_of(make: Callable[[], nn.Module], ways: Sequence[str], device: torch.de
         elif way == "compile":
             made[way] = parse(torch.compile(ready, dynamic=False))  # type: ignore[arg-type]
         elif device.type == "cpu":
-            made[way] = exported(make(), threads, int8=way == "int8")
+            made[way] = exported(ready, threads, int8=way == "int8")
     return made
 
 
@@ -225,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for title, device in devices.items():
             runners: dict[tuple[str, str], Callable[[int], int]] = {}
             for name in tqdm(args.networks, desc="preparing", leave=False):
-                for way, parse in ways_of(NETWORKS[name], args.ways, device, torch.get_num_threads()).items():
+                for way, parse in ways_of(NETWORKS[name](), args.ways, device, torch.get_num_threads()).items():
                     if args.folder:
                         runners[name, way] = folder_part(parse, photos, Path(temporary) / "out")
                     else:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from config import LARGEST_SIDE
 from labels import LabelSet, group_labels
 from predict import largest_class, network_size
 
@@ -27,7 +28,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 STEP = 32  # pixels that a graph's height and width are multiples of
-SIDES = range(2 * STEP, 4096 + 1, STEP)
+SIDES = range(2 * STEP, LARGEST_SIDE + 1, STEP)
 """What they may be."""
 
 

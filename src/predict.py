@@ -169,7 +169,10 @@ def predict_probabilities(
 
 
 def _rows_of(maps: Tensor, size: int, start: int, stop: int) -> Tensor:
-    """Rows from start to stop of maps (B, h, w, C) that are brought to ``size`` rows, linearly."""
+    """Rows from start to stop of maps (B, h, w, C) that are brought to ``size`` rows, linearly.
+
+    By hand, since ``F.interpolate`` enlarges a map as a whole.
+    """
     h = maps.shape[1]
     place = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (h / size) - 0.5
     place = place.clamp(0, h - 1)

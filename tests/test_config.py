@@ -310,9 +310,8 @@ def test_keys_of_a_network_may_be_set_before_its_name(tmp_path: Path) -> None:
     wanted = DeepLabV3Plus(width=0.5, rates=(3, 6, 12))
     assert load_config(None, ["model.width=0.5", "model.rates.2=12", "model.name=deeplabv3plus"]).model == wanted
     path = write(tmp_path, "model: {name: light_unet, dropout: 0.2}\n")
-    assert load_config(path, ["model.channels.0=8"]).model == LightUNet(
-        channels=(8, *LightUNet().channels[1:]), dropout=0.2
-    )
+    wanted_light = LightUNet(channels=(8, 64, 80, 96, 112, 128), dropout=0.2)
+    assert load_config(path, ["model.channels.0=8"]).model == wanted_light
 
 
 def test_a_section_without_a_name_is_the_references() -> None:
