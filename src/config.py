@@ -264,6 +264,9 @@ class Augmentation:
     """Probability of one to four boxes in the image, their labels kept."""
     paste: Probability = 0.0
     """Probability that a face gets glasses, a hat, earrings or a necklace of another training face, if it has none."""
+    retexture: Probability = 0.0
+    """Probability, for each of background, hair and clothes, that it looks like another training face's: hair takes
+    its colours alone."""
 
     @model_validator(mode="after")
     def _scale_order(self) -> Augmentation:
@@ -488,8 +491,9 @@ class Config:
                 "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "
                 "may; set it to false or choose another network"
             )
-        if self.augmentation.paste and self.data.classes:
-            raise ValueError("augmentation.paste needs the 19 classes that data.classes groups; set one of them alone")
+        for key in ("paste", "retexture"):
+            if getattr(self.augmentation, key) and self.data.classes:
+                raise ValueError(f"augmentation.{key} needs the 19 classes that data.classes groups; set one alone")
         if self.run.pack_submission and self.data.classes:
             raise ValueError("run.pack_submission is true, but data.classes are not the 19 of a submission; unset one")
         return self

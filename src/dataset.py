@@ -29,6 +29,7 @@ from accessories import AccessoryChoice, part_centres, paste
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import mix_seeds
+from textures import TextureChoice, retexture
 from transforms import build_augmentation, resize_pair
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -302,7 +303,8 @@ class EpochSampler(Sampler[list[SampleKey]]):
 class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     """Augmented pairs. ``dataset[epoch, index, size]`` gives image (size, size, 3) and mask (size, size), uint8.
 
-    ``augmentation`` is what ``build_augmentation`` was given, None for none; pasting (``pasted``) is no part of it.
+    ``augmentation`` is what ``build_augmentation`` was given, None for none; what is taken of other faces (``altered``)
+    is no part of it.
     """
 
     def __init__(self, store: PairStore, *, seed: int, augmentation: dict[str, object] | None) -> None:
@@ -311,20 +313,23 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.augmentation: dict[str, Any] | None = None
         self.transform = None
         self.accessories: AccessoryChoice | None = None
+        self.textures: TextureChoice | None = None
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
-            probability = options.pop("paste", 0.0)
+            paste, retexture = options.pop("paste", 0.0), options.pop("retexture", 0.0)
             self.augmentation = {**options, "flip_table": store.labels.flip_table}
             self.transform = build_augmentation(**self.augmentation)
-            if probability:
-                self.accessories = AccessoryChoice(store.presence, store.centres, probability=probability)
+            if paste:
+                self.accessories = AccessoryChoice(store.presence, store.centres, probability=paste)
+            if retexture:
+                self.textures = TextureChoice(store.presence, probability=retexture)
 
     def __len__(self) -> int:
         return len(self.store)
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         epoch, index, size = key
-        image, mask = self.pasted(key) or resize_pair(*self.store[index], size)
+        image, mask = self.altered(key) or self._resized(key, index)
         if self.transform is None:
             image, mask = image.copy(), mask.copy()
         else:
@@ -337,14 +342,31 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
 
-    def pasted(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
-        """The pair of that key, not augmented yet, with the accessory of another face; None where it gets none."""
-        epoch, index, size = key
-        chosen = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
-        if chosen is None:
+    def earlier(self, key: SampleKey) -> tuple[bool, bool]:
+        """``resize_pair``'s, for all that the pair of that key is made of: either, as often as the other."""
+        if self.transform is None:
+            return False, False
+        epoch, index, _ = key
+        coins = mix_seeds(self.seed, epoch, index, 4)
+        return bool(coins & 1), bool(coins & 2)
+
+    def _resized(self, key: SampleKey, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return resize_pair(*self.store[index], key[2], earlier=self.earlier(key))
+
+    def altered(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
+        """The pair of that key, not augmented yet, with what it gets of other faces; None where it gets nothing."""
+        epoch, index, _ = key
+        pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
+        textures = self.textures(index, seed=mix_seeds(self.seed, epoch, index, 5)) if self.textures else []
+        if pasted is None and not textures:
             return None
-        pair, donor = (resize_pair(*self.store[i], size) for i in (index, chosen.donor))
-        return paste(pair, donor, chosen.accessory, chosen.where, mirrored=chosen.mirrored, tint=chosen.tint)
+        pair = self._resized(key, index)
+        for texture in textures:
+            pair = retexture(pair, self._resized(key, texture.donor), texture.label)
+        if pasted is not None:
+            donor = self._resized(key, pasted.donor)
+            pair = paste(pair, donor, pasted.accessory, pasted.where, mirrored=pasted.mirrored, tint=pasted.tint)
+        return pair
 
 
 class ValidationSet(Dataset[tuple[Tensor, Tensor]]):

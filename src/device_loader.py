@@ -42,13 +42,14 @@ def fits_on(device: torch.device, store: PairStore, share: float) -> bool:
 class Gathered:
     """A batch before the device has it: the ``indices`` (B,) of its pairs, and what they get.
 
-    ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless they lie on the device already. ``altered``,
+    ``earlier`` (B, 2) is ``resize_batch``'s. ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless they lie on the device already. ``altered``,
     images (n, size, size, 3) and masks (n, size, size), are those of its ``rows`` (n,) that got something of another.
     """
 
     size: int
     draws: Draws | None
     indices: Tensor
+    earlier: Tensor
     whole: Batch | None
     rows: Tensor
     altered: Batch
@@ -108,12 +109,13 @@ class DeviceLoader:
     def _gather(self, keys: list[SampleKey]) -> Gathered:
         """What the device needs of a batch. Runs in a thread."""
         store, size = self.dataset.store, keys[0][2]
-        pasted = [self.dataset.pasted(key) for key in keys]
-        altered = {row: pair for row, pair in enumerate(pasted) if pair is not None}
+        pairs = [self.dataset.altered(key) for key in keys]
+        altered = {row: pair for row, pair in enumerate(pairs) if pair is not None}
         return Gathered(
             size=size,
             draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
             indices=self._pinned(torch.tensor([index for _, index, _ in keys])),
+            earlier=self._pinned(torch.tensor([self.dataset.earlier(key) for key in keys])),
             whole=None if self.resident else self._stacked([store[index] for _, index, _ in keys], store.size),
             rows=self._pinned(torch.tensor(list(altered), dtype=torch.int64)),
             altered=self._stacked(list(altered.values()), size),
@@ -128,7 +130,7 @@ class DeviceLoader:
         elif self._stacks is not None:
             indices = there(gathered.indices)
             images, masks = (stack.index_select(0, indices) for stack in self._stacks)
-        images, masks = resize_batch(images, masks, gathered.size)
+        images, masks = resize_batch(images, masks, gathered.size, there(gathered.earlier))
         if len(gathered.rows):
             rows = there(gathered.rows)
             images, masks = (
