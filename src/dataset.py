@@ -328,7 +328,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         return len(self.store)
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
-        epoch, index, size = key
+        epoch, index, _ = key
         image, mask = self.altered(key) or self._resized(key, index)
         if self.transform is None:
             image, mask = image.copy(), mask.copy()

@@ -30,19 +30,17 @@ def continued(image: np.ndarray, region: np.ndarray) -> np.ndarray:
     Push-pull (Gortler et al. 1996, The Lumigraph): halved until the region's colours have spread over all of it, then
     enlarged again, each size filling the gaps of the next larger one. A region without a pixel gives zeros.
     """
-    known = region.astype(np.float32)[:, :, None]
-    levels = [(image.astype(np.float32) * known, known)]
-    while len(levels[-1][0]) > 1:
-        half = (len(levels[-1][0]) + 1) // 2
-        colour, known = (cv2.resize(m, (half, half), interpolation=cv2.INTER_AREA) for m in levels[-1])
-        levels.append((colour, known[:, :, None]))
-    colour, known = levels.pop()
-    result = np.divide(colour, known, out=np.zeros_like(colour), where=known > 0).reshape(1, 1, 3)
-    for colour, known in reversed(levels):
-        size = len(colour)
-        result = cv2.resize(result, (size, size), interpolation=cv2.INTER_LINEAR)
-        # A part of a larger pixel is known: its mean is that of this part and of what it is continued by.
-        result = colour + (1 - known) * result
+    known = region[:, :, None].astype(np.float32)
+    levels = [np.concatenate([image * known, known], 2)]  # colour, weighted by how much of a pixel is known, and that
+    while len(levels[-1]) > 1:
+        half = (len(levels[-1]) + 1) // 2
+        levels.append(cv2.resize(levels[-1], (half, half), interpolation=cv2.INTER_AREA))
+    last = levels.pop()
+    result = last[..., :3] / np.maximum(last[..., 3:], 1e-12)
+    for level in reversed(levels):
+        result = cv2.resize(result, (len(level), len(level)), interpolation=cv2.INTER_LINEAR)
+        # A part of the pixel is known: its mean is that of this part and of what it is continued by.
+        result = level[..., :3] + (1 - level[..., 3:]) * result
     return result
 
 
@@ -57,7 +55,7 @@ def recoloured(image: np.ndarray, region: np.ndarray, donor: np.ndarray, theirs:
 
 
 def retexture(pair: Pair, donor: Pair, label: int) -> Pair:
-    """Image (S, S, 3) and mask (S, S), uint8, with the class ``label`` looking as in the donor's pair, of the same size.
+    """Image (S, S, 3) and mask (S, S), uint8, with the class ``label`` looking as in the donor's, a pair of this size.
 
     The arguments are not written to. Where either has no pixel of that class, the pair itself is given back.
     """

@@ -50,7 +50,7 @@ def loaded(
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
     batches = None
     if augmentation is not None:
-        options = {name: value for name, value in augmentation.items() if name != "paste"}
+        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture")}
         batches = BatchAugmentation(seed=3, device=CPU, **options)
     return list(DeviceLoader(dataset, sampler(store, **which), batches, device=CPU, threads=threads, resident=resident))
 
@@ -74,9 +74,11 @@ def test_without_augmentation_both_loaders_give_the_same(store: PairStore) -> No
         assert (images.int() - others.int()).abs().max() <= 1
 
 
-@pytest.mark.parametrize("paste", [0.0, 1.0])
-def test_neither_threads_nor_where_pairs_lie_change_anything(store: PairStore, faces: Path, paste: float) -> None:
-    augmentation = {**SOME, "paste": paste}
+@pytest.mark.parametrize("borrowed", [{}, {"paste": 1.0}, {"retexture": 0.5}])
+def test_neither_threads_nor_where_pairs_lie_change_anything(
+    store: PairStore, faces: Path, borrowed: dict[str, float]
+) -> None:
+    augmentation = {**SOME, **borrowed}
     plain = loaded(store, augmentation=augmentation)
     assert_same(plain, loaded(store, augmentation=augmentation, threads=3))
     assert_same(plain, loaded(store, augmentation=augmentation, resident=True))
@@ -85,24 +87,23 @@ def test_neither_threads_nor_where_pairs_lie_change_anything(store: PairStore, f
     assert_same(plain, loaded(uncached, augmentation=augmentation, threads=2))
 
 
-def test_an_accessory_is_pasted_before_the_rest(store: PairStore) -> None:
+@pytest.mark.parametrize(("key", "part"), [("paste", 1), ("retexture", 0)])
+def test_what_comes_of_other_faces_comes_before_the_rest(store: PairStore, key: str, part: int) -> None:
     nothing: dict[str, Any] = {
         **SOME,
         **dict.fromkeys(("flip", "geometric", "colour", "grey", "noise", "occlusion"), 0.0),
     }
-    dataset = TrainingSet(store, seed=3, augmentation={**nothing, "paste": 1.0})
-    pasted = 0
+    dataset = TrainingSet(store, seed=3, augmentation={**nothing, key: 1.0})
+    altered = 0
     for resident in (False, True):
-        batches = iter(loaded(store, augmentation={**nothing, "paste": 1.0}, resident=resident))
+        batches = iter(loaded(store, augmentation={**nothing, key: 1.0}, resident=resident))
         for keys in sampler(store):
             images, masks = next(batches)
-            for key, image, mask in zip(keys, images, masks, strict=True):
-                if key[2] == store.size:
-                    expected_image, expected_mask = dataset[key]
-                    assert torch.equal(image, expected_image)
-                    assert torch.equal(mask, expected_mask)
-                    pasted += not np.array_equal(mask.numpy(), store[key[1]][1])
-    assert pasted > 1
+            for sample, *pair in zip(keys, images, masks, strict=True):
+                if sample[2] == store.size:
+                    assert all(torch.equal(a, b) for a, b in zip(pair, dataset[sample], strict=True))
+                    altered += not np.array_equal(pair[part].numpy(), store[sample[1]][part])
+    assert altered > 1
 
 
 def test_shares_of_the_processes_make_up_the_batches(store: PairStore) -> None:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from config import NETWORKS, PARAMETER_LIMIT, Config, as_dict, load_config
 from labels import NUM_CLASSES
 from models import BUILDERS, build_model, count_parameters
-from models.layers import _unfold_in_turns, unfold_channels
+from models.layers import _unfold_in_turns, resize, unfold_channels
 from models.light_unet import LightUNet
 from models.smp import PaddedModel
 from predict import parse_photos, prepare_model, read_photo
@@ -366,6 +366,22 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(ValueError, match=r"needs segmentation-models-pytorch; pip install -r requirements-open\.txt"):
         build_model(SMALL_SMP, NUM_CLASSES)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_gradient_of_an_enlargement_is_torchs(layout: torch.memory_format) -> None:
+    x = torch.randn(2, 8, 5, 6).to(memory_format=layout).requires_grad_()
+    skip = torch.randn(2, 4, 9, 12).to(memory_format=layout)
+    seen: list[torch.Tensor] = []
+    x.register_hook(seen.append)
+    for enlarged in (
+        resize(x, like=skip),
+        F.interpolate(x, size=(9, 12), mode="bilinear", align_corners=False),
+    ):
+        torch.cat([enlarged, skip], 1).square().sum().backward()
+    assert torch.equal(*seen)
+    assert seen[0].is_contiguous(memory_format=layout)
+    assert torch.equal(resize(x.detach(), like=skip), enlarged)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

@@ -200,6 +200,25 @@ def test_shrinking_averages_an_image_and_never_a_mask() -> None:
     assert small_mask.tolist() == [[0, 18], [3, 5]]
 
 
+@pytest.mark.parametrize("size", [24, 32, 48, 56])
+def test_labels_between_two_pixels_are_taken_from_either_side(size: int) -> None:
+    # Each label is its own place, and so is its mean over both choices where the image's is.
+    mask = np.repeat(np.arange(64, dtype=np.uint8)[:, None], 64, axis=1)
+    middles = (np.arange(size) + 0.5) * 64 / size - 0.5
+    for axis, turned in ((0, mask), (1, mask.T)):
+        found = []
+        for early in (False, True):
+            earlier = (early, False) if axis == 0 else (False, early)
+            labels = resize_pair(drawn_after(turned), turned, size, earlier=earlier)[1]
+            line = labels[:, 0] if axis == 0 else labels[0]
+            assert (labels == (line[:, None] if axis == 0 else line)).all()
+            found.append(line.astype(float))
+        assert np.abs(np.stack(found) - middles).max() <= 0.5
+        assert np.mean(found) == pytest.approx(middles.mean())
+        other = resize_pair(drawn_after(turned), turned, size, earlier=(axis == 1, axis == 0))[1]
+        np.testing.assert_array_equal(other[:, 0] if axis == 0 else other[0], found[0])
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_any_size_becomes_the_asked_one(height: int, width: int, size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
