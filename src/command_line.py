@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -25,3 +25,14 @@ def refuse_existing(wanted: Sequence[Path], *, overwrite: bool) -> None:
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another output.")
+
+
+def refuse_for_onnx(path: Path, asked: Mapping[str, object], *, alone: bool) -> None:
+    """Raise UsageError where an ONNX file shall do what only checkpoints do.
+
+    ``asked`` are these options, true where they were given; ``alone`` is whether the file is the only model.
+    """
+    refused = [option for option, given in asked.items() if given]
+    if refused or not alone:
+        much = ", ".join(refused) or "the other models"
+        raise UsageError(f"{path} predicts as it is, by itself, on the CPU: leave out {much}, or name a checkpoint.")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from checkpoint import side
-from command_line import UsageError, positive, refuse_existing
+from command_line import UsageError, positive, refuse_existing, refuse_for_onnx
 from folder import Refine
 from judging import Face, Judgement, Predictor, exported, faces_in, faces_of, judge, networks, read_truth, stored_masks
 from labels import CELEBAMASK, LabelSet
@@ -133,8 +133,13 @@ def _predictor(
         known = labels or CELEBAMASK
         return stored_masks(paths[0], faces, known), known, name
     if paths[0].suffix == ".onnx":
-        if tta or size or len(paths) > 1 or (refined and (args.postprocess or args.biases)):
-            raise UsageError(f"{paths[0]} is judged as it is: by itself, without --tta, --size and post-processing.")
+        asked = {"--tta": tta, "--size" if paths is args.model_path else "--compare_size": size}
+        if refined:
+            asked |= {"--postprocess": args.postprocess, "--biases": args.biases}
+        judged = [*(args.model_path or []), *(args.compare or [])]
+        if all(path.suffix in (".onnx", ".zip", "") for path in judged):  # or these are for the checkpoint
+            asked |= {"--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
+        refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
         return *exported(paths[0], threads=args.threads or 0), name
     device = choose_device(args.device)
     prepare_device(device, threads=args.threads or 0)

@@ -17,7 +17,7 @@ from torch import nn
 
 import distributed
 from checkpoint import augmentation_of, label_set, load_networks, side
-from command_line import UsageError, positive, refuse_existing
+from command_line import UsageError, positive, refuse_existing, refuse_for_onnx
 from folder import Parse, Refine, find_photos, output_paths, parse_with, predict_folder
 from labels import LabelSet
 from onnx_file import read_onnx
@@ -119,10 +119,7 @@ def _exported(path: Path, args: argparse.Namespace) -> tuple[Parse, LabelSet]:
     """An ONNX file's masks, and their classes. Raises UsageError for what is only done with a checkpoint."""
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
     asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
-    refused = [option for option, given in asked.items() if given]
-    if refused or len(args.model_path) > 1:
-        much = ", ".join(refused) or "the other models"
-        raise UsageError(f"{path} predicts as it is, by itself, on the CPU: leave out {much}, or name a checkpoint.")
+    refuse_for_onnx(path, asked, alone=len(args.model_path) == 1)
     network = read_onnx(path, args.threads or 0)
     return network.parse, network.labels
 

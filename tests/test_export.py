@@ -183,7 +183,7 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     assert [found["logits"], found["mask"]] == pytest.approx([wanted] * 2, abs=0.02)
     capsys.readouterr()
     for words, message in (
-        (["--model_path", str(full), "--data", str(photos), "--split", "train", "--tta"], "is judged as it is"),
+        (["--model_path", str(full), "--data", str(photos), "--split", "train", "--tta"], "leave out --tta, or name"),
         (["--model_path", str(tmp_path / "no.onnx"), "--data", str(photos), "--split", "train"], "There is no file"),
     ):
         assert evaluate.main(words) == 2
@@ -246,6 +246,29 @@ def test_inference_says_what_it_does_with_checkpoints_alone(
     name = option if option == "--device cuda" else option.split()[0]
     assert f"face.onnx predicts as it is, by itself, on the CPU: leave out {name}, or name a" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--tta", "--size 128", "--device cuda", "--postprocess smooth", "--precision bf16", "FILE", "--compare_size 128"],
+)
+def test_evaluate_says_so_too(exported: Path, photos: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", str(photos), "--split", "train"]
+    models = ["--model_path", str(exported)]
+    if option == "FILE":
+        models.append(str(exported))
+    elif option.startswith("--compare"):
+        words += ["--compare", str(exported), *option.split()]
+    else:
+        words += option.split()
+    assert evaluate.main([*models, *words]) == 2
+    name = {"FILE": "the other models", "--device cuda": option}.get(option, option.split()[0])
+    assert f"face.onnx predicts as it is, by itself, on the CPU: leave out {name}, or name" in capsys.readouterr().err
+
+
+def test_a_precision_beside_an_onnx_file_is_the_checkpoints(exported: Path, checkpoint: Path, photos: Path) -> None:
+    words = ["--data", str(photos), "--split", "train", "--precision", "bf16"]
+    assert evaluate.main(["--model_path", str(exported), "--compare", str(checkpoint), *words]) == 0
 
 
 def changed(source: Path, path: Path, **facts: str | None) -> Path:
