@@ -342,7 +342,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
 
-    def earlier(self, key: SampleKey) -> tuple[bool, bool]:
+    def other_side(self, key: SampleKey) -> tuple[bool, bool]:
         """``resize_pair``'s, for all that the pair of that key is made of: either, as often as the other."""
         if self.transform is None:
             return False, False
@@ -351,7 +351,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         return bool(coins & 1), bool(coins & 2)
 
     def _resized(self, key: SampleKey, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return resize_pair(*self.store[index], key[2], earlier=self.earlier(key))
+        return resize_pair(*self.store[index], key[2], other_side=self.other_side(key))
 
     def altered(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
         """The pair of that key, not augmented yet, with what it gets of other faces; None where it gets nothing."""

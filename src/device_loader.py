@@ -42,7 +42,7 @@ def fits_on(device: torch.device, store: PairStore, share: float) -> bool:
 class Gathered:
     """A batch before the device has it: the ``indices`` (B,) of its pairs, and what they get.
 
-    ``earlier`` (B, 2) is ``resize_batch``'s. ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless they
+    ``other_side`` (B, 2) is ``resize_batch``'s. ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless they
     lie on the device already. ``altered``, images (n, size, size, 3) and masks (n, size, size), are those of its
     ``rows`` (n,) that got something of another.
     """
@@ -50,7 +50,7 @@ class Gathered:
     size: int
     draws: Draws | None
     indices: Tensor
-    earlier: Tensor
+    other_side: Tensor
     whole: Batch | None
     rows: Tensor
     altered: Batch
@@ -116,7 +116,7 @@ class DeviceLoader:
             size=size,
             draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
             indices=self._pinned(torch.tensor([index for _, index, _ in keys])),
-            earlier=self._pinned(torch.tensor([self.dataset.earlier(key) for key in keys])),
+            other_side=self._pinned(torch.tensor([self.dataset.other_side(key) for key in keys])),
             whole=None if self.resident else self._stacked([store[index] for _, index, _ in keys], store.size),
             rows=self._pinned(torch.tensor(list(altered), dtype=torch.int64)),
             altered=self._stacked(list(altered.values()), size),
@@ -131,7 +131,7 @@ class DeviceLoader:
         elif self._stacks is not None:
             indices = there(gathered.indices)
             images, masks = (stack.index_select(0, indices) for stack in self._stacks)
-        images, masks = resize_batch(images, masks, gathered.size, there(gathered.earlier))
+        images, masks = resize_batch(images, masks, gathered.size, there(gathered.other_side))
         if len(gathered.rows):
             rows = there(gathered.rows)
             images, masks = (

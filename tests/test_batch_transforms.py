@@ -182,11 +182,11 @@ def test_jpeg_errs_as_opencv_does(pairs: tuple[Tensor, Tensor], planes: Tensor, 
 
 @pytest.mark.parametrize("size", [32, 37, 64, 96, 128, 192, 200])
 def test_resizing(pairs: tuple[Tensor, Tensor], size: int) -> None:
-    earlier = [(False, False), (True, False), (False, True), (True, True)]
-    images, masks = resize_batch(*pairs, size, torch.tensor(earlier))
+    other_side = [(False, False), (True, False), (False, True), (True, True)]
+    images, masks = resize_batch(*pairs, size, torch.tensor(other_side))
     assert images.is_contiguous()
     for i in range(4):
-        image, mask = resize_pair(pairs[0][i].numpy(), pairs[1][i].numpy(), size, earlier=earlier[i])
+        image, mask = resize_pair(pairs[0][i].numpy(), pairs[1][i].numpy(), size, other_side=other_side[i])
         assert difference(images[i].numpy(), image).max() <= 1
         np.testing.assert_array_equal(masks[i].numpy(), mask)
 
@@ -374,8 +374,8 @@ def test_a_gpu_gives_what_a_cpu_gives(pairs: tuple[Tensor, Tensor]) -> None:
         assert difference(images.numpy(), others.cpu().numpy()).mean() < 0.1
         assert (masks == ids.cpu()).float().mean() > 0.999
     for size in (48, 96, 130):
-        earlier = torch.tensor([False, True, True, False]).view(2, 2).repeat(2, 1)
-        small = resize_batch(*pairs, size, earlier)
-        large = resize_batch(pairs[0].to(gpu), pairs[1].to(gpu), size, earlier.to(gpu))
+        other_side = torch.tensor([False, True, True, False]).view(2, 2).repeat(2, 1)
+        small = resize_batch(*pairs, size, other_side)
+        large = resize_batch(pairs[0].to(gpu), pairs[1].to(gpu), size, other_side.to(gpu))
         assert difference(small[0].numpy(), large[0].cpu().numpy()).max() <= 1
         assert torch.equal(small[1], large[1].cpu())

@@ -207,16 +207,16 @@ def test_labels_between_two_pixels_are_taken_from_either_side(size: int) -> None
     middles = (np.arange(size) + 0.5) * 64 / size - 0.5
     for axis, turned in ((0, mask), (1, mask.T)):
         found = []
-        for early in (False, True):
-            earlier = (early, False) if axis == 0 else (False, early)
-            labels = resize_pair(drawn_after(turned), turned, size, earlier=earlier)[1]
+        for other in (False, True):
+            other_side = (other, False) if axis == 0 else (False, other)
+            labels = resize_pair(drawn_after(turned), turned, size, other_side=other_side)[1]
             line = labels[:, 0] if axis == 0 else labels[0]
             assert (labels == (line[:, None] if axis == 0 else line)).all()
             found.append(line.astype(float))
         assert np.abs(np.stack(found) - middles).max() <= 0.5
         assert np.mean(found) == pytest.approx(middles.mean())
-        other = resize_pair(drawn_after(turned), turned, size, earlier=(axis == 1, axis == 0))[1]
-        np.testing.assert_array_equal(other[:, 0] if axis == 0 else other[0], found[0])
+        across = resize_pair(drawn_after(turned), turned, size, other_side=(axis == 1, axis == 0))[1]
+        np.testing.assert_array_equal(across[:, 0] if axis == 0 else across[0], found[0])
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
