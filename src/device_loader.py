@@ -42,8 +42,8 @@ def fits_on(device: torch.device, store: PairStore, share: float) -> bool:
 class Gathered:
     """A batch before the device has it: the ``indices`` (B,) of its pairs, and what they get.
 
-    ``other_side`` (B, 2) is ``resize_batch``'s. ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless they
-    lie on the device already. ``altered``, images (n, size, size, 3) and masks (n, size, size), are those of its
+    ``other_side`` (B, 2) is ``resize_batch``'s. ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless
+    they lie on the device already. ``altered``, images (n, size, size, 3) and masks (n, size, size), are those of its
     ``rows`` (n,) that got something of another.
     """
 
