@@ -491,6 +491,19 @@ def test_the_sampler_says_the_size(cached: PairStore) -> None:
     assert (image.shape, mask.shape) == ((96, 96, 3), (96, 96))
 
 
+def test_a_mask_of_half_the_size_is_moved_to_no_side(cached: PairStore) -> None:
+    off = dict.fromkeys(("flip", "geometric", "colour", "grey", "noise", "occlusion"), 0.0)
+    drawn = TrainingSet(cached, seed=0, augmentation={**AUGMENTATION, **off})
+    mask = cached[2][1]
+    corners = [mask[down::2, across::2] for down in (0, 1) for across in (0, 1)]
+    found = Counter(
+        next(place for place, corner in enumerate(corners) if np.array_equal(drawn[epoch, 2, SIZE // 2][1], corner))
+        for epoch in range(400)
+    )
+    assert len(found) == 4
+    assert all(count == pytest.approx(100, abs=35) for count in found.values())
+
+
 def test_without_augmentation_pairs_are_copies(cached: PairStore) -> None:
     plain = TrainingSet(cached, seed=0, augmentation=None)
     image, mask = plain[3, 2, SIZE]
