@@ -371,6 +371,10 @@ class Run:
 
     output: str = "outputs"
     """Folder of the run; checkpoints go to its checkpoints/."""
+    start_from: str | None = None
+    """Folder of an earlier run, whose best weights this one starts from: a further cycle of the learning rate, over more
+    images than one sitting has time for (warm restarts, Loshchilov and Hutter 2017). That run must have trained on none
+    of the validation pairs and, on the challenge track, on nothing but this one's training pairs."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of the weights, the order and the augmentation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -486,6 +490,8 @@ class Config:
                 raise ValueError("\n  ".join(broken))
         elif self.run.pack_submission:
             raise ValueError("run.pack_submission is true, but only track=challenge may be submitted; set it to false")
+        if self.run.start_from and self.open_track.pretrained:
+            raise ValueError("run.start_from and open_track.pretrained are both set; keep the one to start from")
         if self.run.pack_submission and isinstance(self.model, Smp):
             raise ValueError(
                 "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "

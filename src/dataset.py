@@ -521,13 +521,18 @@ def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed:
     return Split(train, [p for p in pairs if p.stem in chosen])
 
 
-def load_split(path: Path, root: Path) -> Split:
-    """The split that a run saved, for resuming it. Raises DataError where it or pairs of it have vanished since."""
+def load_stems(path: Path) -> dict[str, list[str]]:
+    """The stems of a split that a run saved: those of ``train`` and of ``val``. Raises DataError."""
     try:
         stems = json.loads(path.read_text(encoding="utf-8"))
-        known = {part: [str(stem) for stem in stems[part]] for part in ("train", "val")}
+        return {part: [str(stem) for stem in stems[part]] for part in ("train", "val")}
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise DataError(f"The split {path} cannot be read ({type(error).__name__}: {error}); start anew.") from None
+
+
+def load_split(path: Path, root: Path) -> Split:
+    """The split that a run saved, for resuming it. Raises DataError where it or pairs of it have vanished since."""
+    known = load_stems(path)
     if not all(known.values()):
         raise DataError(f"The split {path} has no pairs to train or none to validate on; start anew.")
     pairs = {p.stem: p for p in find_pairs(root / "train")}

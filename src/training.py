@@ -32,6 +32,7 @@ from dataset import (
     build_training_loader,
     find_pairs,
     load_split,
+    load_stems,
     make_split,
     rarity_weights,
 )
@@ -109,7 +110,7 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     Raises ConfigError for too many parameters, CheckpointError for weights that do not fit.
     """
     # Weights that are loaded afterwards need no download of others before.
-    pretrained = not resume and config.open_track.pretrained is None
+    pretrained = not (resume or config.run.start_from or config.open_track.pretrained)
     model = build_model(config.to_dict()["model"], len(group_labels(config.data.classes)), pretrained=pretrained)
     check_size(config, count_parameters(model))
     if config.open_track.pretrained:
@@ -178,6 +179,42 @@ def draw_weights(config: Config, train: PairStore) -> np.ndarray:
     return weights
 
 
+def load_start(config: Config, split: Split, model: nn.Module) -> None:
+    """Give a fresh network the best weights of the earlier run ``run.start_from``, if the rules allow it.
+
+    Raises ConfigError, DataError or CheckpointError for a run that had another track, other pairs or another network.
+    """
+    assert config.run.start_from is not None
+    earlier = RunFolder(PROJECT_ROOT / config.run.start_from)
+    content = load_checkpoint(earlier.best_model)
+    if config.track == "challenge" and content.get("track") != "challenge":
+        raise ConfigError(
+            f"run.start_from = {config.run.start_from} is a run of the track {content.get('track')}, but the challenge "
+            f"allows {RULES['pretrained']}; name a run of the challenge track or set track=open."
+        )
+    trained = set(load_stems(earlier.split)["train"])
+    judged = trained & {pair.stem for pair in split.val}
+    if judged:
+        raise DataError(
+            f"{earlier.split}: the run to start from has trained on {len(judged)} pairs that this one is judged by, "
+            f"the first: {min(judged)}; give both the same split (data.val_stems, data.val_fraction, data.split_seed)."
+        )
+    more = trained - {pair.stem for pair in split.train}
+    if config.track == "challenge" and more:
+        raise DataError(
+            f"{earlier.split}: the run to start from has trained on {len(more)} pairs that are none of this one's, the "
+            f"first: {min(more)}, but the challenge allows {RULES['external_data']}; train both on the same data."
+        )
+    if label_set(content) != group_labels(config.data.classes):
+        raise CheckpointError(f"{earlier.best_model}, to start from, tells other classes apart than data.classes.")
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:500]
+        raise CheckpointError(f"The weights in {earlier.best_model} do not fit the config's model: {reason}") from None
+    print(f"Starting from {earlier.best_model} (F-Score {content['scores'].get('f_score', float('nan')):.4f}).")
+
+
 class Interrupted(KeyboardInterrupt):
     """The run was asked to end, and has saved all that it did; the text says where."""
 
@@ -200,6 +237,8 @@ class Training:
         seed_everything(config.run.seed)
         model = build_network(config, resume=resume)
         train, val, self.split = load_data(config, folder.split if resume else None)
+        if config.run.start_from and not resume:
+            load_start(config, self.split, model)
         augmentation = as_dict(config.augmentation)
         enabled = augmentation.pop("enabled")
         self.train = TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
