@@ -372,9 +372,9 @@ class Run:
     output: str = "outputs"
     """Folder of the run; checkpoints go to its checkpoints/."""
     start_from: str | None = None
-    """Folder of an earlier run, whose best weights this one starts from: a further cycle of the learning rate, over more
-    images than one sitting has time for (warm restarts, Loshchilov and Hutter 2017). That run must have trained on none
-    of the validation pairs and, on the challenge track, on nothing but this one's training pairs."""
+    """Folder of an earlier run, whose best weights this one starts from: a further cycle of the learning rate (warm
+    restarts, Loshchilov and Hutter 2017). That run must have trained on none of the validation pairs and, on the
+    challenge track, on nothing but this one's training pairs."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of the weights, the order and the augmentation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -192,14 +192,14 @@ def load_start(config: Config, split: Split, model: nn.Module) -> None:
             f"run.start_from = {config.run.start_from} is a run of the track {content.get('track')}, but the challenge "
             f"allows {RULES['pretrained']}; name a run of the challenge track or set track=open."
         )
-    trained = set(load_stems(earlier.split)["train"])
-    judged = trained & {pair.stem for pair in split.val}
+    # Of a data set with a folder val/, a pair to validate on may have the name of another one to train on.
+    more = set(load_stems(earlier.split)["train"]) - {pair.stem for pair in split.train}
+    judged = more & {pair.stem for pair in split.val}
     if judged:
         raise DataError(
             f"{earlier.split}: the run to start from has trained on {len(judged)} pairs that this one is judged by, "
             f"the first: {min(judged)}; give both the same split (data.val_stems, data.val_fraction, data.split_seed)."
         )
-    more = trained - {pair.stem for pair in split.train}
     if config.track == "challenge" and more:
         raise DataError(
             f"{earlier.split}: the run to start from has trained on {len(more)} pairs that are none of this one's, the "

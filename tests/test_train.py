@@ -304,6 +304,54 @@ def test_open_track_trains_from_a_checkpoint_with_a_teacher(start: Start, tmp_pa
     assert load_checkpoint(second / "checkpoints" / "best_model.pth")["track"] == "open"
 
 
+def test_a_run_starts_from_another_ones_best_weights(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, still, second = tmp_path / "first", tmp_path / "still", tmp_path / "second"
+    assert start(first) == 0
+    begins = f"run.start_from={first}"
+    # Steps of no length leave the weights, and so the average, where they began.
+    assert start(still, overrides=(begins, "run.seed=7", "optimizer.lr=1e-12", "optimizer.weight_decay=0")) == 0
+    best = [load_checkpoint(run / "checkpoints" / "best_model.pth")["state_dict"] for run in (first, still)]
+    for name in best[0]:
+        if name.endswith("weight"):
+            torch.testing.assert_close(best[0][name], best[1][name], atol=1e-8, rtol=0)
+    assert start(second, overrides=(begins,)) == 0
+    assert "Starting from" in capsys.readouterr().out
+    shutil.rmtree(first)  # a run that goes on needs it no more
+    assert start(second, "--resume", overrides=(begins,)) == 0
+    assert start(second, "--resume", overrides=("run.start_from=null",)) == 2
+    assert "run.start_from" in capsys.readouterr().err
+
+
+def test_a_run_starts_from_no_run_against_the_rules(
+    start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    begins = f"run.start_from={first}"
+
+    def refused(*overrides: str) -> str:
+        assert start(second, overrides=(begins, *overrides)) == 2
+        assert not second.exists()
+        return capsys.readouterr().err
+
+    assert str(first) in refused()
+    assert start(first, overrides=("track=open",)) == 0
+    assert "track open" in refused()
+    assert "do not fit" in refused("track=open", "model.channels=[8, 16, 24]")
+    assert "keep the one" in refused("track=open", "open_track.pretrained=x.pth")
+
+    assert start(first, "--overwrite") == 0
+    split = json.loads((first / "split.json").read_text(encoding="utf-8"))
+    (first / "split.json").write_text(json.dumps({**split, "train": [*split["train"], "unknown"]}), encoding="utf-8")
+    assert "none of this one's, the first: unknown" in refused()
+    shutil.copytree(faces / "train", tmp_path / "undivided" / "train")
+    (first / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    assert "judged by, the first: 0" in refused("track=open", f"data.root={tmp_path / 'undivided'}")
+    (first / "split.json").write_text("{", encoding="utf-8")
+    assert "split.json cannot be read" in refused()
+
+
 def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     write_dataset(more, train=6, val=1, test=1, size=64, seed=9, progress=False)
