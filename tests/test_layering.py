@@ -26,7 +26,7 @@ LEVELS: dict[str, list[str]] = {
     "2.7 a training, and a report of judging": ["training", "report", "postprocess_options"],
     "3   commands": [
         "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks",
-        "audit", "relabel", "export",
+        "audit", "relabel", "export", "average",
     ],
 }  # fmt: skip
 LEVEL = {module: number for number, modules in enumerate(LEVELS.values()) for module in modules}
