@@ -23,13 +23,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
-from command_line import positive
-from config import Config, as_dict
+from command_line import positive, refuse_existing
+from config import Config
 from dataset import (
     DataError,
     EpochSampler,
     PairStore,
-    TrainingSet,
     ValidationSet,
     batches_of,
     build_training_loader,
@@ -40,7 +39,7 @@ from models import count_parameters
 from predict import exact_arithmetic, normalize
 from run_folder import RunFolder, RunFolderError, load_saved_config
 from runtime import choose_device, choose_precision, describe_environment, prepare_device
-from training import load_data
+from training import build_training_set, load_data
 
 
 def average_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -75,9 +74,6 @@ def renew_statistics(
 
 def _training_batches(config: Config, train: PairStore) -> Iterator[tuple[Tensor, Tensor]]:
     """All training pairs once, augmented, at the size and in the batches of the last stage."""
-    augmentation = as_dict(config.augmentation)
-    enabled = augmentation.pop("enabled")
-    dataset = TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
     stage = config.schedule.stages[-1]
     batch_size = min(stage.batch_size, len(train))
     sampler = EpochSampler(
@@ -87,14 +83,24 @@ def _training_batches(config: Config, train: PairStore) -> Iterator[tuple[Tensor
         first_epoch=0,
         stage=lambda epoch: (stage.image_size, batch_size),
     )
-    loader = build_training_loader(dataset, sampler, workers=0, pin=False)
+    loader = build_training_loader(build_training_set(config, train), sampler, workers=0, pin=False)
     steps = sampler.steps(0)
     yield from tqdm(batches_of(loader), total=steps, desc="renewing statistics", unit="batch", leave=False)
 
 
+def _stems(run: RunFolder) -> dict[str, set[str]]:
+    return {part: set(stems) for part, stems in load_stems(run.split).items()}
+
+
 def check_alike(runs: Sequence[RunFolder], contents: Sequence[Mapping[str, Any]]) -> None:
-    """Raise for runs of other networks, sizes or classes than the first one's, or of another split."""
-    first, split = contents[0], {part: sorted(stems) for part, stems in load_stems(runs[0].split).items()}
+    """Raise for runs of other networks, sizes or classes than the first one's, or of another split.
+
+    DataError for the split, else CheckpointError, also where the first one lacks what the average takes from it.
+    """
+    first, split = contents[0], _stems(runs[0])
+    for key in ("inference", "track"):
+        if key not in first:
+            raise CheckpointError(f"{runs[0].best_model} lacks {key}, which training writes; name another run first.")
     for run, content in zip(runs[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
             if content.get(key) != first.get(key):
@@ -104,7 +110,7 @@ def check_alike(runs: Sequence[RunFolder], contents: Sequence[Mapping[str, Any]]
                 )
         if label_set(content) != label_set(first):
             raise CheckpointError(f"{run.best_model} and {runs[0].best_model} tell different classes apart.")
-        if {part: sorted(stems) for part, stems in load_stems(run.split).items()} != split:
+        if _stems(run) != split:
             raise DataError(
                 f"{run.split} and {runs[0].split} differ, but the average may be judged by no pair that one of the "
                 "runs was trained on; average runs on the same split."
@@ -118,7 +124,7 @@ def _run(args: argparse.Namespace) -> None:
     output = RunFolder(args.output)
     if any(run.root.resolve() == output.root.resolve() for run in runs):
         raise RunFolderError(f"--output {args.output} is one of the runs; choose another folder.")
-    output.check(resume=False, overwrite=args.overwrite)
+    refuse_existing([output.best_model, output.last_model], overwrite=args.overwrite)
     contents = [load_checkpoint(run.best_model) for run in runs]
     check_alike(runs, contents)
     config = load_saved_config(runs[0].config)
@@ -132,11 +138,11 @@ def _run(args: argparse.Namespace) -> None:
     model = restore_model(content, output.best_model).to(device)
     precision = choose_precision(config.run.precision, device)
     renew_statistics(model, _training_batches(config, train), device=device, precision=precision)
-    size = content["image_size"]
-    others = [restore_model(one, run.best_model) for run, one in zip(runs, contents, strict=True)]
-    for name, one in zip([*(str(run.best_model) for run in runs), "the average"], [*others, model], strict=True):
+    size, judged = content["image_size"], ValidationSet(val)
+    models = {str(run.best_model): restore_model(one, run.best_model) for run, one in zip(runs, contents, strict=True)}
+    for name, one in {**models, "the average": model}.items():
         with exact_arithmetic():
-            scores = validate(one, ValidationSet(val), image_size=size, batch_size=8, device=device, progress=True)
+            scores = validate(one, judged, image_size=size, batch_size=8, device=device, progress=True)
         print(f"F-Score {scores.f_score:.4f}, in order {scores.f_score_in_order:.4f}: {name}", flush=True)
 
     if args.overwrite:

@@ -115,11 +115,17 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     check_size(config, count_parameters(model))
     if config.open_track.pretrained:
         path = resolve_path(config.open_track.pretrained)
-        try:
-            model.load_state_dict(load_checkpoint(path)["state_dict"])
-        except RuntimeError as error:
-            raise CheckpointError(f"The weights in {path} do not fit the config's model: {error}") from None
+        _load_weights(model, load_checkpoint(path), path)
     return model
+
+
+def _load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
+    """Give the config's model the weights of the checkpoint at path. Raises CheckpointError where they do not fit."""
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:500]
+        raise CheckpointError(f"The weights in {path} do not fit the config's model: {reason}") from None
 
 
 def check_provenance(config: Config, root: Path) -> None:
@@ -179,6 +185,13 @@ def draw_weights(config: Config, train: PairStore) -> np.ndarray:
     return weights
 
 
+def build_training_set(config: Config, train: PairStore) -> TrainingSet:
+    """The training pairs, augmented as the config says, by its seed."""
+    augmentation = as_dict(config.augmentation)
+    enabled = augmentation.pop("enabled")
+    return TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
+
+
 def load_start(config: Config, split: Split, model: nn.Module) -> None:
     """Give a fresh network the best weights of the earlier run ``run.start_from``, if the rules allow it.
 
@@ -207,12 +220,8 @@ def load_start(config: Config, split: Split, model: nn.Module) -> None:
         )
     if label_set(content) != group_labels(config.data.classes):
         raise CheckpointError(f"{earlier.best_model}, to start from, tells other classes apart than data.classes.")
-    try:
-        model.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:500]
-        raise CheckpointError(f"The weights in {earlier.best_model} do not fit the config's model: {reason}") from None
-    print(f"Starting from {earlier.best_model} (F-Score {content['scores'].get('f_score', float('nan')):.4f}).")
+    _load_weights(model, content, earlier.best_model)
+    print(f"Starting from {earlier.best_model}.")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -239,9 +248,7 @@ class Training:
         train, val, self.split = load_data(config, folder.split if resume else None)
         if config.run.start_from and not resume:
             load_start(config, self.split, model)
-        augmentation = as_dict(config.augmentation)
-        enabled = augmentation.pop("enabled")
-        self.train = TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
+        self.train = build_training_set(config, train)
         self.val = ValidationSet(val)
         weights = draw_weights(config, train)
         check_processes(config, len(train))

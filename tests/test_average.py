@@ -95,3 +95,6 @@ def test_only_runs_of_one_network_and_split_are_averaged(
     assert "not the same image size: 128 and 64" in refused(str(other), *to)
     torch.save({**content, "track": "open"}, path)
     assert "not the same track: open and challenge" in refused(str(other), *to)
+    torch.save({key: value for key, value in content.items() if key != "inference"}, path)
+    assert average.main([str(other), str(runs[0]), *to]) == 2
+    assert "lacks inference" in capsys.readouterr().err
