@@ -30,11 +30,12 @@ from tqdm import tqdm
 import evaluate
 import inference
 from checkpoint import save_checkpoint
-from config import Config, as_dict
-from dataset import EpochSampler, PairStore, TrainingSet, batches_of, build_training_loader, find_pairs, rarity_weights
+from config import Config
+from dataset import EpochSampler, PairStore, batches_of, build_training_loader, find_pairs, rarity_weights
 from labels import NUM_CLASSES
 from models import build_model
 from synthetic import write_dataset
+from training import build_training_set
 
 FACES = 50
 BATCH = 16
@@ -68,12 +69,10 @@ def prepare(root: Path, size: int, cache_gb: float) -> PairStore:
 
 def epoch(store: PairStore, size: int) -> None:
     """Load and augment each image once, as training does, in this process."""
-    augmentation = as_dict(Config().augmentation)
-    augmentation.pop("enabled")
     sampler = EpochSampler(
         rarity_weights(store.presence, 0.25), seed=0, epochs=1, first_epoch=0, stage=lambda _: (size, BATCH)
     )
-    dataset = TrainingSet(store, seed=0, augmentation=augmentation)
+    dataset = build_training_set(Config(), store)
     for _ in batches_of(build_training_loader(dataset, sampler, workers=0, pin=False)):
         pass
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
@@ -50,26 +50,6 @@ def average_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor
         else value
         for name, value in weights[0].items()
     }
-
-
-def renew_statistics(
-    model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], *, device: torch.device, precision: torch.dtype
-) -> None:
-    """Give each BatchNorm the mean of its statistics over batches of images (B, H, W, 3) uint8 and their masks."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if not norms:
-        return
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
-    model.train()
-    with torch.no_grad(), torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-        for images, _ in batches:
-            model(normalize(images.to(device)))
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
-    model.eval()
 
 
 def _training_batches(config: Config, train: PairStore) -> Iterator[tuple[Tensor, Tensor]]:
@@ -137,7 +117,9 @@ def _run(args: argparse.Namespace) -> None:
     content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
     model = restore_model(content, output.best_model).to(device)
     precision = choose_precision(config.run.precision, device)
-    renew_statistics(model, _training_batches(config, train), device=device, precision=precision)
+    photos = (normalize(images.to(device)) for images, _ in _training_batches(config, train))
+    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+        update_bn(photos, model)
     size, judged = content["image_size"], ValidationSet(val)
     models = {str(run.best_model): restore_model(one, run.best_model) for run, one in zip(runs, contents, strict=True)}
     for name, one in {**models, "the average": model}.items():
