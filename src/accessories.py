@@ -37,6 +37,10 @@ LIFTS = (2.5, 5.0)
 """How far glasses are pushed up into the hair, in distances from the nose to the eyes."""
 LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
 """Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
+PAINTED = 0.5
+"""Share of the glasses whose frames, and whose lenses if these are dark, get a colour of their own."""
+RIMS = (0.1, 0.35)
+"""Width of a painted frame, as a share of the largest distance from the edge of the glasses."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Accessory:
     """A class, the parts that go along with it, and the part of the face at whose place it is put.
 
     It is taken from faces that do not show ``without``. ``lifted``: it is put above its place. ``any_colour``: its
-    colour says nothing about what it is.
+    colour says nothing about what it is. ``painted``: its edge, and its inside unless parts of the face come along
+    in it, may get other colours.
     """
 
     label: int
@@ -53,6 +58,7 @@ class Accessory:
     without: tuple[int, ...] = ()
     lifted: bool = False
     any_colour: bool = False
+    painted: bool = False
 
 
 ACCESSORIES = (
@@ -61,9 +67,11 @@ ACCESSORIES = (
         _ID["eye_g"],
         along=(_ID["l_eye"], _ID["r_eye"]),
         places=((_ID["l_eye"], _ID["r_eye"], _ID["l_brow"], _ID["r_brow"]),),
+        painted=True,
     ),
-    # Sunglasses are as often worn in the hair, where hardly any of the training faces has them.
-    Accessory(_ID["eye_g"], places=(FACE,), without=_ids("l_eye", "r_eye"), lifted=True),
+    # Sunglasses are as often worn in the hair, where hardly any of the training faces has them; and nearly all that
+    # those wear are black.
+    Accessory(_ID["eye_g"], places=(FACE,), without=_ids("l_eye", "r_eye"), lifted=True, painted=True),
     Accessory(_ID["hat"], places=(FACE,), any_colour=True),
     # One ear at a time, since of a turned head one alone may show.
     Accessory(_ID["ear_r"], places=(_ids("l_ear"), _ids("r_ear"))),
@@ -81,6 +89,42 @@ class Placement:
     matrix: np.ndarray
     middle: float | None = None
     right: bool = False
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Colours (3,), 0 to 255, and how much of them, 0 to 1, an accessory's edge and inside get.
+
+    ``rim``: how wide the edge is, as a share of the largest distance from it.
+    """
+
+    rim: float
+    edge: tuple[float, ...]
+    edge_opacity: float
+    inside: tuple[float, ...]
+    inside_opacity: float
+
+    def __call__(self, image: np.ndarray, region: np.ndarray) -> np.ndarray:
+        """The image (H, W, 3), float32, with the region (H, W), bool, painted."""
+        depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+        image = image.copy()
+        for part, colour, opacity in (
+            (region & (depth <= self.rim * depth.max()), self.edge, self.edge_opacity),
+            (depth > self.rim * depth.max(), self.inside, self.inside_opacity),
+        ):
+            image[part] += np.float32(opacity) * (np.asarray(colour, np.float32) - image[part])
+        return image
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, *, inside: bool) -> Paint:
+        """Any colours; ``inside``: of the inside as well."""
+        return cls(
+            rng.uniform(*RIMS),
+            tuple(rng.uniform(0, 255, 3).tolist()),
+            rng.uniform(0.5, 1.0),
+            tuple(rng.uniform(0, 255, 3).tolist()),
+            rng.uniform(0.0, 0.7) if inside else 0.0,
+        )
 
 
 def part_centres(mask: np.ndarray) -> np.ndarray:
@@ -162,11 +206,12 @@ def paste(
     *,
     mirrored: bool = False,
     tint: Sequence[float] = (1.0, 1.0, 1.0),
+    paint: Paint | None = None,
 ) -> Pair:
     """Image (S, S, 3) and mask (S, S), uint8, with an accessory of the donor's pair, which has the same size.
 
     ``mirrored``: of the mirrored donor, for which ``where`` was found. ``tint``: factors of the accessory's red, green
-    and blue. The arguments are not written to.
+    and blue. ``paint``: over the accessory, before it stands in the face's light. The arguments are not written to.
     """
     image, mask = pair
     donor_image, donor_mask = donor
@@ -175,6 +220,8 @@ def paste(
     S = len(mask)
     gain = _skin_gain(pair, donor) * np.asarray(tint, np.float32)
     worn = np.isin(donor_mask, (accessory.label, *accessory.along))
+    if paint is not None:
+        donor_image = paint(donor_image.astype(np.float32), worn)
     for placement in where:
         region = worn
         if placement.middle is not None:
@@ -209,6 +256,7 @@ class Paste:
     where: list[Placement]
     mirrored: bool
     tint: tuple[float, ...]
+    paint: Paint | None
 
 
 class AccessoryChoice:
@@ -248,4 +296,7 @@ class AccessoryChoice:
         tint = np.ones(3)
         if accessory.any_colour:
             tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))
-        return Paste(donor, accessory, where, mirrored, tuple(tint.tolist())) if where else None
+        paint = None
+        if accessory.painted and rng.random() < PAINTED:
+            paint = Paint.drawn(rng, inside=not accessory.along)
+        return Paste(donor, accessory, where, mirrored, tuple(tint.tolist()), paint) if where else None

@@ -365,7 +365,15 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             pair = retexture(pair, self._resized(key, texture.donor), texture.label)
         if pasted is not None:
             donor = self._resized(key, pasted.donor)
-            pair = paste(pair, donor, pasted.accessory, pasted.where, mirrored=pasted.mirrored, tint=pasted.tint)
+            pair = paste(
+                pair,
+                donor,
+                pasted.accessory,
+                pasted.where,
+                mirrored=pasted.mirrored,
+                tint=pasted.tint,
+                paint=pasted.paint,
+            )
         return pair
 
 

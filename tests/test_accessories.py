@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from accessories import (
     ACCESSORIES,
     FACE,
     AccessoryChoice,
+    Paint,
     face_similarity,
     mirror_centres,
     part_centres,
@@ -165,6 +167,33 @@ def test_a_tint_colours_the_accessory_alone() -> None:
     assert image[10, 30].tolist() == pytest.approx([75, 150, 180], abs=1)
     assert (image[20:] == 100).all()
     assert (mask[6:16, 16:48] == ID["hat"]).all()
+
+
+def test_paint_colours_the_edge_and_the_inside_of_the_accessory_alone() -> None:
+    donor, wearer = face(eye_g=(20, 31, 18, 46)), face()
+    where = placements(SUNGLASSES, part_centres(donor[1]), part_centres(wearer[1]))
+    # Six pixels deep in the middle, so that the edge is two pixels wide.
+    paint = Paint(0.34, (200, 0, 0), 1.0, (0, 0, 250), 0.5)
+    plain, painted = (paste(wearer, donor, SUNGLASSES, where, paint=p) for p in (None, paint))
+    assert np.array_equal(plain[1], painted[1])
+    worn = plain[1] == ID["eye_g"]
+    rows, columns = (np.flatnonzero(worn.any(axis)) for axis in (1, 0))
+    assert painted[0][rows[5], columns[14]].tolist() == pytest.approx([75, 75, 200], abs=2)
+    assert painted[0][rows[1], columns[14]].tolist() == pytest.approx([200, 0, 0], abs=2)
+    around = cv2.dilate(worn.astype(np.uint8), np.ones((5, 5))) == 0
+    assert np.array_equal(plain[0][around], painted[0][around])
+    assert (donor[0][25, 30] == face(eye_g=(20, 31, 18, 46))[0][25, 30]).all()
+
+
+def test_half_of_the_glasses_are_painted_and_only_lenses_without_eyes_inside() -> None:
+    faces = [face(), face(eye_g=(26, 34, 18, 46)), face(hat=(6, 16, 16, 48))]
+    presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
+    choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
+    chosen = [choose(0, seed=seed) for seed in range(600)]
+    for accessory, share in ((GLASSES, 0.5), (SUNGLASSES, 0.5), (HAT, 0.0)):
+        paints = [c.paint for c in chosen if c is not None and c.accessory is accessory]
+        assert sum(p is not None for p in paints) == pytest.approx(share * len(paints), abs=30)
+        assert any(p.inside_opacity > 0 for p in paints if p is not None) == (accessory is SUNGLASSES)
 
 
 def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
