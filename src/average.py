@@ -72,24 +72,26 @@ def _stems(run: RunFolder) -> dict[str, set[str]]:
     return {part: set(stems) for part, stems in load_stems(run.split).items()}
 
 
-def check_alike(runs: Sequence[RunFolder], contents: Sequence[Mapping[str, Any]]) -> None:
-    """Raise for runs of other networks, sizes or classes than the first one's, or of another split.
+def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequence[Mapping[str, Any]]) -> None:
+    """Raise for checkpoints of other networks, sizes or classes than the first one's, or of runs on another split.
 
     DataError for the split, else CheckpointError, also where the first one lacks what the average takes from it.
     """
     first, split = contents[0], _stems(runs[0])
     for key in ("inference", "track"):
         if key not in first:
-            raise CheckpointError(f"{runs[0].best_model} lacks {key}, which training writes; name another run first.")
-    for run, content in zip(runs[1:], contents[1:], strict=True):
+            raise CheckpointError(f"{paths[0]} lacks {key}, which training writes; name another run first.")
+    for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
             if content.get(key) != first.get(key):
+                # A run's best epoch may lie in an earlier stage, of smaller images, than another's.
+                last = "their last epochs (--last), or " if key == "image_size" and path == run.best_model else ""
                 raise CheckpointError(
-                    f"{run.best_model} and {runs[0].best_model} have not the same {what}: {content.get(key)} and "
-                    f"{first.get(key)}; average runs of one recipe."
+                    f"{path} and {paths[0]} have not the same {what}: {content.get(key)} and {first.get(key)}; "
+                    f"average {last}runs of one recipe."
                 )
         if label_set(content) != label_set(first):
-            raise CheckpointError(f"{run.best_model} and {runs[0].best_model} tell different classes apart.")
+            raise CheckpointError(f"{path} and {paths[0]} tell different classes apart.")
         if _stems(run) != split:
             raise DataError(
                 f"{run.split} and {runs[0].split} differ, but the average may be judged by no pair that one of the "
@@ -105,8 +107,9 @@ def _run(args: argparse.Namespace) -> None:
     if any(run.root.resolve() == output.root.resolve() for run in runs):
         raise RunFolderError(f"--output {args.output} is one of the runs; choose another folder.")
     refuse_existing([output.best_model, output.last_model], overwrite=args.overwrite)
-    contents = [load_checkpoint(run.best_model) for run in runs]
-    check_alike(runs, contents)
+    paths = [run.last_model if args.last else run.best_model for run in runs]
+    contents = [load_checkpoint(path) for path in paths]
+    check_alike(runs, paths, contents)
     config = load_saved_config(runs[0].config)
     if args.data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(args.data)))
@@ -121,7 +124,7 @@ def _run(args: argparse.Namespace) -> None:
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         update_bn(photos, model)
     size, judged = content["image_size"], ValidationSet(val)
-    models = {str(run.best_model): restore_model(one, run.best_model) for run, one in zip(runs, contents, strict=True)}
+    models = {str(path): restore_model(one, path) for path, one in zip(paths, contents, strict=True)}
     for name, one in {**models, "the average": model}.items():
         with exact_arithmetic():
             scores = validate(one, judged, image_size=size, batch_size=8, device=device, progress=True)
@@ -136,7 +139,7 @@ def _run(args: argparse.Namespace) -> None:
         labels=label_set(content),
         **{key: content[key] for key in ("model", "image_size", "inference", "track")},
     )
-    environment = describe_environment(device) | {"averaged": [str(run.root) for run in runs]}
+    environment = describe_environment(device) | {"averaged": [str(path) for path in paths]}
     output.describe(config, environment, split)
     output.write_scores(scores, {"image_size": size, "parameters": count_parameters(model)})
     print(f"Weights: {output.best_model}")
@@ -146,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after a sentence on stderr."""
     parser = argparse.ArgumentParser(description="Average the weights of runs that started from the same one.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of the runs, whose best is averaged")
+    parser.add_argument("--last", action="store_true", help="average what the runs ended with, not their best")
     parser.add_argument("--output", type=Path, required=True, help="folder for the average, laid out as a run's")
     parser.add_argument("--data", type=Path, help="data set of the runs (where the first one has found it)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")

@@ -67,6 +67,20 @@ def test_the_average_is_a_network_to_judge_and_start_from(
     assert train.main(["--config", str(write_tiny(tmp_path / "tiny.yaml", faces)), "--set", *more]) == 0
 
 
+def test_what_runs_ended_with_is_averaged_where_their_best_have_not_the_same_size(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    other, output = tmp_path / "other", tmp_path / "average"
+    shutil.copytree(runs[1], other)
+    path = other / "checkpoints" / "best_model.pth"
+    torch.save({**torch.load(path, weights_only=True), "image_size": 128}, path)
+    assert average.main([str(runs[0]), str(other), "--last", "--output", str(output)]) == 0
+    ends = [load_checkpoint(run / "checkpoints" / "last_model.pth")["state_dict"] for run in (runs[0], other)]
+    for name, value in best(output).items():
+        if value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2)
+
+
 def test_only_runs_of_one_network_and_split_are_averaged(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +106,9 @@ def test_only_runs_of_one_network_and_split_are_averaged(
     path = other / "checkpoints" / "best_model.pth"
     content = torch.load(path, weights_only=True)
     torch.save({**content, "image_size": 128}, path)
-    assert "not the same image size: 128 and 64" in refused(str(other), *to)
+    told = refused(str(other), *to)
+    assert "not the same image size: 128 and 64" in told
+    assert "--last" in told
     torch.save({**content, "track": "open"}, path)
     assert "not the same track: open and challenge" in refused(str(other), *to)
     torch.save({key: value for key, value in content.items() if key != "inference"}, path)
