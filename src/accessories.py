@@ -105,15 +105,16 @@ class Paint:
     inside_opacity: float
 
     def __call__(self, image: np.ndarray, region: np.ndarray) -> np.ndarray:
-        """The image (H, W, 3), float32, with the region (H, W), bool, painted."""
+        """A copy of the image (H, W, 3), uint8, in float32, with the region (H, W), bool, painted."""
         depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-        image = image.copy()
+        inside = depth > self.rim * depth.max()
+        painted = image.astype(np.float32)
         for part, colour, opacity in (
-            (region & (depth <= self.rim * depth.max()), self.edge, self.edge_opacity),
-            (depth > self.rim * depth.max(), self.inside, self.inside_opacity),
+            (region & ~inside, self.edge, self.edge_opacity),
+            (inside, self.inside, self.inside_opacity),
         ):
-            image[part] += np.float32(opacity) * (np.asarray(colour, np.float32) - image[part])
-        return image
+            painted[part] += np.float32(opacity) * (np.asarray(colour, np.float32) - painted[part])
+        return painted
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, *, inside: bool) -> Paint:
@@ -221,7 +222,7 @@ def paste(
     gain = _skin_gain(pair, donor) * np.asarray(tint, np.float32)
     worn = np.isin(donor_mask, (accessory.label, *accessory.along))
     if paint is not None:
-        donor_image = paint(donor_image.astype(np.float32), worn)
+        donor_image = paint(donor_image, worn)
     for placement in where:
         region = worn
         if placement.middle is not None:
