@@ -31,7 +31,7 @@ import evaluate
 import inference
 from checkpoint import save_checkpoint
 from config import Config
-from dataset import EpochSampler, PairStore, batches_of, build_training_loader, find_pairs, rarity_weights
+from dataset import EpochSampler, PairStore, batches_of, build_loader, find_pairs, rarity_weights
 from labels import NUM_CLASSES
 from models import build_model
 from synthetic import write_dataset
@@ -73,7 +73,7 @@ def epoch(store: PairStore, size: int) -> None:
         rarity_weights(store.presence, 0.25), seed=0, epochs=1, first_epoch=0, stage=lambda _: (size, BATCH)
     )
     dataset = build_training_set(Config(), store)
-    for _ in batches_of(build_training_loader(dataset, sampler, workers=0, pin=False)):
+    for _ in batches_of(build_loader(dataset, sampler, workers=0, pin=False)):
         pass
 
 

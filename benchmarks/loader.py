@@ -30,7 +30,7 @@ from torchvision.transforms import ColorJitter, InterpolationMode
 from torchvision.transforms import functional as tv
 
 from config import Config, as_dict, load_config
-from dataset import Batch, EpochSampler, Pair, PairStore, TrainingSet, build_training_loader, make_split, rarity_weights
+from dataset import Batch, EpochSampler, Pair, PairStore, TrainingSet, build_loader, make_split, rarity_weights
 from device_loader import DeviceLoader, build_device_loader
 from engine import Trainer
 from losses import CombinedLoss
@@ -187,12 +187,12 @@ def compare(config: Config, args: argparse.Namespace, device: torch.device, stor
     print(f"{'images/s':28s} {'loading':>10s} {'steps':>10s} {'both':>10s} {'busy':>8s}", flush=True)
 
     def from_workers() -> Iterator[Batch]:
-        loader = build_training_loader(dataset, sampler, workers=workers, pin=device.type == "cuda")
+        loader = build_loader(dataset, sampler, workers=workers, pin=device.type == "cuda")
         # The sampler has a million epochs; its length is never asked for.
         return itertools.islice(iter(loader), None)
 
     def from_device(share: float) -> DeviceLoader:
-        return build_device_loader(dataset, sampler, device=device, threads=workers, resident_share=share)
+        return build_device_loader(dataset, sampler, device=device, workers=workers, resident_share=share)
 
     trainer = build_trainer(config, device)
     ways: list[tuple[str, Callable[[], Iterator[Batch]], int]] = [("augmented by workers", from_workers, 4 * workers)]

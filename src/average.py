@@ -31,7 +31,7 @@ from dataset import (
     PairStore,
     ValidationSet,
     batches_of,
-    build_training_loader,
+    build_loader,
     load_stems,
 )
 from engine import validate
@@ -63,7 +63,7 @@ def _training_batches(config: Config, train: PairStore) -> Iterator[tuple[Tensor
         first_epoch=0,
         stage=lambda epoch: (stage.image_size, batch_size),
     )
-    loader = build_training_loader(build_training_set(config, train), sampler, workers=0, pin=False)
+    loader = build_loader(build_training_set(config, train), sampler, workers=0, pin=False)
     steps = sampler.steps(0)
     yield from tqdm(batches_of(loader), total=steps, desc="renewing statistics", unit="batch", leave=False)
 

@@ -393,7 +393,7 @@ class Run:
     """Loader processes; -1: all cores but one, 16 at most (1 where training itself runs on the CPU); 0: none."""
     augment_on: Literal["auto", "workers", "device"] = "auto"
     """Where pairs are augmented: one by one in the loader processes, or in whole batches on the device that trains,
-    with the same meaning but other draws; run.workers are threads then. auto: on a GPU if data.cache_gb suffices."""
+    with the same meaning but other draws. auto: on a GPU if data.cache_gb suffices."""
     resident_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Pairs augmented on a GPU stay there if they need at most this share of its free memory; else each is copied."""
     threads: Annotated[int, Field(ge=0)] = 0

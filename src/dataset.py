@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ from transforms import build_augmentation, resize_pair
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 PROBLEMS_SHOWN = 30
 MAPPED = 2048  # pairs that wait for their turn to be read
+
+T = TypeVar("T")
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, H, W, 3) and masks (B, H, W), uint8."""
@@ -408,13 +410,19 @@ def _heed_parent_alone(worker: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def build_training_loader(
-    dataset: TrainingSet, sampler: EpochSampler, *, workers: int, pin: bool
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """A loader of all the sampler's epochs in one pass, so that workers start once and run ahead across epochs."""
+def build_loader(
+    dataset: Dataset[Any], sampler: EpochSampler, *, workers: int, pin: bool, whole_batches: bool = False
+) -> DataLoader[Any]:
+    """A loader of all the sampler's epochs in one pass, so that workers start once and run ahead across epochs.
+
+    ``whole_batches``: the dataset is asked for all keys of a batch together, and what it gives is the batch.
+    """
+    how: dict[str, Any] = {"batch_sampler": sampler}
+    if whole_batches:
+        how = {"sampler": sampler, "batch_size": None, "collate_fn": _as_it_is}
     return DataLoader(
         dataset,
-        batch_sampler=sampler,
+        **how,
         num_workers=workers,
         pin_memory=pin,
         # Forked workers see the parent's cache without copying it.
@@ -424,7 +432,11 @@ def build_training_loader(
     )
 
 
-def batches_of(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def batches_of(loader: DataLoader[T]) -> Iterator[T]:
     """The loader's batches. Raises DataError, in one sentence, for what a loader process found, and RuntimeError
     (``runtime.is_dead_worker``) where one has died.
     """
@@ -434,7 +446,7 @@ def batches_of(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tens
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def told() -> Iterator[tuple[Tensor, Tensor]]:
+    def told() -> Iterator[T]:
         try:
             yield from batches
         except DataError as error:  # raised in another process, it holds that one's traceback

@@ -1,28 +1,24 @@
 """The second way to a training's batches: whole ones, resized and augmented on the device that trains.
 
-Worker processes with albumentations cannot feed a fast GPU from two cores. Here threads gather the decoded pairs of
-the next batches, or only their numbers where the pairs lie on the device already, and the device does the rest one
-batch ahead, beside the step. The order is the sampler's, and what a pair gets depends on (seed, epoch, index) alone.
+Worker processes with albumentations cannot feed a fast GPU. Here they only gather the decoded pairs of the next
+batches, or their numbers alone where the pairs lie on the device already, and make the few pairs that get something
+of another face; the device does the rest one batch ahead, beside the step. The order is the sampler's, and what a
+pair gets depends on (seed, epoch, index) alone.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import dataclasses
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from batch_transforms import BatchAugmentation, Draws, resize_batch
-from dataset import Batch, EpochSampler, PairStore, SampleKey, TrainingSet
-
-MOST_THREADS = 4
-"""More would contend with the thread that starts the device's work for Python's lock."""
+from dataset import Batch, EpochSampler, PairStore, SampleKey, TrainingSet, batches_of, build_loader
 
 
 def is_chosen(augment_on: str, device: torch.device, store: PairStore) -> bool:
@@ -55,12 +51,63 @@ class Gathered:
     rows: Tensor
     altered: Batch
 
+    def pin_memory(self) -> Gathered:
+        """Itself in pinned memory, as torch's loader asks for it: copies to a GPU from there are not waited for."""
+
+        def pinned(batch: Batch) -> Batch:
+            images, masks = batch
+            return images.pin_memory(), masks.pin_memory()
+
+        return dataclasses.replace(
+            self,
+            indices=self.indices.pin_memory(),
+            other_side=self.other_side.pin_memory(),
+            whole=None if self.whole is None else pinned(self.whole),
+            rows=self.rows.pin_memory(),
+            altered=pinned(self.altered),
+        )
+
+
+def _stacked(pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> Batch:
+    images = np.empty((len(pairs), size, size, 3), np.uint8)
+    masks = np.empty((len(pairs), size, size), np.uint8)
+    for place, (image, mask) in enumerate(pairs):
+        images[place], masks[place] = image, mask
+    return torch.from_numpy(images), torch.from_numpy(masks)
+
+
+class GatheringSet(Dataset[Gathered]):
+    """``dataset[keys]`` gathers the batch of those keys; in loader processes too, which never touch a GPU.
+
+    ``resident``: all pairs lie on the device.
+    """
+
+    def __init__(self, dataset: TrainingSet, augmentation: BatchAugmentation | None, *, resident: bool) -> None:
+        self.dataset = dataset
+        self.augmentation = augmentation
+        self.resident = resident
+
+    def __getitem__(self, keys: list[SampleKey]) -> Gathered:
+        store, size = self.dataset.store, keys[0][2]
+        pairs = [self.dataset.altered(key) for key in keys]
+        altered = {row: pair for row, pair in enumerate(pairs) if pair is not None}
+        return Gathered(
+            size=size,
+            draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
+            indices=torch.tensor([index for _, index, _ in keys]),
+            other_side=torch.tensor([self.dataset.other_side(key) for key in keys]),
+            whole=None if self.resident else _stacked([store[index] for _, index, _ in keys], store.size),
+            rows=torch.tensor(list(altered), dtype=torch.int64),
+            altered=_stacked(list(altered.values()), size),
+        )
+
 
 class DeviceLoader:
     """Batches of all the sampler's epochs, images (B, size, size, 3) and masks (B, size, size), uint8 on the device.
 
     ``resident`` copies all pairs to the device first; otherwise each batch is copied, on a GPU from pinned memory.
-    Without ``augmentation`` pairs are only resized. Iterating raises DataError where a pair cannot be read again.
+    Without ``augmentation`` pairs are only resized. ``workers`` are loader processes; 0: this one gathers.
+    Iterating raises what ``batches_of`` raises: DataError where a pair cannot be read again.
     """
 
     def __init__(
@@ -70,19 +117,23 @@ class DeviceLoader:
         augmentation: BatchAugmentation | None,
         *,
         device: torch.device,
-        threads: int,
+        workers: int,
         resident: bool,
     ) -> None:
-        self.dataset = dataset
-        self.sampler = sampler
         self.augmentation = augmentation
         self.device = device
-        self.threads = threads
-        self._stacks = self._upload() if resident else None
+        self.resident = resident
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._loader = build_loader(
+            GatheringSet(dataset, augmentation, resident=resident),
+            sampler,
+            workers=workers,
+            pin=self._stream is not None,
+            whole_batches=True,
+        )
+        self._stacks = self._upload(dataset.store) if resident else None
 
-    def _upload(self) -> Batch:
-        store = self.dataset.store
+    def _upload(self, store: PairStore) -> Batch:
         images = torch.empty((len(store), store.size, store.size, 3), dtype=torch.uint8, device=self.device)
         masks = torch.empty((len(store), store.size, store.size), dtype=torch.uint8, device=self.device)
         for i in range(len(store)):
@@ -90,37 +141,6 @@ class DeviceLoader:
             images[i].copy_(torch.from_numpy(image))
             masks[i].copy_(torch.from_numpy(mask))
         return images, masks
-
-    @property
-    def resident(self) -> bool:
-        """Whether all pairs lie on the device."""
-        return self._stacks is not None
-
-    def _pinned(self, tensor: Tensor) -> Tensor:
-        return tensor.pin_memory() if self._stream is not None and len(tensor) else tensor
-
-    def _stacked(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> Batch:
-        pin = self._stream is not None and len(pairs) > 0
-        images = torch.empty((len(pairs), size, size, 3), dtype=torch.uint8, pin_memory=pin)
-        masks = torch.empty((len(pairs), size, size), dtype=torch.uint8, pin_memory=pin)
-        for place, (image, mask) in enumerate(pairs):
-            images.numpy()[place], masks.numpy()[place] = image, mask
-        return images, masks
-
-    def _gather(self, keys: list[SampleKey]) -> Gathered:
-        """What the device needs of a batch. Runs in a thread."""
-        store, size = self.dataset.store, keys[0][2]
-        pairs = [self.dataset.altered(key) for key in keys]
-        altered = {row: pair for row, pair in enumerate(pairs) if pair is not None}
-        return Gathered(
-            size=size,
-            draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
-            indices=self._pinned(torch.tensor([index for _, index, _ in keys])),
-            other_side=self._pinned(torch.tensor([self.dataset.other_side(key) for key in keys])),
-            whole=None if self.resident else self._stacked([store[index] for _, index, _ in keys], store.size),
-            rows=self._pinned(torch.tensor(list(altered), dtype=torch.int64)),
-            altered=self._stacked(list(altered.values()), size),
-        )
 
     def _finish(self, gathered: Gathered) -> Batch:
         def there(tensor: Tensor) -> Tensor:
@@ -160,28 +180,19 @@ class DeviceLoader:
         return batch
 
     def __iter__(self) -> Iterator[Batch]:
-        start: dict[str, Any] = {}
+        return self._batches(batches_of(self._loader))
+
+    def _batches(self, gathering: Iterator[Gathered]) -> Iterator[Batch]:
         if self._stream is not None:
-            # A thread begins on GPU 0, whatever the GPU of this process, and would take memory there.
-            start = {"initializer": torch.cuda.set_device, "initargs": (self._stream.device,)}
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
-        pool = ThreadPoolExecutor(self.threads, **start)
-        try:
-            keys = iter(self.sampler)
-            gathering: deque[Future[Gathered]] = deque(
-                pool.submit(self._gather, batch) for batch in islice(keys, self.threads + 1)
-            )
-            made: tuple[Batch, torch.cuda.Event | None] | None = None
-            while gathering:
-                following = self._ahead(gathering.popleft().result())
-                gathering.extend(pool.submit(self._gather, batch) for batch in islice(keys, 1))
-                if made is not None:
-                    yield self._hand_over(*made)
-                made = following
+        made: tuple[Batch, torch.cuda.Event | None] | None = None
+        for gathered in gathering:
+            following = self._ahead(gathered)
             if made is not None:
                 yield self._hand_over(*made)
-        finally:
-            pool.shutdown(cancel_futures=True)
+            made = following
+        if made is not None:
+            yield self._hand_over(*made)
 
 
 def build_device_loader(
@@ -189,12 +200,11 @@ def build_device_loader(
     sampler: EpochSampler,
     *,
     device: torch.device,
-    threads: int,
+    workers: int,
     resident_share: float,
 ) -> DeviceLoader:
     """The loader of a training set, augmented as it would do it, which keeps the pairs on a GPU where they fit."""
     options = dataset.augmentation
     batches = None if options is None else BatchAugmentation(seed=dataset.seed, device=device, **options)
-    threads = min(max(threads, 1), MOST_THREADS)
     resident = fits_on(device, dataset.store, resident_share)
-    return DeviceLoader(dataset, sampler, batches, device=device, threads=threads, resident=resident)
+    return DeviceLoader(dataset, sampler, batches, device=device, workers=workers, resident=resident)

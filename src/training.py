@@ -29,7 +29,7 @@ from dataset import (
     ValidationSet,
     batches_of,
     broken_rule,
-    build_training_loader,
+    build_loader,
     find_pairs,
     load_split,
     load_stems,
@@ -417,9 +417,9 @@ class Training:
         workers = loader_workers(run.workers, self.device, processes=distributed.processes_here())
         if not is_chosen(run.augment_on, self.device, self.train.store):
             pin = self.device.type == "cuda"
-            return batches_of(build_training_loader(self.train, self.sampler, workers=workers, pin=pin))
+            return batches_of(build_loader(self.train, self.sampler, workers=workers, pin=pin))
         loader = build_device_loader(
-            self.train, self.sampler, device=self.device, threads=workers, resident_share=run.resident_share
+            self.train, self.sampler, device=self.device, workers=workers, resident_share=run.resident_share
         )
         print(f"Pairs are augmented on the {self.device.type}{', where they all lie' if loader.resident else ''}.")
         return iter(loader)

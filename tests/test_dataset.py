@@ -25,7 +25,7 @@ from dataset import (
     Split,
     TrainingSet,
     ValidationSet,
-    build_training_loader,
+    build_loader,
     find_pairs,
     load_split,
     make_split,
@@ -572,9 +572,7 @@ def loaded(pairs: PairStore, workers: int, *, first_epoch: int = 0) -> list[tupl
     order = EpochSampler(
         np.ones(len(pairs)), seed=0, epochs=3, first_epoch=first_epoch, stage=lambda e: (64 if e < 2 else 96, 4)
     )
-    return [
-        (image, mask) for image, mask in build_training_loader(training_set(pairs), order, workers=workers, pin=False)
-    ]
+    return [(image, mask) for image, mask in build_loader(training_set(pairs), order, workers=workers, pin=False)]
 
 
 def test_workers_change_nothing(cached: PairStore) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -43,7 +43,7 @@ def loaded(
     store: PairStore,
     *,
     augmentation: dict[str, Any] | None = SOME,
-    threads: int = 1,
+    workers: int = 0,
     resident: bool = False,
     **which: Any,
 ) -> list[tuple[Tensor, Tensor]]:
@@ -52,7 +52,7 @@ def loaded(
     if augmentation is not None:
         options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture")}
         batches = BatchAugmentation(seed=3, device=CPU, **options)
-    return list(DeviceLoader(dataset, sampler(store, **which), batches, device=CPU, threads=threads, resident=resident))
+    return list(DeviceLoader(dataset, sampler(store, **which), batches, device=CPU, workers=workers, resident=resident))
 
 
 def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
@@ -75,16 +75,16 @@ def test_without_augmentation_both_loaders_give_the_same(store: PairStore) -> No
 
 
 @pytest.mark.parametrize("borrowed", [{}, {"paste": 1.0}, {"retexture": 0.5}])
-def test_neither_threads_nor_where_pairs_lie_change_anything(
+def test_neither_workers_nor_where_pairs_lie_change_anything(
     store: PairStore, faces: Path, borrowed: dict[str, float]
 ) -> None:
     augmentation = {**SOME, **borrowed}
     plain = loaded(store, augmentation=augmentation)
-    assert_same(plain, loaded(store, augmentation=augmentation, threads=3))
+    assert_same(plain, loaded(store, augmentation=augmentation, workers=2))
     assert_same(plain, loaded(store, augmentation=augmentation, resident=True))
     uncached = PairStore(find_pairs(faces / "train"), 64, repair=True, limit_bytes=0, progress=False)
     assert not uncached.cached
-    assert_same(plain, loaded(uncached, augmentation=augmentation, threads=2))
+    assert_same(plain, loaded(uncached, augmentation=augmentation, workers=2))
 
 
 @pytest.mark.parametrize(("key", "part"), [("paste", 1), ("retexture", 0)])
@@ -119,7 +119,7 @@ def test_a_resumed_loader_gives_the_rest_exactly(store: PairStore) -> None:
     assert_same(loaded(store)[3:], loaded(store, first_epoch=1))
 
 
-def test_it_works_ahead_but_not_far_and_ends_its_threads(store: PairStore) -> None:
+def test_it_works_ahead_but_not_far_and_ends_its_processes(store: PairStore) -> None:
     taken: list[int] = []
 
     class Counting(EpochSampler):
@@ -130,13 +130,14 @@ def test_it_works_ahead_but_not_far_and_ends_its_threads(store: PairStore) -> No
 
     counting = Counting(np.ones(12), seed=0, epochs=50, first_epoch=0, stage=lambda _: (32, 4))
     dataset = TrainingSet(store, seed=0, augmentation=None)
-    batches = iter(DeviceLoader(dataset, counting, None, device=CPU, threads=2, resident=False))
+    before = set(multiprocessing.active_children())
+    batches = iter(DeviceLoader(dataset, counting, None, device=CPU, workers=2, resident=False))
     assert len(list(islice(batches, 2))) == 2
-    assert len(taken) <= 2 + 1 + 3
+    workers = set(multiprocessing.active_children()) - before
+    assert len(workers) == 2
+    assert len(taken) <= 2 + 1 + 2 * 4
     cast(Any, batches).close()
-    before = len(taken)
-    time.sleep(0.05)
-    assert len(taken) == before
+    assert not any(worker.is_alive() for worker in workers)
 
 
 def test_a_pair_that_vanishes_is_named(faces: Path, tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_pairs_stay_on_a_gpu_that_has_room(store: PairStore, monkeypatch: pytest
     assert not fits_on(gpu, store, 0.49)
     assert not fits_on(CPU, store, 1.0)
     dataset = TrainingSet(store, seed=0, augmentation={**SOME, "paste": 0.5})
-    loader = build_device_loader(dataset, sampler(store), device=CPU, threads=0, resident_share=1.0)
+    loader = build_device_loader(dataset, sampler(store), device=CPU, workers=0, resident_share=1.0)
     assert not loader.resident
     assert len(list(islice(loader, 1))) == 1
 
@@ -182,7 +183,7 @@ def test_pairs_stay_on_a_gpu_that_has_room(store: PairStore, monkeypatch: pytest
 def test_a_gpu_gives_the_same_batches_while_it_works(store: PairStore, paste: float, share: float) -> None:
     augmentation = {**SOME, "paste": paste}
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
-    loader = build_device_loader(dataset, sampler(store), device=torch.device("cuda"), threads=2, resident_share=share)
+    loader = build_device_loader(dataset, sampler(store), device=torch.device("cuda"), workers=2, resident_share=share)
     assert loader.resident == bool(share)
     busy = torch.randn(4096, 4096, device="cuda")
     found = []
