@@ -243,8 +243,11 @@ def paste(
         photo = cv2.warpAffine(donor_image, matrix, (S, S), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         # A hard edge would give the paste away.
         alpha = cv2.GaussianBlur(pasted.astype(np.float32), (3, 3), EDGE_SIGMA)[:, :, None]
-        mixed = image + alpha * (np.clip(photo * gain, 0, 255) - image)
-        image, mask = (mixed + 0.5).astype(np.uint8), np.where(pasted, labels, mask)
+        x, y, w, h = cv2.boundingRect(pasted.view(np.uint8))  # most accessories are small: the rest stays as it is
+        part = np.s_[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
+        mixed = image[part] + alpha[part] * (np.clip(photo[part] * gain, 0, 255) - image[part])
+        image, mask = image.copy(), np.where(pasted, labels, mask)
+        image[part] = (mixed + 0.5).astype(np.uint8)
     return image, mask
 
 
