@@ -64,7 +64,7 @@ def test_hair_takes_mean_and_contrast() -> None:
     for channel in range(3):
         assert np.corrcoef(result[:, channel], image[region][:, channel])[0, 1] > 0.999
     flat = np.full_like(donor, 90)
-    assert recoloured(image, region, flat, other)[region].std(0) == pytest.approx(image[region].std(0) / 2, rel=1e-3)
+    assert recoloured(image, region, flat, other)[region].std(0) == pytest.approx(image[region].std(0) / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("label", TEXTURED)
