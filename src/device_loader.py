@@ -54,17 +54,17 @@ class Gathered:
     def pin_memory(self) -> Gathered:
         """Itself in pinned memory, as torch's loader asks for it: copies to a GPU from there are not waited for."""
 
-        def pinned(batch: Batch) -> Batch:
-            images, masks = batch
-            return images.pin_memory(), masks.pin_memory()
+        def pinned(tensor: Tensor) -> Tensor:
+            return tensor.pin_memory() if len(tensor) else tensor
 
+        images, masks = self.altered
         return dataclasses.replace(
             self,
-            indices=self.indices.pin_memory(),
-            other_side=self.other_side.pin_memory(),
-            whole=None if self.whole is None else pinned(self.whole),
-            rows=self.rows.pin_memory(),
-            altered=pinned(self.altered),
+            indices=pinned(self.indices),
+            other_side=pinned(self.other_side),
+            whole=None if self.whole is None else (pinned(self.whole[0]), pinned(self.whole[1])),
+            rows=pinned(self.rows),
+            altered=(pinned(images), pinned(masks)),
         )
 
 
