@@ -25,7 +25,7 @@ LEVELS: dict[str, list[str]] = {
     ],
     "2.7 a training, and a report of judging": ["training", "report", "postprocess_options"],
     "3   commands": [
-        "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "convert_masks",
+        "train", "inference", "evaluate", "draw", "prepare", "fit_biases", "fold_biases", "convert_masks",
         "audit", "relabel", "export", "average",
     ],
 }  # fmt: skip

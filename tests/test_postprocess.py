@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import fit_biases
+import fold_biases
 import postprocess
-from biases import GRID, LIMIT, Samples, add_biases, read_biases, write_biases
-from checkpoint import save_checkpoint
+from biases import LIMIT, Samples, add_biases, read_biases, write_biases
+from checkpoint import load_checkpoint, restore_model, save_checkpoint
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, group_labels
 from metrics import class_counts, confusion_matrices, f_scores
 from models import build_model
@@ -338,10 +339,32 @@ def test_the_fit_finds_the_timid_class_and_cross_validation_agrees() -> None:
     # No other value of one bias alone is better than what coordinate ascent ended with.
     reached = samples.f_scores(biases).mean()
     for c in range(3):
-        for value in GRID:
+        for value in samples.grid:
             trial = biases.copy()
             trial[c] = value
             assert samples.f_scores(trial).mean() <= reached + 1e-4
+
+
+def test_only_the_chosen_classes_are_fitted_and_none_beyond_the_limit() -> None:
+    samples = Samples(COARSE, limit=0.3)
+    for probabilities, truth in images(10, COARSE):
+        samples.add(probabilities, truth)
+    everything = np.ones(10, dtype=bool)
+    np.testing.assert_allclose(samples.fit(everything, [2]), [0, 0, 0.3])
+    np.testing.assert_array_equal(samples.fit(everything, []), 0)
+    assert samples.cross_validate(classes=[2]).mean() > 0.01
+    assert not samples.cross_validate(classes=[]).any()
+
+
+def test_an_image_is_in_one_fold_for_all_models() -> None:
+    data = images(10, COARSE)
+    once, twice = Samples(COARSE), Samples(COARSE)
+    for probabilities, truth in data:
+        once.add(probabilities, truth)
+    for probabilities, truth in data * 2:
+        twice.add(probabilities, truth)
+    # The same model twice: each fold's fit is that of one, for both.
+    np.testing.assert_allclose(twice.cross_validate(3, rounds=2), np.tile(once.cross_validate(3), 2), atol=1e-6)
 
 
 def test_left_and_right_get_one_bias() -> None:
@@ -373,18 +396,25 @@ def test_biases_are_written_and_read_by_name(tmp_path: Path) -> None:
         read_biases(tmp_path / "none.json", COARSE)
 
 
+TIMID = {"name": "unet", "channels": [16, 16, 16], "blocks": [0, 1, 1]}
+
+
+def write_timid(path: Path, labels: Any, *, model: dict[str, Any] = TIMID, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    save_checkpoint(
+        path, state_dict=build_model(model, len(labels)).state_dict(), model=model, image_size=64,
+        inference={"scales": [1.0], "flip": True, "submission_tta": True}, track="challenge", scores={"f_score": 0.5},
+        labels=labels,
+    )  # fmt: skip
+    return path
+
+
 @pytest.mark.parametrize("labels", [CELEBAMASK, COARSE], ids=["19", "coarse"])
 def test_the_command_fits_writes_and_tells(
     labels: Any, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = {"name": "unet", "channels": [16, 16, 16], "blocks": [0, 1, 1]}
-    torch.manual_seed(0)
-    save_checkpoint(
-        tmp_path / "m.pth", state_dict=build_model(model, len(labels)).state_dict(), model=model, image_size=64,
-        inference={"scales": [1.0], "flip": True, "submission_tta": True}, track="challenge", scores={}, labels=labels,
-    )  # fmt: skip
-    output = tmp_path / "b.json"
-    words = ["--data", str(faces), "--model_path", str(tmp_path / "m.pth"), "--output", str(output)]
+    model, output = write_timid(tmp_path / "m.pth", labels), tmp_path / "b.json"
+    words = ["--data", str(faces), "--model_path", str(model), "--output", str(output)]
     assert fit_biases.main(words) == 0
     told = capsys.readouterr().out
     assert "training, 12 pairs: F-Score" in told
@@ -395,3 +425,82 @@ def test_the_command_fits_writes_and_tells(
     assert f"{output} would be replaced; add --overwrite" in capsys.readouterr().err
     assert fit_biases.main([*words, "--overwrite", "--max_pairs", "1"]) == 2
     assert "1 training pairs are too few" in capsys.readouterr().err
+
+
+def test_the_command_fits_some_classes_on_validation_pairs_for_several_networks(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [str(write_timid(tmp_path / f"{seed}.pth", CELEBAMASK, seed=seed)) for seed in range(2)]
+    output = tmp_path / "b.json"
+    words = ["--data", str(faces), "--output", str(output), "--on", "val", "--classes", "hat", "cloth", "--limit", "2"]
+    assert fit_biases.main([*words, "--model_path", *models]) == 0
+    told = capsys.readouterr().out
+    assert "validation, 4 pairs by 2 networks: F-Score" in told
+    assert "training" not in told
+    biases = dict(zip(CELEBAMASK.names, read_biases(output, CELEBAMASK), strict=True))
+    assert not any(value for name, value in biases.items() if name not in ("hat", "cloth"))
+    coarse = str(write_timid(tmp_path / "coarse.pth", COARSE))
+    for more, sentence in [
+        (["--model_path", models[0], coarse], "tell different classes apart"),
+        (["--model_path", models[0], "--classes", "cap"], "there is no class cap; choose from background, "),
+    ]:
+        assert fit_biases.main([*words, "--overwrite", *more]) == 2
+        assert sentence in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        fit_biases.main([*words, "--limit", "9"])
+    assert "9 is not from 0.1 to 4" in capsys.readouterr().err
+
+
+NETWORKS: list[dict[str, Any]] = [
+    TIMID,
+    {"name": "light_unet", "channels": [8, 8], "fold": 2},
+    {"name": "light_unet", "channels": [8, 8], "fold": 1},
+    {"name": "deeplabv3plus"},
+    {"name": "separable_unet"},
+]
+
+
+@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: f"{model['name']}{model.get('fold', '')}")
+@pytest.mark.parametrize("labels", [CELEBAMASK, COARSE], ids=["19", "coarse"])
+def test_a_network_takes_biases_into_its_classifier(
+    model: dict[str, Any], labels: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output, biases = (
+        write_timid(tmp_path / "a.pth", labels, model=model),
+        tmp_path / "b.pth",
+        tmp_path / "b.json",
+    )
+    values = np.round(RNG.normal(size=len(labels)), 2)
+    write_biases(biases, values, labels)
+    words = ["--model_path", str(source), "--biases", str(biases), "--output", str(output)]
+    assert fold_biases.main(words) == 0
+    assert f"{labels.names[0]} {values[0]:+.2f}" in capsys.readouterr().out
+    before, after = (load_checkpoint(path) for path in (source, output))
+    image = torch.randn(2, 3, 48, 80)
+    with torch.no_grad():
+        old, new = (restore_model(content, source).eval()(image) for content in (before, after))
+    torch.testing.assert_close(new, old + torch.from_numpy(values).float()[:, None, None], atol=1e-4, rtol=1e-4)
+    assert after["scores"] == {}
+    assert {key: after[key] for key in ("model", "image_size", "inference", "track", "classes")} == {
+        key: before[key] for key in ("model", "image_size", "inference", "track", "classes")
+    }
+    assert fold_biases.main(words) == 2
+    assert f"{output} would be replaced; add --overwrite" in capsys.readouterr().err
+
+
+def test_a_network_that_cannot_take_biases_is_left_as_it_was() -> None:
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = torch.nn.Conv2d(3, 3, 1)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return 2 * self.last(image)
+
+    model = Twice()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match="logits do not rise"):
+        fold_biases.fold_biases(model, [1.0, 0.0, 0.0])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="no classifier with a bias"):
+        fold_biases.fold_biases(model, [1.0, 0.0])
