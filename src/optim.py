@@ -25,20 +25,27 @@ def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
     """
     a, b, c = NEWTON_SCHULZ
     wide = [m.mT if m.shape[0] > m.shape[1] else m for m in matrices]
-    wide = [m / m.norm().clamp(min=1e-7) for m in wide]
     by_rows: dict[int, list[int]] = {}
     for i, m in enumerate(wide):
         by_rows.setdefault(m.shape[0], []).append(i)
     for places in by_rows.values():
-        gram = torch.stack([wide[i] @ wide[i].mT for i in places])
+        gram = torch.stack([torch.mm(wide[i], wide[i].mT) for i in places])
+        # Of a matrix divided by its norm, whose square is the trace.
+        shrink = gram.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=1e-14).rsqrt()[:, None, None]
+        gram = gram * shrink.square()
         product: Tensor | None = None
-        for _ in range(NEWTON_SCHULZ_STEPS):
-            polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-            polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
-            product = polynomial if product is None else polynomial @ product
-            gram = polynomial @ gram @ polynomial
-        for i, factor in zip(places, product, strict=True):  # type: ignore[arg-type]
-            wide[i] = factor @ wide[i]
+        for step in range(NEWTON_SCHULZ_STEPS):
+            rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # P without a
+            if product is None:
+                product = rest.clone()
+                product.diagonal(dim1=-2, dim2=-1).add_(a)
+            else:
+                product = torch.baddbmm(product, rest, product, beta=a)
+            if step < NEWTON_SCHULZ_STEPS - 1:
+                half = torch.baddbmm(gram, rest, gram, beta=a)
+                gram = torch.baddbmm(half, half, rest, beta=a)  # P G P
+        for i, factor in zip(places, product * shrink, strict=True):  # type: ignore[operator]
+            wide[i] = torch.mm(factor, wide[i])
     return [w.mT if m.shape[0] > m.shape[1] else w for m, w in zip(matrices, wide, strict=True)]
 
 
@@ -193,8 +200,15 @@ class AveragedModel:
         """Move towards model; early updates move further, so that the first weights are soon forgotten."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        ours, theirs = self.model.state_dict(), model.state_dict()
-        floating = [name for name, value in ours.items() if value.is_floating_point()]
-        torch._foreach_lerp_([ours[name] for name in floating], [theirs[name] for name in floating], 1 - decay)
-        for name in ours.keys() - set(floating):
-            ours[name].copy_(theirs[name])
+        # In one call for all: a GPU is waited for less than one call a tensor takes.
+        pairs = list(zip(_state(self.model), _state(model), strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        torch._foreach_lerp_([ours for ours, _ in floating], [theirs for _, theirs in floating], 1 - decay)
+        if counts:
+            torch._foreach_copy_([ours for ours, _ in counts], [theirs for _, theirs in counts])
+
+
+def _state(model: nn.Module) -> list[Tensor]:
+    """Weights and statistics; one by one as in another model of that kind."""
+    return [*model.parameters(), *model.buffers()]
