@@ -34,7 +34,7 @@ from dataset import Batch, EpochSampler, Pair, PairStore, TrainingSet, build_loa
 from device_loader import DeviceLoader, build_device_loader
 from engine import Trainer
 from losses import CombinedLoss
-from runtime import choose_device, choose_precision, describe_environment, loader_workers, prepare_device
+from runtime import LOADED_AHEAD, choose_device, choose_precision, describe_environment, loader_workers, prepare_device
 from synthetic import write_dataset
 from training import build_network, resolve_path
 
@@ -195,10 +195,12 @@ def compare(config: Config, args: argparse.Namespace, device: torch.device, stor
         return build_device_loader(dataset, sampler, device=device, workers=workers, resident_share=share)
 
     trainer = build_trainer(config, device)
-    ways: list[tuple[str, Callable[[], Iterator[Batch]], int]] = [("augmented by workers", from_workers, 4 * workers)]
+    ways: list[tuple[str, Callable[[], Iterator[Batch]], int]] = [
+        ("augmented by workers", from_workers, LOADED_AHEAD * workers)
+    ]
     if device.type == "cuda" and store.cached:
-        ways.append(("on the device, pairs there", lambda: iter(from_device(1.0)), workers + 2))
-    ways.append(("on the device, pairs copied", lambda: iter(from_device(0.0)), workers + 2))
+        ways.append(("on the device, pairs there", lambda: iter(from_device(1.0)), LOADED_AHEAD * workers + 1))
+    ways.append(("on the device, pairs copied", lambda: iter(from_device(0.0)), LOADED_AHEAD * workers + 1))
     speeds = {name: measure(name, make, trainer, ahead, args.steps, batch_size) for name, make, ahead in ways}
     del trainer
     pairs: DataLoader[Batch] = DataLoader(

@@ -390,7 +390,8 @@ class Run:
     sync_batchnorm: bool = False
     """Of several processes (torchrun): BatchNorm by the images of all of them. False: each by its own share."""
     workers: Annotated[int, Field(ge=-1)] = -1
-    """Loader processes; -1: all cores but one, 16 at most (1 where training itself runs on the CPU); 0: none."""
+    """Loader processes; -1: all cores but one, 16 at most (1 where training itself runs on the CPU), and no more than
+    shared memory (/dev/shm, 64 MB in many a container) has room for; 0: none."""
     augment_on: Literal["auto", "workers", "device"] = "auto"
     """Where pairs are augmented: one by one in the loader processes, or in whole batches on the device that trains,
     with the same meaning but other draws. auto: on a GPU if data.cache_gb suffices."""

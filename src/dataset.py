@@ -28,7 +28,7 @@ from tqdm import tqdm
 from accessories import AccessoryChoice, part_centres, paste
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
-from runtime import mix_seeds
+from runtime import LOADED_AHEAD, mix_seeds
 from textures import TextureChoice, retexture
 from transforms import build_augmentation, resize_pair
 
@@ -428,7 +428,7 @@ def build_loader(
         # Forked workers see the parent's cache without copying it.
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_heed_parent_alone,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=LOADED_AHEAD if workers else None,
     )
 
 

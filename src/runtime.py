@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -113,18 +114,25 @@ def is_dead_worker(error: BaseException | None) -> bool:
     return False
 
 
-def loader_workers(requested: int, device: torch.device, *, processes: int = 1) -> int:
+LOADED_AHEAD = 2
+"""Batches that a loader process works ahead."""
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def loader_workers(requested: int, device: torch.device, *, processes: int = 1, batch_bytes: int = 0) -> int:
     """Loader processes: as requested, or for -1 all cores but one, at most 16, and 1 where training is on the CPU.
 
-    ``processes`` are those of the training on this machine, which share its cores.
+    ``processes`` are those of the training on this machine, which share its cores. For -1 there are no more than
+    shared memory, through which they hand over batches of ``batch_bytes``, has room for: in a container often 64 MB.
     """
     if requested >= 0:
         return requested
     if device.type == "cpu":
         return 1
-    if not hasattr(os, "sched_getaffinity"):
-        return 4
-    return max(1, min(16, len(os.sched_getaffinity(0)) // processes - 1))
+    workers = len(os.sched_getaffinity(0)) // processes - 1 if hasattr(os, "sched_getaffinity") else 4
+    if batch_bytes and SHARED_MEMORY.is_dir():
+        workers = min(workers, shutil.disk_usage(SHARED_MEMORY).free // (processes * LOADED_AHEAD * batch_bytes))
+    return max(1, min(16, workers))
 
 
 @contextlib.contextmanager

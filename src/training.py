@@ -414,7 +414,10 @@ class Training:
     def _batches(self) -> Iterator[Batch]:
         """All that are left, augmented where run.augment_on says."""
         run = self.config.run
-        workers = loader_workers(run.workers, self.device, processes=distributed.processes_here())
+        largest = max(stage.batch_size * stage.image_size**2 for stage in self.config.schedule.stages)
+        workers = loader_workers(
+            run.workers, self.device, processes=distributed.processes_here(), batch_bytes=4 * largest
+        )
         if not is_chosen(run.augment_on, self.device, self.train.store):
             pin = self.device.type == "cuda"
             return batches_of(build_loader(self.train, self.sampler, workers=workers, pin=pin))

@@ -21,6 +21,7 @@ from checkpoint import load_checkpoint
 from dataset import DataError, EpochSampler, PairStore, TrainingSet, find_pairs
 from device_loader import DeviceLoader, build_device_loader, fits_on, is_chosen
 from engine import Trainer
+from runtime import LOADED_AHEAD
 
 CPU = torch.device("cpu")
 SOME = {"flip": 0.5, "geometric": 0.5, "rotate": 10.0, "scale": (0.9, 1.1), "shift": 0.05, "colour": 0.5,
@@ -135,7 +136,7 @@ def test_it_works_ahead_but_not_far_and_ends_its_processes(store: PairStore) -> 
     assert len(list(islice(batches, 2))) == 2
     workers = set(multiprocessing.active_children()) - before
     assert len(workers) == 2
-    assert len(taken) <= 2 + 1 + 2 * 4
+    assert len(taken) <= 2 + 1 + 2 * LOADED_AHEAD
     cast(Any, batches).close()
     assert not any(worker.is_alive() for worker in workers)
 

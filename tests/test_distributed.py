@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from distributed import SynchronisedBatchNorm, synchronise
 from labels import IGNORE_INDEX, NUM_CLASSES
 from losses import CombinedLoss
 from metrics import ScoreKeeper
-from runtime import loader_workers, mix_seeds
+from runtime import SHARED_MEMORY, loader_workers, mix_seeds
 from training import check_processes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,6 +206,12 @@ def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch)
     gpu = torch.device("cuda")
     assert [loader_workers(-1, gpu, processes=n) for n in (1, 2, 8, 16)] == [15, 7, 1, 1]
     assert loader_workers(3, gpu, processes=8) == 3
+    # And its shared memory: each process has two batches of 4 MB there.
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=64 * 2**20))
+    found = [loader_workers(-1, gpu, processes=n, batch_bytes=4 * 2**20) for n in (1, 2, 8, 16)]
+    assert found == ([8, 4, 1, 1] if SHARED_MEMORY.is_dir() else [15, 7, 1, 1])
+    assert loader_workers(-1, gpu, batch_bytes=2**30) == 1
+    assert loader_workers(12, gpu, batch_bytes=2**30) == 12
 
 
 def test_a_batch_that_cannot_be_split_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +257,7 @@ def test_only_the_same_call_of_torchrun_goes_on_by_itself(
 TOGETHER = """
 import sys, torch
 from pathlib import Path
+from types import SimpleNamespace
 import distributed, inference, train, training
 
 config, output, photos = sys.argv[1:]
