@@ -6,7 +6,7 @@ For pairs augmented in loader processes, on the device with all pairs there, and
 images/s of loading alone, of training steps alone (on a batch that is already there), of both together as in training,
 and the busy share, which is the second's time over the third's: 100 % is a step that never waits, and augmentation that
 runs beside it and costs it nothing. Last a plain loop: the same network in fp32, NCHW, with torchvision's transforms on
-PIL images, decoded anew by 4 workers. Uses the config's data, or synthetic faces where its folder does not exist.
+PIL images, decoded anew by 4 workers. Uses the config's data, or synthetic faces where there is none.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from torchvision.transforms import ColorJitter, InterpolationMode
 from torchvision.transforms import functional as tv
 
 from config import Config, as_dict, load_config
-from dataset import Batch, EpochSampler, Pair, PairStore, TrainingSet, build_loader, make_split, rarity_weights
+from dataset import Batch, EpochSampler, Pair, PairStore, build_loader, make_split, rarity_weights
 from device_loader import DeviceLoader, build_device_loader
 from engine import Trainer
 from losses import CombinedLoss
 from runtime import LOADED_AHEAD, choose_device, choose_precision, describe_environment, loader_workers, prepare_device
 from synthetic import write_dataset
-from training import build_network, resolve_path
+from training import build_network, build_training_set, resolve_path
 
 PLAIN_WORKERS = 4
 WARM_UP = 3
@@ -46,8 +46,8 @@ WARM_UP = 3
 def load_pairs(config: Config, folder: Path) -> PairStore:
     """The config's training pairs, or 64 synthetic ones that are written to the folder."""
     root = resolve_path(config.data.root)
-    if not root.exists():
-        print(f"{root} does not exist; using 64 synthetic faces.")
+    if not (root / "train").exists():
+        print(f"{root / 'train'} does not exist; using 64 synthetic faces.")
         root = folder / "faces"
         write_dataset(root, train=64, val=1, size=config.data.size, progress=False)
     stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
@@ -168,13 +168,11 @@ def main() -> int:
 def compare(config: Config, args: argparse.Namespace, device: torch.device, store: PairStore) -> None:
     """Measure and print each way."""
     workers = loader_workers(args.workers, device)
-    augmentation = as_dict(config.augmentation)
-    augmentation.pop("enabled")
-    dataset = TrainingSet(store, seed=0, augmentation=augmentation)
+    dataset = build_training_set(config, store)
     batch_size = min(args.batch_size, len(store))
     sampler = EpochSampler(
         rarity_weights(store.presence, config.data.rare_frequency),
-        seed=0,
+        seed=config.run.seed,
         epochs=10**6,
         first_epoch=0,
         stage=lambda _: (args.size, batch_size),
@@ -204,7 +202,7 @@ def compare(config: Config, args: argparse.Namespace, device: torch.device, stor
     speeds = {name: measure(name, make, trainer, ahead, args.steps, batch_size) for name, make, ahead in ways}
     del trainer
     pairs: DataLoader[Batch] = DataLoader(
-        PlainPairs(store.pairs, args.size, augmentation),
+        PlainPairs(store.pairs, args.size, as_dict(config.augmentation)),
         batch_size=batch_size,
         shuffle=True,
         drop_last=True,
