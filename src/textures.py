@@ -25,16 +25,16 @@ EDGE_SIGMA = 0.8  # pixels
 
 
 def continued(image: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """Image (S, S, 3) uint8 that is ``image`` in region (S, S) bool, and smoothly goes on from there elsewhere.
+    """Image (S, S, 3) float32 that is ``image`` in region (S, S) bool, and smoothly goes on from there elsewhere.
 
     Push-pull (Gortler et al. 1996, The Lumigraph): halved until the region's colours have spread over all of it, then
     enlarged again, each size filling the gaps of the next larger one. A region without a pixel gives zeros.
     """
     known = region.view(np.uint8)
-    inside = cv2.copyTo(image, known)
+    inside = cv2.copyTo(image, known).astype(np.float32)
     if len(image) == 1:
         return inside
-    colour, share = (_halved(part.astype(np.float32)) for part in (inside, known))
+    colour, share = _halved(inside), _halved(known.astype(np.float32))
     levels = [np.dstack([colour, share])]  # colour, weighted by how much of a pixel is known, and that
     while len(levels[-1]) > 1:
         levels.append(_halved(levels[-1]))
@@ -45,7 +45,7 @@ def continued(image: np.ndarray, region: np.ndarray) -> np.ndarray:
         # A part of the pixel is known: its mean is that of this part and of what it is continued by.
         result = level[..., :3] + (1 - level[..., 3:]) * result
     result = cv2.resize(result, (len(image), len(image)), interpolation=cv2.INTER_LINEAR)
-    return cv2.copyTo(image, known, (result + 0.5).astype(np.uint8))
+    return cv2.copyTo(inside, known, result)
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 
 def recoloured(image: np.ndarray, region: np.ndarray, donor: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Image (S, S, 3) uint8 whose region has, in each channel, the mean and the contrast of the donor's region.
+    """Image (S, S, 3) float32 whose region has, in each channel, the mean and the contrast of the donor's region.
 
     Reinhard et al. (2001, Color Transfer between Images), in RGB. Contrast changes by CONTRAST_RANGE at most.
     """
@@ -62,7 +62,7 @@ def recoloured(image: np.ndarray, region: np.ndarray, donor: np.ndarray, theirs:
     their_mean, their_std = cv2.meanStdDev(donor, mask=theirs.view(np.uint8))
     gain = np.clip((their_std + 1) / (std + 1), *CONTRAST_RANGE)
     levels = (np.arange(256) - mean) * gain + their_mean
-    return cv2.LUT(image, np.clip(levels + 0.5, 0, 255).astype(np.uint8).T.reshape(1, 256, 3))
+    return cv2.LUT(image, levels.astype(np.float32).T.reshape(1, 256, 3))
 
 
 def retexture(pair: Pair, donor: Pair, label: int) -> Pair:
@@ -77,7 +77,8 @@ def retexture(pair: Pair, donor: Pair, label: int) -> Pair:
     look = recoloured(image, region, donor[0], theirs) if label == HAIR else continued(donor[0], theirs)
     # A hard edge would give it away.
     alpha = cv2.GaussianBlur(region.astype(np.float32), (0, 0), EDGE_SIGMA)
-    return cv2.blendLinear(look, image, alpha, 1 - alpha), mask
+    mixed = cv2.blendLinear(look, image.astype(np.float32), alpha, 1 - alpha)
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), mask
 
 
 @dataclass(frozen=True)

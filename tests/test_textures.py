@@ -29,10 +29,10 @@ def test_an_image_is_continued_by_colours_that_it_has(size: int) -> None:
     region = rng.random((size, size)) < 0.3
     region[0, 0] = True
     result = continued(image, region)
-    assert result.dtype == np.uint8
-    np.testing.assert_array_equal(result[region], image[region])
-    assert result.min() >= image[region].min()
-    assert result.max() <= image[region].max()
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result[region], image[region], atol=1e-3)
+    assert result.min() >= image[region].min() - 1e-3
+    assert result.max() <= image[region].max() + 1e-3
 
 
 def test_what_lies_near_counts_more() -> None:
@@ -40,8 +40,8 @@ def test_what_lies_near_counts_more() -> None:
     image[:, 32:] = 200
     region = np.zeros((64, 64), bool)
     region[:, :8], region[:, 56:] = True, True
-    line = continued(image, region)[32, :, 0].astype(int)
-    assert (np.diff(line) >= 0).all()
+    line = continued(image, region)[32, :, 0]
+    assert (np.diff(line) >= -1e-3).all()
     assert line[12] < 60
     assert line[51] > 140
 
@@ -51,20 +51,20 @@ def test_a_plain_region_goes_on_as_it_is_and_an_empty_one_is_black() -> None:
     region = np.zeros((33, 33), bool)
     assert not continued(image, region).any()
     region[20, 5] = True
-    np.testing.assert_array_equal(continued(image, region), image)
+    np.testing.assert_allclose(continued(image, region), image, rtol=1e-5)
 
 
 def test_hair_takes_mean_and_contrast() -> None:
     (image, mask), (donor, theirs) = pictures(1), pictures(2)
     region, other = mask == HAIR, theirs == HAIR
     result = recoloured(image, region, donor, other)[region]
-    np.testing.assert_allclose(result.mean(0), donor[other].mean(0), atol=0.5)  # levels are whole
+    np.testing.assert_allclose(result.mean(0), donor[other].mean(0), atol=1e-2)
     np.testing.assert_allclose(result.std(0), donor[other].std(0), rtol=0.02)
     # What is bright among the hair is bright as before.
     for channel in range(3):
         assert np.corrcoef(result[:, channel], image[region][:, channel])[0, 1] > 0.999
     flat = np.full_like(donor, 90)
-    assert recoloured(image, region, flat, other)[region].std(0) == pytest.approx(image[region].std(0) / 2, rel=0.02)
+    assert recoloured(image, region, flat, other)[region].std(0) == pytest.approx(image[region].std(0) / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("label", TEXTURED)
