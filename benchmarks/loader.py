@@ -167,7 +167,7 @@ def main() -> int:
 
 def compare(config: Config, args: argparse.Namespace, device: torch.device, store: PairStore) -> None:
     """Measure and print each way."""
-    workers = loader_workers(args.workers, device)
+    workers = loader_workers(args.workers, device, batch_bytes=4 * args.batch_size * args.size**2)
     dataset = build_training_set(config, store)
     batch_size = min(args.batch_size, len(store))
     sampler = EpochSampler(

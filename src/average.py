@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
-from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
+from checkpoint import CheckpointError, description, label_set, load_checkpoint, restore_model, save_checkpoint
 from command_line import positive, refuse_existing
 from config import Config
 from dataset import (
@@ -78,9 +78,7 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
     DataError for the split, else CheckpointError, also where the first one lacks what the average takes from it.
     """
     first, split = contents[0], _stems(runs[0])
-    for key in ("inference", "track"):
-        if key not in first:
-            raise CheckpointError(f"{paths[0]} lacks {key}, which training writes; name another run first.")
+    description(first, paths[0])  # or it would be found out after the judging
     for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
             if content.get(key) != first.get(key):
@@ -136,8 +134,7 @@ def _run(args: argparse.Namespace) -> None:
         output.best_model,
         state_dict=model.state_dict(),
         scores=scores.summary(),
-        labels=label_set(content),
-        **{key: content[key] for key in ("model", "image_size", "inference", "track")},
+        **description(content, paths[0]),
     )
     environment = describe_environment(device) | {"averaged": [str(path) for path in paths]}
     output.describe(config, environment, split)

@@ -30,6 +30,11 @@ def add_biases(probabilities: np.ndarray, biases: Sequence[float] | np.ndarray) 
     return probabilities * np.exp(np.asarray(biases, dtype=np.float32))[:, None, None]
 
 
+def named(biases: Sequence[float] | np.ndarray, labels: LabelSet) -> str:
+    """Those that are not 0, with their classes, for people."""
+    return ", ".join(f"{name} {bias:+.2f}" for name, bias in zip(labels.names, biases, strict=True) if bias)
+
+
 def write_biases(path: Path, biases: Sequence[float] | np.ndarray, labels: LabelSet) -> None:
     """Write a JSON file of class name: bias."""
     values = {name: round(float(bias), 4) for name, bias in zip(labels.names, biases, strict=True)}

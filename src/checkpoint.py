@@ -72,6 +72,18 @@ def save_checkpoint(
         os.fsync(file.fileno())
 
 
+def description(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What ``save_checkpoint`` needs, beside weights and scores, to write a checkpoint's network again with others.
+
+    Raises CheckpointError, naming the path of the content, where it lacks some of it.
+    """
+    missing = [key for key in ("inference", "track") if key not in content]
+    if missing:
+        raise CheckpointError(f"{path} lacks {missing[0]}, which training writes; name a checkpoint that has it.")
+    kept = {key: content[key] for key in ("model", "image_size", "inference", "track")}
+    return {**kept, "labels": label_set(content)}
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU. Raises CheckpointError; no code in the file is ever run."""
     if not path.is_file():

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from biases import LIMIT, Samples, add_biases, write_biases
+from biases import LIMIT, Samples, add_biases, named, write_biases
 from checkpoint import label_set, load_checkpoint, restore_model
 from command_line import refuse_existing
 from dataset import Pair, make_split, read_pair
@@ -40,14 +40,14 @@ def _limit(text: str) -> float:
     return value
 
 
-def _predict(models: Sequence[nn.Module], pair: Pair, size: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+def _predict(model: nn.Module, pair: Pair, size: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     image, mask = read_pair(pair, size)
-    probabilities = predict_probabilities(models, torch.from_numpy(image[None]).to(device), image_size=size)
+    probabilities = predict_probabilities([model], torch.from_numpy(image[None]).to(device), image_size=size)
     return probabilities[0].cpu().numpy(), mask
 
 
 def _judge_val(
-    models: Sequence[nn.Module],
+    model: nn.Module,
     pairs: Sequence[Pair],
     size: int,
     device: torch.device,
@@ -56,7 +56,7 @@ def _judge_val(
 ) -> None:
     keepers = ScoreKeeper(labels), ScoreKeeper(labels)
     for pair in tqdm(pairs, desc="validating", unit="pair", leave=False):
-        probabilities, mask = _predict(models, pair, size, device)
+        probabilities, mask = _predict(model, pair, size, device)
         for keeper, scores in zip(keepers, (probabilities, add_biases(probabilities, biases)), strict=True):
             keeper.update(torch.from_numpy(scores.argmax(0))[None], torch.from_numpy(labels.table[mask])[None])
     before, after = (keeper.scores() for keeper in keepers)
@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"{len(pairs)} {kind} pairs are too few to fit on; two at least are needed.")
     for model, size in networks:
         for pair in tqdm(pairs, desc="predicting", unit="pair", leave=False):
-            probabilities, mask = _predict([model], pair, size, device)
+            probabilities, mask = _predict(model, pair, size, device)
             if is_mirrored(mask):
                 mask = swap_left_right(mask)
             samples.add(probabilities[:, ::STRIDE, ::STRIDE], labels.table[mask[::STRIDE, ::STRIDE]])
@@ -108,8 +108,8 @@ def _run(args: argparse.Namespace) -> None:
     )
     if args.on == "train":
         for model, size in networks:
-            _judge_val([model], split.val, size, device, biases, labels)
-    print(", ".join(f"{name} {bias:+.2f}" for name, bias in zip(labels.names, biases, strict=True) if bias))
+            _judge_val(model, split.val, size, device, biases, labels)
+    print(named(biases, labels))
     with atomic_path(args.output) as path:
         write_biases(path, biases, labels)
     print(f"wrote {args.output}; use it with inference.py --biases {args.output}, or fold_biases.py")

@@ -12,12 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from biases import read_biases
-from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
+from biases import named, read_biases
+from checkpoint import CheckpointError, description, load_checkpoint, restore_model, save_checkpoint
 from command_line import refuse_existing
 
 SIDE = 64  # of the image on which the result is checked
@@ -50,21 +49,16 @@ def fold_biases(model: nn.Module, biases: Sequence[float]) -> None:
 def _run(args: argparse.Namespace) -> None:
     refuse_existing([args.output], overwrite=args.overwrite)
     content = load_checkpoint(args.model_path)
-    labels = label_set(content)
-    biases = read_biases(args.biases, labels)
+    kept = description(content, args.model_path)
+    biases = read_biases(args.biases, kept["labels"])
     model = restore_model(content, args.model_path)
-    missing = [key for key in ("inference", "track") if key not in content]
-    if missing:
-        raise CheckpointError(f"{args.model_path} lacks {missing[0]}, which training writes; name another one.")
     try:
         fold_biases(model, biases)
     except ValueError as error:
         raise CheckpointError(f"{args.model_path} cannot take biases: {error}; use --biases instead.") from None
-    kept = {key: content[key] for key in ("model", "image_size", "inference", "track")}
     # The scores were another decision's.
-    save_checkpoint(args.output, state_dict=model.state_dict(), scores={}, labels=labels, **kept)
-    told = ", ".join(f"{name} {bias:+.2f}" for name, bias in zip(labels.names, np.asarray(biases), strict=True) if bias)
-    print(f"wrote {args.output}, which decides with {told or 'no bias'}")
+    save_checkpoint(args.output, state_dict=model.state_dict(), scores={}, **kept)
+    print(f"wrote {args.output}, which decides with {named(biases, kept['labels']) or 'no bias'}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -200,7 +200,7 @@ class AveragedModel:
         """Move towards model; early updates move further, so that the first weights are soon forgotten."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        # In one call for all: a GPU is waited for less than one call a tensor takes.
+        # All in one call each: one a tensor takes a GPU longer to be told than to do.
         pairs = list(zip(_state(self.model), _state(model), strict=True))
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
         counts = [pair for pair in pairs if not pair[0].is_floating_point()]
