@@ -64,6 +64,7 @@ def build_trainer(config: Config, device: torch.device, *, plain: bool = False) 
         precision=torch.float32 if plain else choose_precision(config.run.precision, device),
         channels_last=config.run.channels_last and not plain,
         compile_model=config.run.compile and not plain,
+        record=config.run.record_steps and not plain,
         optimizer=as_dict(config.optimizer),
         steps=10**6,
         warmup_steps=1,

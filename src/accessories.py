@@ -39,6 +39,8 @@ LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
 """Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
 PAINTED = 0.5
 """Share of the glasses whose frames, and whose lenses if these are dark, get a colour of their own."""
+TINTING, HIDING = (0.0, 0.7), (0.7, 1.0)
+"""How much of a dark lens, and of one with an eye behind it, is the painted colour."""
 RIMS = (0.1, 0.35)
 """Width of a painted frame, as a share of the largest distance from the edge of the glasses."""
 
@@ -47,15 +49,15 @@ RIMS = (0.1, 0.35)
 class Accessory:
     """A class, the parts that go along with it, and the part of the face at whose place it is put.
 
-    It is taken from faces that do not show ``without``. ``lifted``: it is put above its place. ``any_colour``: its
-    colour says nothing about what it is. ``painted``: its edge, and its inside unless parts of the face come along
-    in it, may get other colours.
+    ``covers``: parts of the donor's face that lie in it, and become a part of it. ``lifted``: it is put above its
+    place. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and its inside unless parts
+    of the face come along in it, may get other colours; where it covers some, its inside does.
     """
 
     label: int
     along: tuple[int, ...] = ()
     places: tuple[tuple[int, ...], ...] = ()
-    without: tuple[int, ...] = ()
+    covers: tuple[int, ...] = ()
     lifted: bool = False
     any_colour: bool = False
     painted: bool = False
@@ -70,8 +72,8 @@ ACCESSORIES = (
         painted=True,
     ),
     # Sunglasses are as often worn in the hair, where hardly any of the training faces has them; and nearly all that
-    # those wear are black.
-    Accessory(_ID["eye_g"], places=(FACE,), without=_ids("l_eye", "r_eye"), lifted=True, painted=True),
+    # those wear are black. Other glasses become some by what is painted on their lenses.
+    Accessory(_ID["eye_g"], places=(FACE,), covers=_ids("l_eye", "r_eye"), lifted=True, painted=True),
     Accessory(_ID["hat"], places=(FACE,), any_colour=True),
     # One ear at a time, since of a turned head one alone may show.
     Accessory(_ID["ear_r"], places=(_ids("l_ear"), _ids("r_ear"))),
@@ -117,14 +119,14 @@ class Paint:
         return painted
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, inside: bool) -> Paint:
-        """Any colours; ``inside``: of the inside as well."""
+    def drawn(cls, rng: np.random.Generator, inside: tuple[float, float]) -> Paint:
+        """Any colours, at least half of the edge's, and of the inside's between two shares."""
         return cls(
             rng.uniform(*RIMS),
             tuple(rng.uniform(0, 255, 3).tolist()),
             rng.uniform(0.5, 1.0),
             tuple(rng.uniform(0, 255, 3).tolist()),
-            rng.uniform(0.0, 0.7) if inside else 0.0,
+            rng.uniform(*inside),
         )
 
 
@@ -220,6 +222,8 @@ def paste(
         donor_image, donor_mask = np.ascontiguousarray(donor_image[:, ::-1]), swap_left_right(donor_mask[:, ::-1])
     S = len(mask)
     gain = _skin_gain(pair, donor) * np.asarray(tint, np.float32)
+    if accessory.covers:
+        donor_mask = np.where(np.isin(donor_mask, accessory.covers), np.uint8(accessory.label), donor_mask)
     worn = np.isin(donor_mask, (accessory.label, *accessory.along))
     if paint is not None:
         donor_image = paint(donor_image, worn)
@@ -263,6 +267,20 @@ class Paste:
     paint: Paint | None
 
 
+def _lies_in_place(accessory: Accessory, centres: np.ndarray) -> np.ndarray:
+    """Which faces with part centres (N, 19) wear it (N,) where it covers what it does, of which they may show nothing.
+
+    Not those who wear their glasses in the hair already.
+    """
+    if not accessory.covers:
+        return np.ones(len(centres), bool)
+    covered = centres[:, list(accessory.covers)]
+    seen = np.isfinite(covered)
+    middle = np.where(seen, covered, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    away = np.abs(centres[:, accessory.label] - middle)
+    return ~seen.any(1) | (away < np.abs(middle - centres[:, _ID["nose"]]))  # type: ignore[no-any-return]
+
+
 class AccessoryChoice:
     """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears.
 
@@ -274,10 +292,7 @@ class AccessoryChoice:
         self.presence = presence
         self.centres = centres
         self.probability = probability
-        self._wearers = [
-            np.flatnonzero(presence[:, accessory.label] & ~presence[:, list(accessory.without)].any(1))
-            for accessory in ACCESSORIES
-        ]
+        self._wearers = [np.flatnonzero(presence[:, a.label] & _lies_in_place(a, centres)) for a in ACCESSORIES]
 
     def __call__(self, index: int, *, seed: int) -> Paste | None:
         """What the face with that index gets; None: nothing. The same seed gives the same."""
@@ -301,6 +316,7 @@ class AccessoryChoice:
         if accessory.any_colour:
             tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))
         paint = None
-        if accessory.painted and rng.random() < PAINTED:
-            paint = Paint.drawn(rng, inside=not accessory.along)
+        hides = self.presence[donor, list(accessory.covers)].any()
+        if accessory.painted and (rng.random() < PAINTED or hides):
+            paint = Paint.drawn(rng, (0.0, 0.0) if accessory.along else HIDING if hides else TINTING)
         return Paste(donor, accessory, where, mirrored, tuple(tint.tolist()), paint) if where else None

@@ -18,6 +18,7 @@ from losses import CombinedLoss, distillation_loss
 from metrics import ScoreKeeper, Scores
 from optim import AveragedModel, Plateau, build_optimizer, learning_rate, set_learning_rate
 from predict import normalize, predict_masks, prepare_model
+from recorded_step import RecordedStep
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -94,6 +95,7 @@ class Trainer:
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
     A ``plateau`` scales it, and is told each validation's score by whoever validates.
     With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
+    ``record``: a GPU replays its steps from a recording, where one process trains there in fp32 or bf16, not compiled.
 
     Of several processes each takes its share of every batch; gradients, the loss that is told and the statistics
     are means over them, so that all have the same weights after each step. ``synchronise`` is for BatchNorm.
@@ -108,6 +110,7 @@ class Trainer:
         precision: torch.dtype,
         channels_last: bool,
         compile_model: bool,
+        record: bool = False,
         optimizer: Mapping[str, Any],
         steps: float,
         warmup_steps: float,
@@ -143,6 +146,11 @@ class Trainer:
         # A static graph: some networks of the open track have weights that they never use.
         forward = DistributedDataParallel(self.model, static_graph=True) if several else self.model
         self._forward: Callable[[Tensor], Tensor] = torch.compile(forward, dynamic=False) if compile_model else forward
+        self._names: list[str] = []
+        self._take: Callable[[Tensor, Tensor], Tensor] = self._step
+        # A loss scaler waits for the GPU: it has to know whether the gradients are finite.
+        if record and device.type == "cuda" and not (several or compile_model or self.scaler.is_enabled()):
+            self._take = RecordedStep(self._step, self.optimizer, device)
 
     def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
         photos = normalize(images.to(self.device, non_blocking=True))  # (B, 3, H, W)
@@ -166,7 +174,16 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         distributed.average_statistics(self.model)  # or all would go on with those of process 0
-        self.average.update(self.model)
+
+    def _step(self, images: Tensor, masks: Tensor) -> Tensor:
+        """The values (terms,) of the loss's terms, whose names are noted, before a step that has been taken."""
+        terms = self._losses(images, masks)
+        self._names = list(terms)
+        values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
+        if self.device.type == "cpu":
+            self._check(Sent.off(values), self._names)
+        self._update(terms["loss"])
+        return values
 
     def train_epoch(
         self,
@@ -192,12 +209,11 @@ class Trainer:
             if self.plateau is not None:
                 lr *= self.plateau.scale
             set_learning_rate(self.optimizer, lr)
-            terms = self._losses(images, masks)
-            progress.names = list(terms)
-            values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
-            sent = Sent.off(values)  # before the rest of the step, behind which a GPU would tell it
-            self._check(sent if self.device.type == "cpu" else progress.last, progress.names)
-            self._update(terms["loss"])
+            values = self._take(images, masks)
+            self.average.update(self.model)
+            self._check(progress.last, progress.names)
+            progress.names = self._names
+            sent = Sent.off(values)
             self.step_count += 1
             pixels = masks.numel() * distributed.world_size()
             self.work += pixels / self.unit_pixels if self.unit_pixels else 1

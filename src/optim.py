@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -89,7 +90,8 @@ class Muon(torch.optim.AdamW):
         lengths = [self.scale * max(u.shape) ** 0.5 for u in updates]
         shaped = torch._foreach_mul([u.reshape(p.shape) for u, p in zip(updates, weights, strict=True)], lengths)
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(weights, shaped, alpha=-group["lr"])
+        torch._foreach_mul_(shaped, group["lr"])  # not as alpha, which cannot be a tensor
+        torch._foreach_sub_(weights, shaped)
 
 
 def build_optimizer(
@@ -132,6 +134,22 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give each group of an optimiser from ``build_optimizer`` its rate for the next step."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
+
+
+@contextlib.contextmanager
+def rates_from(optimizer: torch.optim.Optimizer, rates: Tensor) -> Iterator[None]:
+    """Within, the steps of an optimiser from ``build_optimizer`` read the rates of its groups from rates (groups,).
+
+    A step that a GPU records in a CUDA graph so takes those that it finds there whenever it is replayed.
+    """
+    before = [(group["lr"], group["capturable"]) for group in optimizer.param_groups]
+    for group, rate in zip(optimizer.param_groups, rates.unbind(), strict=True):
+        group["lr"], group["capturable"] = rate, True
+    try:
+        yield
+    finally:
+        for group, (rate, capturable) in zip(optimizer.param_groups, before, strict=True):
+            group["lr"], group["capturable"] = rate, capturable
 
 
 def learning_rate(

@@ -25,6 +25,7 @@ CHANGEABLE = {
     "run.resident_share",
     "run.threads",
     "run.compile",
+    "run.record_steps",
     "run.save_every_minutes",
     "run.panel_faces",
     "run.pack_submission",

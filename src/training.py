@@ -306,6 +306,7 @@ class Training:
             precision=precision,
             channels_last=config.run.channels_last,
             compile_model=config.run.compile,
+            record=config.run.record_steps,
             optimizer=as_dict(config.optimizer),
             # Counted in steps of the first stage; those of a later one, of larger images, count for more.
             steps=sum(work) / work[0] * first_steps,

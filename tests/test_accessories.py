@@ -185,15 +185,49 @@ def test_paint_colours_the_edge_and_the_inside_of_the_accessory_alone() -> None:
     assert (donor[0][25, 30] == face(eye_g=(20, 31, 18, 46))[0][25, 30]).all()
 
 
-def test_half_of_the_glasses_are_painted_and_only_lenses_without_eyes_inside() -> None:
-    faces = [face(), face(eye_g=(26, 34, 18, 46)), face(hat=(6, 16, 16, 48))]
+def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -> None:
+    dark, clear = face(eye_g=(26, 34, 18, 46)), face(eye_g=(26, 34, 18, 46))
+    for eye in ("l_eye", "r_eye"):
+        top, bottom, left, right = PARTS[eye]
+        clear[1][top:bottom, left:right] = ID[eye]
+    faces = [face(), dark, clear, face(hat=(6, 16, 16, 48))]
     presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
     choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
-    chosen = [choose(0, seed=seed) for seed in range(600)]
-    for accessory, share in ((GLASSES, 0.5), (SUNGLASSES, 0.5), (HAT, 0.0)):
-        paints = [c.paint for c in chosen if c is not None and c.accessory is accessory]
+    chosen = [c for seed in range(1200) if (c := choose(0, seed=seed)) is not None]
+    # Painted, and how much of the inside, by who wears what.
+    for accessory, donor, share, inside in (
+        (GLASSES, 1, 0.5, (0, 0)),
+        (GLASSES, 2, 0.5, (0, 0)),
+        (SUNGLASSES, 1, 0.5, (0, 0.7)),
+        (SUNGLASSES, 2, 1.0, (0.7, 1)),  # an eye shows through none
+        (HAT, 3, 0.0, (0, 0)),
+    ):
+        paints = [c.paint for c in chosen if c.accessory is accessory and c.donor == donor]
+        assert len(paints) > 150
         assert sum(p is not None for p in paints) == pytest.approx(share * len(paints), abs=30)
-        assert any(p.inside_opacity > 0 for p in paints if p is not None) == (accessory is SUNGLASSES)
+        assert all(inside[0] <= p.inside_opacity <= inside[1] for p in paints if p is not None)
+
+
+def test_glasses_are_not_taken_out_of_a_hair() -> None:
+    worn = face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42))
+    faces = [face(), face(eye_g=(8, 14, 18, 46)), worn]
+    presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
+    choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
+    chosen = [c for seed in range(100) if (c := choose(0, seed=seed)) is not None and c.accessory is SUNGLASSES]
+    assert {c.donor for c in chosen} == {2}
+
+
+def test_glasses_for_the_hair_cover_the_eyes_behind_them() -> None:
+    donor, wearer = face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42)), face()
+    where = placements(SUNGLASSES, part_centres(donor[1]), part_centres(wearer[1]), lift=2.0)
+    paint = Paint(0.0, (0, 0, 0), 1.0, (0, 0, 200), 1.0)
+    image, mask = paste(wearer, donor, SUNGLASSES, where, paint=paint)
+    assert (mask == ID["eye_g"]).sum() == 8 * 28
+    rows, columns = np.nonzero(mask == ID["eye_g"])
+    assert rows.max() < 26  # above the wearer's own eyes, which stay
+    assert (mask == ID["l_eye"]).sum() == (wearer[1] == ID["l_eye"]).sum()
+    inside = image[rows.min() + 2 : rows.max() - 1, columns.min() + 2 : columns.max() - 1]
+    assert (inside.reshape(-1, 3) == inside[0, 0]).all()
 
 
 def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:

@@ -15,6 +15,7 @@ from optim import (
     build_optimizer,
     learning_rate,
     orthogonalised,
+    rates_from,
     set_learning_rate,
 )
 
@@ -238,3 +239,40 @@ def test_muon_goes_on_from_its_state_and_treats_equal_shapes_apart() -> None:
     assert not torch.equal(
         optimizer.state[model[0].weight]["momentum_buffer"], optimizer.state[model[2].weight]["momentum_buffer"]
     )
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_rates_of_a_tensor_are_taken_as_those_of_the_groups(name: str) -> None:
+    def stepped(rates: Tensor | None) -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+        optimizer = build_optimizer(
+            model, name=name, lr=0.1, weight_decay=0.1, betas=(0.9, 0.99), muon_scale=0.5, head_lr_scale=2.0
+        )
+        for step in range(3):
+            model(torch.full((1, 3, 8, 8), float(step)) + torch.arange(8)).square().sum().backward()
+            set_learning_rate(optimizer, 0.01 * (step + 1))
+            if rates is None:
+                optimizer.step()
+            else:
+                rates.copy_(torch.tensor([group["lr"] for group in optimizer.param_groups]))
+                with rates_from(optimizer, rates):
+                    assert all(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
+                    optimizer.step()
+            optimizer.zero_grad()
+        return model, optimizer
+
+    wanted, plain = stepped(None)
+    found, optimizer = stepped(torch.zeros(len(plain.param_groups)))
+    assert all(isinstance(group["lr"], float) and group["capturable"] is False for group in optimizer.param_groups)
+    for ours, theirs in zip(found.parameters(), wanted.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_rates_are_the_groups_again_after_an_error() -> None:
+    optimizer = build_optimizer(
+        nn.Conv2d(3, 4, 3), name="adamw", lr=0.1, weight_decay=0.1, betas=(0.9, 0.99), muon_scale=0.5, head_lr_scale=2.0
+    )
+    with pytest.raises(RuntimeError, match="out"), rates_from(optimizer, torch.zeros(2)):
+        raise RuntimeError("out")
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1]
