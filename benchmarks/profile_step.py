@@ -10,7 +10,8 @@ those convolutions must at least read and write (their input, weights and output
 between them were done on the way), at the rate that a large copy reaches. Then the time taken, the median of the
 runs after a first one, and the operations that take most of it (torch.profiler, own time, without what they call).
 Prediction: one decoded photo to its mask in fp32, the config's network with random weights, as inference.py does it.
-Training: one step of the config's network, loss and optimiser in the config's precision, on a batch that is there.
+Training: one step of the config's network, loss and optimiser in the config's precision, on a batch that is there;
+on a GPU it is also replayed from a recording, as training does it (run.record_steps).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from config import Config, ConfigError, load_config
 from predict import exact_arithmetic, parse_photos, prepare_model
+from recorded_step import WARM_UPS
 from runtime import choose_device, choose_precision, prepare_device
 from synthetic import make_pair
 from training import build_network
@@ -187,8 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cpu_time", action="store_true", help="seconds of CPU, not of the clock: for a busy machine")
     args = parser.parse_args(argv)
     try:
-        # A compiled step's operations have no names, and its convolutions cannot be counted.
-        config = load_config(args.config, [*args.overrides, "run.compile=false"])
+        # The operations of a compiled or a recorded step have no names, and its convolutions cannot be counted.
+        config = load_config(args.config, [*args.overrides, "run.compile=false", "run.record_steps=false"])
         device = choose_device(config.run.device)
     except (ConfigError, ValueError) as error:
         print(f"profile_step.py: {error}", file=sys.stderr)
@@ -211,7 +213,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "prediction, one photo, fp32": (prediction(config, args.size, device), torch.float32, macs),
         f"training step, batch {args.batch_size}, {name_of(precision)}": (step, precision, 3 * macs * args.batch_size),
     }
-    report(Bench(device, time.process_time if args.cpu_time else time.perf_counter), works, args.runs)
+    bench = Bench(device, time.process_time if args.cpu_time else time.perf_counter)
+    report(bench, works, args.runs)
+    if device.type == "cuda":
+        recorded = load_config(args.config, [*args.overrides, "run.compile=false", "run.record_steps=true"])
+        replayed = training_step(recorded, args.size, args.batch_size, device)
+        bench.seconds(replayed, WARM_UPS)
+        print(f"\nReplayed from a recording: {1000 * statistics.median(bench.seconds(replayed, args.runs)):.1f} ms.")
     return 0
 
 
