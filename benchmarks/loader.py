@@ -31,7 +31,7 @@ from torchvision.transforms import functional as tv
 
 from config import Config, as_dict, load_config
 from dataset import Batch, EpochSampler, Pair, PairStore, build_loader, make_split, rarity_weights
-from device_loader import DeviceLoader, build_device_loader
+from device_loader import DeviceLoader, build_device_loader, joined_batches
 from engine import Trainer
 from losses import CombinedLoss
 from runtime import LOADED_AHEAD, choose_device, choose_precision, describe_environment, loader_workers, prepare_device
@@ -168,7 +168,9 @@ def main() -> int:
 
 def compare(config: Config, args: argparse.Namespace, device: torch.device, store: PairStore) -> None:
     """Measure and print each way."""
-    workers = loader_workers(args.workers, device, batch_bytes=4 * args.batch_size * args.size**2)
+    batch_bytes = 4 * args.batch_size * args.size**2
+    joined = joined_batches(device, batch_bytes)
+    workers = loader_workers(args.workers, device, batch_bytes=joined * batch_bytes)
     dataset = build_training_set(config, store)
     batch_size = min(args.batch_size, len(store))
     sampler = EpochSampler(
@@ -191,15 +193,18 @@ def compare(config: Config, args: argparse.Namespace, device: torch.device, stor
         return itertools.islice(iter(loader), None)
 
     def from_device(share: float) -> DeviceLoader:
-        return build_device_loader(dataset, sampler, device=device, workers=workers, resident_share=share)
+        return build_device_loader(
+            dataset, sampler, device=device, workers=workers, resident_share=share, joined=joined
+        )
 
     trainer = build_trainer(config, device)
+    ahead = joined * (LOADED_AHEAD * workers + 1)
     ways: list[tuple[str, Callable[[], Iterator[Batch]], int]] = [
         ("augmented by workers", from_workers, LOADED_AHEAD * workers)
     ]
     if device.type == "cuda" and store.cached:
-        ways.append(("on the device, pairs there", lambda: iter(from_device(1.0)), LOADED_AHEAD * workers + 1))
-    ways.append(("on the device, pairs copied", lambda: iter(from_device(0.0)), LOADED_AHEAD * workers + 1))
+        ways.append(("on the device, pairs there", lambda: iter(from_device(1.0)), ahead))
+    ways.append(("on the device, pairs copied", lambda: iter(from_device(0.0)), ahead))
     speeds = {name: measure(name, make, trainer, ahead, args.steps, batch_size) for name, make, ahead in ways}
     del trainer
     pairs: DataLoader[Batch] = DataLoader(

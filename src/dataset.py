@@ -127,7 +127,7 @@ def decode_mask(source: Path | BytesIO, name: str) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """Class ids (H, W) uint8 of a P- or L-mode mask. Raises DataError that names the file."""
     mask = decode_mask(path, str(path))
-    unknown = np.setdiff1d(np.unique(mask), [*range(NUM_CLASSES), IGNORE_INDEX])
+    unknown = np.setdiff1d(np.flatnonzero(np.bincount(mask.ravel())), [*range(NUM_CLASSES), IGNORE_INDEX])
     if len(unknown):
         raise DataError(f"{path}: label {unknown[0]}; ids are 0 to {NUM_CLASSES - 1}, or {IGNORE_INDEX} to ignore")
     return mask
@@ -417,11 +417,11 @@ def _heed_parent_alone(worker: int) -> None:
 
 
 def build_loader(
-    dataset: Dataset[Any], sampler: EpochSampler, *, workers: int, pin: bool, whole_batches: bool = False
+    dataset: Dataset[Any], sampler: Sampler[Any], *, workers: int, pin: bool, whole_batches: bool = False
 ) -> DataLoader[Any]:
     """A loader of all the sampler's epochs in one pass, so that workers start once and run ahead across epochs.
 
-    ``whole_batches``: the dataset is asked for all keys of a batch together, and what it gives is the batch.
+    ``whole_batches``: the dataset is asked for all that the sampler gives together, and what it gives is the batch.
     """
     how: dict[str, Any] = {"batch_sampler": sampler}
     if whole_batches:

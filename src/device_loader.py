@@ -2,8 +2,9 @@
 
 Worker processes with albumentations cannot feed a fast GPU. Here they only gather the decoded pairs of the next
 batches, or their numbers alone where the pairs lie on the device already, and make the few pairs that get something
-of another face; the device does the rest one batch ahead, beside the step. The order is the sampler's, and what a
-pair gets depends on (seed, epoch, index) alone.
+of another face; the device does the rest ahead, beside the step, for some batches at once: starting its kernels takes
+Python longer than a batch's step takes a fast GPU. The order is the sampler's, and what a pair gets depends on
+(seed, epoch, index) alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from batch_transforms import BatchAugmentation, Draws, resize_batch
 from dataset import Batch, EpochSampler, PairStore, SampleKey, TrainingSet, batches_of, build_loader
+from runtime import LOADED_AHEAD, shared_room
 
 
 def is_chosen(augment_on: str, device: torch.device, store: PairStore) -> bool:
@@ -34,15 +36,48 @@ def fits_on(device: torch.device, store: PairStore, share: float) -> bool:
     return len(store) * store.size**2 * 4 <= share * free
 
 
+JOINED = 4
+"""Batches that a GPU augments at once."""
+
+
+def joined_batches(device: torch.device, batch_bytes: int, *, processes: int = 1) -> int:
+    """JOINED on a GPU, as far as shared memory has room for what loader processes then hand over; else 1."""
+    if device.type != "cuda":
+        return 1
+    return max(1, min(JOINED, shared_room(batch_bytes) // (processes * LOADED_AHEAD)))
+
+
+class JoinedSampler(Sampler[list[list[SampleKey]]]):
+    """The batches of a sampler, ``count`` at a time; fewer where the image size changes, or at the end."""
+
+    def __init__(self, sampler: EpochSampler, count: int) -> None:
+        self.sampler = sampler
+        self.count = count
+
+    def __iter__(self) -> Iterator[list[list[SampleKey]]]:
+        joined: list[list[SampleKey]] = []
+        for keys in self.sampler:
+            if joined and keys[0][2] != joined[0][0][2]:
+                yield joined
+                joined = []
+            joined.append(keys)
+            if len(joined) == self.count:
+                yield joined
+                joined = []
+        if joined:
+            yield joined
+
+
 @dataclass(frozen=True)
 class Gathered:
-    """A batch before the device has it: the ``indices`` (B,) of its pairs, and what they get.
+    """Batches of these ``lengths`` before the device has them: the ``indices`` (B,) of their pairs, and what these get.
 
-    ``other_side`` (B, 2) is ``resize_batch``'s. ``whole`` are all its images (B, S, S, 3) and masks (B, S, S), unless
-    they lie on the device already. ``altered``, images (n, size, size, 3) and masks (n, size, size), are those of its
+    ``other_side`` (B, 2) is ``resize_batch``'s. ``whole`` are all images (B, S, S, 3) and masks (B, S, S), unless
+    they lie on the device already. ``altered``, images (n, size, size, 3) and masks (n, size, size), are those of the
     ``rows`` (n,) that got something of another.
     """
 
+    lengths: list[int]
     size: int
     draws: Draws | None
     indices: Tensor
@@ -77,7 +112,7 @@ def _stacked(pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> Batch
 
 
 class GatheringSet(Dataset[Gathered]):
-    """``dataset[keys]`` gathers the batch of those keys; in loader processes too, which never touch a GPU.
+    """``dataset[batches]`` gathers the pairs of those keys; in loader processes too, which never touch a GPU.
 
     ``resident``: all pairs lie on the device.
     """
@@ -87,11 +122,13 @@ class GatheringSet(Dataset[Gathered]):
         self.augmentation = augmentation
         self.resident = resident
 
-    def __getitem__(self, keys: list[SampleKey]) -> Gathered:
+    def __getitem__(self, batches: list[list[SampleKey]]) -> Gathered:
+        keys = [key for batch in batches for key in batch]
         store, size = self.dataset.store, keys[0][2]
         pairs = [self.dataset.altered(key) for key in keys]
         altered = {row: pair for row, pair in enumerate(pairs) if pair is not None}
         return Gathered(
+            lengths=[len(batch) for batch in batches],
             size=size,
             draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
             indices=torch.tensor([index for _, index, _ in keys]),
@@ -106,7 +143,8 @@ class DeviceLoader:
     """Batches of all the sampler's epochs, images (B, size, size, 3) and masks (B, size, size), uint8 on the device.
 
     ``resident`` copies all pairs to the device first; otherwise each batch is copied, on a GPU from pinned memory.
-    Without ``augmentation`` pairs are only resized. ``workers`` are loader processes; 0: this one gathers.
+    Without ``augmentation`` pairs are only resized. ``workers`` are loader processes; 0: this one gathers. ``joined``
+    batches are made at once, which changes nothing in them.
     Iterating raises what ``batches_of`` raises: DataError where a pair cannot be read again.
     """
 
@@ -119,6 +157,7 @@ class DeviceLoader:
         device: torch.device,
         workers: int,
         resident: bool,
+        joined: int = 1,
     ) -> None:
         self.augmentation = augmentation
         self.device = device
@@ -126,7 +165,7 @@ class DeviceLoader:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._loader = build_loader(
             GatheringSet(dataset, augmentation, resident=resident),
-            sampler,
+            JoinedSampler(sampler, joined),
             workers=workers,
             pin=self._stream is not None,
             whole_batches=True,
@@ -142,7 +181,7 @@ class DeviceLoader:
             masks[i].copy_(torch.from_numpy(mask))
         return images, masks
 
-    def _finish(self, gathered: Gathered) -> Batch:
+    def _finish(self, gathered: Gathered) -> list[Batch]:
         def there(tensor: Tensor) -> Tensor:
             return tensor.to(self.device, non_blocking=True)
 
@@ -160,24 +199,25 @@ class DeviceLoader:
             )
         if self.augmentation is not None and gathered.draws is not None:
             images, masks = self.augmentation(images, masks, gathered.draws)
-        return images, masks
+        return list(zip(*(torch.split(part, gathered.lengths) for part in (images, masks)), strict=True))
 
-    def _ahead(self, gathered: Gathered) -> tuple[Batch, torch.cuda.Event | None]:
-        """A batch in the making, and on a GPU the event that it is made."""
+    def _ahead(self, gathered: Gathered) -> tuple[list[Batch], torch.cuda.Event | None]:
+        """Batches in the making, and on a GPU the event that they are made."""
         if self._stream is None:
             return self._finish(gathered), None
         with torch.cuda.stream(self._stream):
-            batch = self._finish(gathered)
-            return batch, self._stream.record_event()
+            batches = self._finish(gathered)
+            return batches, self._stream.record_event()
 
-    def _hand_over(self, batch: Batch, made: torch.cuda.Event | None) -> Batch:
-        """The batch for the stream that trains, which alone waits for it."""
-        if made is not None:
-            stream = torch.cuda.current_stream(self.device)
-            stream.wait_event(made)
-            for tensor in batch:
-                tensor.record_stream(stream)  # its memory is not to be used anew before the step has read it
-        return batch
+    def _hand_over(self, batches: list[Batch], made: torch.cuda.Event | None) -> Iterator[Batch]:
+        """The batches for the stream that trains, which alone waits for them."""
+        for batch in batches:
+            if made is not None:
+                stream = torch.cuda.current_stream(self.device)
+                stream.wait_event(made)
+                for tensor in batch:
+                    tensor.record_stream(stream)  # its memory is not to be used anew before the step has read it
+            yield batch
 
     def __iter__(self) -> Iterator[Batch]:
         return self._batches(batches_of(self._loader))
@@ -185,14 +225,14 @@ class DeviceLoader:
     def _batches(self, gathering: Iterator[Gathered]) -> Iterator[Batch]:
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
-        made: tuple[Batch, torch.cuda.Event | None] | None = None
+        made: tuple[list[Batch], torch.cuda.Event | None] | None = None
         for gathered in gathering:
             following = self._ahead(gathered)
             if made is not None:
-                yield self._hand_over(*made)
+                yield from self._hand_over(*made)
             made = following
         if made is not None:
-            yield self._hand_over(*made)
+            yield from self._hand_over(*made)
 
 
 def build_device_loader(
@@ -202,9 +242,10 @@ def build_device_loader(
     device: torch.device,
     workers: int,
     resident_share: float,
+    joined: int = 1,
 ) -> DeviceLoader:
     """The loader of a training set, augmented as it would do it, which keeps the pairs on a GPU where they fit."""
     options = dataset.augmentation
     batches = None if options is None else BatchAugmentation(seed=dataset.seed, device=device, **options)
     resident = fits_on(device, dataset.store, resident_share)
-    return DeviceLoader(dataset, sampler, batches, device=device, workers=workers, resident=resident)
+    return DeviceLoader(dataset, sampler, batches, device=device, workers=workers, resident=resident, joined=joined)

@@ -190,9 +190,10 @@ def is_mirrored(mask: np.ndarray) -> bool:
     such a pair counts as not mirrored.
     """
     for left, right in LEFT_RIGHT_PAIRS:
-        left_columns, right_columns = np.nonzero(mask == left)[1], np.nonzero(mask == right)[1]
-        if len(left_columns) and len(right_columns):
-            return bool(left_columns.mean() < right_columns.mean())
+        left_count, right_count = ((mask == label).sum(0) for label in (left, right))  # by column
+        if left_count.any() and right_count.any():
+            columns = np.arange(mask.shape[1])
+            return bool(left_count @ columns / left_count.sum() < right_count @ columns / right_count.sum())
     return False
 
 

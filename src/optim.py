@@ -201,6 +201,10 @@ class Plateau:
         self.scale, self.best, self.waited = state["scale"], state["best"], int(state["waited"])
 
 
+_Pairs = tuple[list[Tensor], list[Tensor]]
+"""Tensors of the average, and those of the model, one by one."""
+
+
 class AveragedModel:
     """Exponential moving average of a model's weights and BatchNorm statistics (Polyak and Juditsky 1992).
 
@@ -212,19 +216,28 @@ class AveragedModel:
         self.decay = decay
         self.updates = 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._paired: tuple[nn.Module, list[_Pairs]] | None = None
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move towards model; early updates move further, so that the first weights are soon forgotten."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        floating, counts = self._pairs_with(model)
         # All in one call each: one a tensor takes a GPU longer to be told than to do.
-        pairs = list(zip(_state(self.model), _state(model), strict=True))
-        floating = [pair for pair in pairs if pair[0].is_floating_point()]
-        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
-        torch._foreach_lerp_([ours for ours, _ in floating], [theirs for _, theirs in floating], 1 - decay)
-        if counts:
-            torch._foreach_copy_([ours for ours, _ in counts], [theirs for _, theirs in counts])
+        torch._foreach_lerp_(*floating, 1 - decay)
+        if counts[0]:
+            torch._foreach_copy_(*counts)
+
+    def _pairs_with(self, model: nn.Module) -> list[_Pairs]:
+        """Tensors of fractions, and those of whole numbers: looked up once, as it takes as long as a step's start."""
+        if self._paired is None or self._paired[0] is not model:
+            found: list[_Pairs] = [([], []), ([], [])]
+            for ours, theirs in zip(_state(self.model), _state(model), strict=True):
+                for tensor, tensors in zip((ours, theirs), found[not ours.is_floating_point()], strict=True):
+                    tensors.append(tensor)
+            self._paired = model, found
+        return self._paired[1]
 
 
 def _state(model: nn.Module) -> list[Tensor]:

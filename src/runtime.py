@@ -123,16 +123,22 @@ def loader_workers(requested: int, device: torch.device, *, processes: int = 1, 
     """Loader processes: as requested, or for -1 all cores but one, at most 16, and 1 where training is on the CPU.
 
     ``processes`` are those of the training on this machine, which share its cores. For -1 there are no more than
-    shared memory, through which they hand over batches of ``batch_bytes``, has room for: in a container often 64 MB.
+    shared memory, through which they hand over ``batch_bytes`` at a time, has room for.
     """
     if requested >= 0:
         return requested
     if device.type == "cpu":
         return 1
     workers = len(os.sched_getaffinity(0)) // processes - 1 if hasattr(os, "sched_getaffinity") else 4
-    if batch_bytes and SHARED_MEMORY.is_dir():
-        workers = min(workers, shutil.disk_usage(SHARED_MEMORY).free // (processes * LOADED_AHEAD * batch_bytes))
+    if batch_bytes:
+        workers = min(workers, shared_room(batch_bytes) // (processes * LOADED_AHEAD))
     return max(1, min(16, workers))
+
+
+def shared_room(batch_bytes: int) -> int:
+    """How many batches shared memory has room for: in a container it is often 64 MB."""
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else sys.maxsize
+    return free // batch_bytes
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ from dataset import (
     make_split,
     rarity_weights,
 )
-from device_loader import build_device_loader, is_chosen
+from device_loader import build_device_loader, is_chosen, joined_batches
 from engine import EpochProgress, EpochReport, Trainer, validate
 from folder import find_photos, parse_with, predict_folder
 from labels import group_labels
@@ -415,15 +415,21 @@ class Training:
     def _batches(self) -> Iterator[Batch]:
         """All that are left, augmented where run.augment_on says."""
         run = self.config.run
-        largest = max(stage.batch_size * stage.image_size**2 for stage in self.config.schedule.stages)
-        workers = loader_workers(
-            run.workers, self.device, processes=distributed.processes_here(), batch_bytes=4 * largest
-        )
-        if not is_chosen(run.augment_on, self.device, self.train.store):
+        processes = distributed.processes_here()
+        batch_bytes = 4 * max(stage.batch_size * stage.image_size**2 for stage in self.config.schedule.stages)
+        on_device = is_chosen(run.augment_on, self.device, self.train.store)
+        joined = joined_batches(self.device, batch_bytes, processes=processes) if on_device else 1
+        workers = loader_workers(run.workers, self.device, processes=processes, batch_bytes=joined * batch_bytes)
+        if not on_device:
             pin = self.device.type == "cuda"
             return batches_of(build_loader(self.train, self.sampler, workers=workers, pin=pin))
         loader = build_device_loader(
-            self.train, self.sampler, device=self.device, workers=workers, resident_share=run.resident_share
+            self.train,
+            self.sampler,
+            device=self.device,
+            workers=workers,
+            resident_share=run.resident_share,
+            joined=joined,
         )
         print(f"Pairs are augmented on the {self.device.type}{', where they all lie' if loader.resident else ''}.")
         return iter(loader)

@@ -15,11 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
+import device_loader
 import train
 from batch_transforms import BatchAugmentation
 from checkpoint import load_checkpoint
 from dataset import DataError, EpochSampler, PairStore, TrainingSet, find_pairs
-from device_loader import DeviceLoader, build_device_loader, fits_on, is_chosen
+from device_loader import DeviceLoader, JoinedSampler, build_device_loader, fits_on, is_chosen, joined_batches
 from engine import Trainer
 from runtime import LOADED_AHEAD
 
@@ -46,14 +47,17 @@ def loaded(
     augmentation: dict[str, Any] | None = SOME,
     workers: int = 0,
     resident: bool = False,
+    joined: int = 1,
     **which: Any,
 ) -> list[tuple[Tensor, Tensor]]:
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
     batches = None
     if augmentation is not None:
-        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture")}
+        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture", "cutmix")}
         batches = BatchAugmentation(seed=3, device=CPU, **options)
-    return list(DeviceLoader(dataset, sampler(store, **which), batches, device=CPU, workers=workers, resident=resident))
+    order = sampler(store, **which)
+    loader = DeviceLoader(dataset, order, batches, device=CPU, workers=workers, resident=resident, joined=joined)
+    return list(loader)
 
 
 def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
@@ -114,6 +118,30 @@ def test_shares_of_the_processes_make_up_the_batches(store: PairStore) -> None:
         for (images, masks), (others, ids) in zip(*shares, strict=True)
     ]
     assert_same(whole, pieced)
+
+
+@pytest.mark.parametrize("joined", [2, 3, 100])
+def test_batches_that_are_made_at_once_are_no_others(store: PairStore, joined: int) -> None:
+    augmentation = {**SOME, "paste": 0.5, "cutmix": 0.3}
+    alone = loaded(store, augmentation=augmentation)
+    for resident, workers in ((False, 0), (True, 0), (False, 2)):
+        assert_same(loaded(store, augmentation=augmentation, resident=resident, workers=workers, joined=joined), alone)
+
+
+def test_batches_of_one_size_are_joined(store: PairStore) -> None:
+    found = list(JoinedSampler(sampler(store), 2))
+    # Epochs of three batches of 4, at 32 and at 64 px, and of two batches of 6 at 32.
+    assert [len(batches) for batches in found] == [2, 1, 2, 1, 2]
+    assert [keys for batches in found for keys in batches] == list(sampler(store))
+    assert all(len({size for keys in batches for *_, size in keys}) == 1 for batches in found)
+
+
+def test_a_gpu_joins_as_many_batches_as_shared_memory_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_loader, "shared_room", lambda batch_bytes: 64 // batch_bytes)
+    gpu = torch.device("cuda")
+    assert [joined_batches(gpu, size) for size in (1, 8, 10, 20, 70)] == [4, 4, 3, 1, 1]
+    assert joined_batches(gpu, 8, processes=2) == 2
+    assert joined_batches(CPU, 1) == 1
 
 
 def test_a_resumed_loader_gives_the_rest_exactly(store: PairStore) -> None:
@@ -184,7 +212,8 @@ def test_pairs_stay_on_a_gpu_that_has_room(store: PairStore, monkeypatch: pytest
 def test_a_gpu_gives_the_same_batches_while_it_works(store: PairStore, paste: float, share: float) -> None:
     augmentation = {**SOME, "paste": paste}
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
-    loader = build_device_loader(dataset, sampler(store), device=torch.device("cuda"), workers=2, resident_share=share)
+    gpu = torch.device("cuda")
+    loader = build_device_loader(dataset, sampler(store), device=gpu, workers=2, resident_share=share, joined=3)
     assert loader.resident == bool(share)
     busy = torch.randn(4096, 4096, device="cuda")
     found = []
