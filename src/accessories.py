@@ -41,6 +41,8 @@ PAINTED = 0.5
 """Share of the glasses whose frames, and whose lenses if these are dark, get a colour of their own."""
 TINTING, HIDING = (0.0, 0.7), (0.7, 1.0)
 """How much of a dark lens, and of one with an eye behind it, is the painted colour."""
+CLEAR = (0.0, 0.9)
+"""How much of the hair shows through a lens that had an eye behind it."""
 RIMS = (0.1, 0.35)
 """Width of a painted frame, as a share of the largest distance from the edge of the glasses."""
 
@@ -97,7 +99,8 @@ class Placement:
 class Paint:
     """Colours (3,), 0 to 255, and how much of them, 0 to 1, an accessory's edge and inside get.
 
-    ``rim``: how wide the edge is, as a share of the largest distance from it.
+    ``rim``: how wide the edge is, as a share of the largest distance from it. ``through``: how much of what lies behind
+    the inside shows through it.
     """
 
     rim: float
@@ -105,9 +108,12 @@ class Paint:
     edge_opacity: float
     inside: tuple[float, ...]
     inside_opacity: float
+    through: float = 0.0
 
-    def __call__(self, image: np.ndarray, region: np.ndarray) -> np.ndarray:
-        """A copy of the image (H, W, 3), uint8, in float32, with the region (H, W), bool, painted."""
+    def __call__(self, image: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A copy of the image (H, W, 3), uint8, in float32, with the region (H, W), bool, painted; and how much (H, W)
+        float32 of what lies behind is hidden.
+        """
         depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
         inside = depth > self.rim * depth.max()
         painted = image.astype(np.float32)
@@ -116,17 +122,20 @@ class Paint:
             (inside, self.inside, self.inside_opacity),
         ):
             painted[part] += np.float32(opacity) * (np.asarray(colour, np.float32) - painted[part])
-        return painted
+        return painted, np.where(inside, np.float32(1 - self.through), np.float32(1))
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, inside: tuple[float, float]) -> Paint:
-        """Any colours, at least half of the edge's, and of the inside's between two shares."""
+    def drawn(
+        cls, rng: np.random.Generator, inside: tuple[float, float], through: tuple[float, float] = (0.0, 0.0)
+    ) -> Paint:
+        """Any colours, at least half of the edge's; of the inside's, and of what lies behind it, between two shares."""
         return cls(
             rng.uniform(*RIMS),
             tuple(rng.uniform(0, 255, 3).tolist()),
             rng.uniform(0.5, 1.0),
             tuple(rng.uniform(0, 255, 3).tolist()),
             rng.uniform(*inside),
+            rng.uniform(*through),
         )
 
 
@@ -225,8 +234,9 @@ def paste(
     if accessory.covers:
         donor_mask = np.where(np.isin(donor_mask, accessory.covers), np.uint8(accessory.label), donor_mask)
     worn = np.isin(donor_mask, (accessory.label, *accessory.along))
+    opacity: np.ndarray | None = None
     if paint is not None:
-        donor_image = paint(donor_image, worn)
+        donor_image, opacity = paint(donor_image, worn)
     for placement in where:
         region = worn
         if placement.middle is not None:
@@ -246,10 +256,12 @@ def paste(
             continue
         photo = cv2.warpAffine(donor_image, matrix, (S, S), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         # A hard edge would give the paste away.
-        alpha = cv2.GaussianBlur(pasted.astype(np.float32), (3, 3), EDGE_SIGMA)[:, :, None]
+        alpha = cv2.GaussianBlur(pasted.astype(np.float32), (3, 3), EDGE_SIGMA)
+        if opacity is not None:
+            alpha *= cv2.warpAffine(opacity, matrix, (S, S), flags=cv2.INTER_LINEAR, borderValue=1.0)
         x, y, w, h = cv2.boundingRect(pasted.view(np.uint8))  # most accessories are small: the rest stays as it is
         part = np.s_[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
-        mixed = image[part] + alpha[part] * (np.clip(photo[part] * gain, 0, 255) - image[part])
+        mixed = image[part] + alpha[part][..., None] * (np.clip(photo[part] * gain, 0, 255) - image[part])
         image, mask = image.copy(), np.where(pasted, labels, mask)
         image[part] = (mixed + 0.5).astype(np.uint8)
     return image, mask
@@ -267,20 +279,6 @@ class Paste:
     paint: Paint | None
 
 
-def _lies_in_place(accessory: Accessory, centres: np.ndarray) -> np.ndarray:
-    """Which faces with part centres (N, 19) wear it (N,) where it covers what it does, of which they may show nothing.
-
-    Not those who wear their glasses in the hair already.
-    """
-    if not accessory.covers:
-        return np.ones(len(centres), bool)
-    covered = centres[:, list(accessory.covers)]
-    seen = np.isfinite(covered)
-    middle = np.where(seen, covered, 0).sum(1) / np.maximum(seen.sum(1), 1)
-    away = np.abs(centres[:, accessory.label] - middle)
-    return ~seen.any(1) | (away < np.abs(middle - centres[:, _ID["nose"]]))  # type: ignore[no-any-return]
-
-
 class AccessoryChoice:
     """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears.
 
@@ -292,7 +290,22 @@ class AccessoryChoice:
         self.presence = presence
         self.centres = centres
         self.probability = probability
-        self._wearers = [np.flatnonzero(presence[:, a.label] & _lies_in_place(a, centres)) for a in ACCESSORIES]
+        self._wearers = [self._donors(accessory) for accessory in ACCESSORIES]
+
+    def _donors(self, accessory: Accessory) -> np.ndarray:
+        """Who wears it. Where it covers parts of some of them, these are drawn as often as the others."""
+        wears = self.presence[:, accessory.label]
+        if not accessory.covers:
+            return np.flatnonzero(wears)
+        covered = self.centres[:, list(accessory.covers)]
+        seen = np.isfinite(covered)
+        middle = np.where(seen, covered, 0).sum(1) / np.maximum(seen.sum(1), 1)
+        # Glasses that are in the hair already cover nothing.
+        away = np.abs(self.centres[:, accessory.label] - middle)
+        near = away < np.abs(middle - self.centres[:, _ID["nose"]])
+        groups = [np.flatnonzero(wears & ~seen.any(1)), np.flatnonzero(wears & seen.any(1) & near)]
+        most = max(map(len, groups))
+        return np.concatenate([np.resize(group, most) for group in groups if len(group)] or groups)
 
     def __call__(self, index: int, *, seed: int) -> Paste | None:
         """What the face with that index gets; None: nothing. The same seed gives the same."""
@@ -318,5 +331,6 @@ class AccessoryChoice:
         paint = None
         hides = self.presence[donor, list(accessory.covers)].any()
         if accessory.painted and (rng.random() < PAINTED or hides):
-            paint = Paint.drawn(rng, (0.0, 0.0) if accessory.along else HIDING if hides else TINTING)
+            inside = (0.0, 0.0) if accessory.along else HIDING if hides else TINTING
+            paint = Paint.drawn(rng, inside, CLEAR if hides else (0.0, 0.0))
         return Paste(donor, accessory, where, mirrored, tuple(tint.tolist()), paint) if where else None

@@ -267,8 +267,6 @@ class Augmentation:
     retexture: Probability = 0.0
     """Probability, for each of background, hair and clothes, that it looks like another training face's: hair takes
     its colours alone."""
-    cutmix: Probability = 0.0
-    """Probability that a box of a pair, of up to half of it, is another training face's, with its labels."""
 
     @model_validator(mode="after")
     def _scale_order(self) -> Augmentation:
@@ -389,7 +387,7 @@ class Run:
     """torch.compile: faster steps for a minute of compiling a stage."""
     record_steps: bool = True
     """On a GPU: record the step of each image size once and replay it (CUDA graphs), so that Python is not waited for.
-    Not with run.compile, fp16 or several processes, where it does nothing."""
+    Does nothing with run.compile, fp16, several processes, a teacher or model.name = smp."""
     deterministic: bool = False
     """Only deterministic kernels, at some cost on a GPU. A CPU run is deterministic anyway."""
     sync_batchnorm: bool = False

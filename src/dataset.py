@@ -26,7 +26,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from accessories import AccessoryChoice, part_centres, paste
-from cutmix import choose_box, cutmix
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import LOADED_AHEAD, mix_seeds
@@ -317,11 +316,9 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.transform = None
         self.accessories: AccessoryChoice | None = None
         self.textures: TextureChoice | None = None
-        self.cutmix = 0.0
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
             paste, retexture = options.pop("paste", 0.0), options.pop("retexture", 0.0)
-            self.cutmix = options.pop("cutmix", 0.0)
             self.augmentation = {**options, "flip_table": store.labels.flip_table}
             self.transform = build_augmentation(**self.augmentation)
             if paste:
@@ -363,8 +360,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         epoch, index, _ = key
         pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
         textures = self.textures(index, seed=mix_seeds(self.seed, epoch, index, 5)) if self.textures else []
-        box = choose_box(len(self), probability=self.cutmix, seed=mix_seeds(self.seed, epoch, index, 6))
-        if pasted is None and not textures and box is None:
+        if pasted is None and not textures:
             return None
         pair = self._resized(key, index)
         for texture in textures:
@@ -380,8 +376,6 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
                 tint=pasted.tint,
                 paint=pasted.paint,
             )
-        if box is not None:
-            pair = cutmix(pair, self._resized(key, box.donor), box)
         return pair
 
 

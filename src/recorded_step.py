@@ -23,7 +23,8 @@ class RecordedStep:
 
     ``step`` must do the same work at each call, all of it on the GPU, and leave no gradients behind; of what it reads
     from Python the rates of the optimiser's groups alone may change. What it gives back, a tensor, is written anew by
-    the next call. A step that cannot be recorded, since it waits for the GPU, is taken as it is, with a warning.
+    the next call. A step that cannot be recorded, since it waits for the GPU, is taken as it is, with a warning; if it
+    draws random numbers, torch's generator may refuse to go on then.
     """
 
     def __init__(

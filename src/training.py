@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import distributed
 from checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
-from config import PARAMETER_LIMIT, RULES, Config, ConfigError, as_dict
+from config import PARAMETER_LIMIT, RULES, Config, ConfigError, Smp, as_dict
 from dataset import (
     PROVENANCE,
     Batch,
@@ -306,7 +306,8 @@ class Training:
             precision=precision,
             channels_last=config.run.channels_last,
             compile_model=config.run.compile,
-            record=config.run.record_steps,
+            # A recording that fails leaves torch's generator unable to draw: what may wait for the GPU is not tried.
+            record=config.run.record_steps and teacher is None and not isinstance(config.model, Smp),
             optimizer=as_dict(config.optimizer),
             # Counted in steps of the first stage; those of a later one, of larger images, count for more.
             steps=sum(work) / work[0] * first_steps,

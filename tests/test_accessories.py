@@ -185,6 +185,21 @@ def test_paint_colours_the_edge_and_the_inside_of_the_accessory_alone() -> None:
     assert (donor[0][25, 30] == face(eye_g=(20, 31, 18, 46))[0][25, 30]).all()
 
 
+def test_what_lies_behind_a_lens_shows_through_it() -> None:
+    donor, wearer = face(eye_g=(20, 31, 18, 46)), face()
+    wearer[0][:, 32:] = 20  # hair that is dark on one side
+    where = placements(SUNGLASSES, part_centres(donor[1]), part_centres(wearer[1]))
+    paint = Paint(0.34, (200, 0, 0), 1.0, (0, 0, 250), 1.0, through=0.4)
+    image, mask = paste(wearer, donor, SUNGLASSES, where, paint=paint)
+    rows, columns = (np.flatnonzero((mask == ID["eye_g"]).any(axis)) for axis in (1, 0))
+    middle = image[rows[5]]
+    gain = image[rows[1], columns[14], 0] / 200  # of the skin's light, in which the paint stands
+    for column, behind in ((27, 100), (37, 20)):
+        wanted = [0.4 * behind, 0.4 * behind, 0.4 * behind + 0.6 * 250 * gain]
+        assert middle[column].tolist() == pytest.approx(wanted, abs=3)
+    assert image[rows[1], columns[8], 0] == image[rows[1], columns[20], 0]  # not through the frame
+
+
 def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -> None:
     dark, clear = face(eye_g=(26, 34, 18, 46)), face(eye_g=(26, 34, 18, 46))
     for eye in ("l_eye", "r_eye"):
@@ -199,13 +214,15 @@ def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -
         (GLASSES, 1, 0.5, (0, 0)),
         (GLASSES, 2, 0.5, (0, 0)),
         (SUNGLASSES, 1, 0.5, (0, 0.7)),
-        (SUNGLASSES, 2, 1.0, (0.7, 1)),  # an eye shows through none
+        (SUNGLASSES, 2, 1.0, (0.7, 1)),  # an eye shows through none, and hair through these
         (HAT, 3, 0.0, (0, 0)),
     ):
+        clear = accessory is SUNGLASSES and donor == 2
         paints = [c.paint for c in chosen if c.accessory is accessory and c.donor == donor]
         assert len(paints) > 150
         assert sum(p is not None for p in paints) == pytest.approx(share * len(paints), abs=30)
         assert all(inside[0] <= p.inside_opacity <= inside[1] for p in paints if p is not None)
+        assert all((p.through > 0) == clear for p in paints if p is not None)
 
 
 def test_glasses_are_not_taken_out_of_a_hair() -> None:

@@ -53,7 +53,7 @@ def loaded(
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
     batches = None
     if augmentation is not None:
-        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture", "cutmix")}
+        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture")}
         batches = BatchAugmentation(seed=3, device=CPU, **options)
     order = sampler(store, **which)
     loader = DeviceLoader(dataset, order, batches, device=CPU, workers=workers, resident=resident, joined=joined)
@@ -122,7 +122,7 @@ def test_shares_of_the_processes_make_up_the_batches(store: PairStore) -> None:
 
 @pytest.mark.parametrize("joined", [2, 3, 100])
 def test_batches_that_are_made_at_once_are_no_others(store: PairStore, joined: int) -> None:
-    augmentation = {**SOME, "paste": 0.5, "cutmix": 0.3}
+    augmentation = {**SOME, "paste": 0.5}
     alone = loaded(store, augmentation=augmentation)
     for resident, workers in ((False, 0), (True, 0), (False, 2)):
         assert_same(loaded(store, augmentation=augmentation, resident=resident, workers=workers, joined=joined), alone)
@@ -166,6 +166,8 @@ def test_it_works_ahead_but_not_far_and_ends_its_processes(store: PairStore) -> 
     assert len(workers) == 2
     assert len(taken) <= 2 + 1 + 2 * LOADED_AHEAD
     cast(Any, batches).close()
+    for worker in workers:
+        worker.join(10)  # a busy machine takes a while to end one
     assert not any(worker.is_alive() for worker in workers)
 
 
