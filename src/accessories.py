@@ -35,6 +35,8 @@ GAIN_RANGE = (0.5, 2.0)
 EDGE_SIGMA = 0.6  # pixels
 LIFTS = (2.5, 5.0)
 """How far glasses are pushed up into the hair, in distances from the nose to the eyes."""
+SQUASHES = (0.35, 1.0)
+"""How high they look there, over how high they look on the nose: they lean back."""
 LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
 """Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
 PAINTED = 0.5
@@ -168,10 +170,13 @@ def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
     return factor
 
 
-def placements(accessory: Accessory, source: np.ndarray, target: np.ndarray, *, lift: float = 0.0) -> list[Placement]:
+def placements(
+    accessory: Accessory, source: np.ndarray, target: np.ndarray, *, lift: float = 0.0, squash: float = 1.0
+) -> list[Placement]:
     """Where the accessory of a face with part centres source (19,) goes on one with target (19,); may be nowhere.
 
-    ``lift``: so many times the distance from the wearer's nose to the eyes above its place.
+    ``lift``: so many times the distance from the wearer's nose to the eyes above its place, and ``squash`` times as
+    high.
     """
     factor = face_similarity(source, target)
     if factor is None:
@@ -187,8 +192,12 @@ def placements(accessory: Accessory, source: np.ndarray, target: np.ndarray, *, 
         if not seen or (one_side and not np.isfinite(nose)):
             continue
         start, end = source[seen].mean(), target[seen].mean()
-        offset = end + lift * upwards - factor * start
-        matrix = np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
+        linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+        if lift:
+            up = np.array([upwards.real, upwards.imag]) / abs(upwards)
+            linear -= (1 - squash) * np.outer(up, up) @ linear
+        end += lift * upwards
+        matrix = np.column_stack([linear, [end.real, end.imag] - linear @ [start.real, start.imag]])
         found.append(Placement(matrix, nose.real, start.real > nose.real) if one_side else Placement(matrix))
     return found
 
@@ -323,8 +332,8 @@ class AccessoryChoice:
         donor = int(wearers[rng.integers(len(wearers))])
         mirrored = bool(rng.random() < 0.5)
         source = mirror_centres(self.centres[donor]) if mirrored else self.centres[donor]
-        lift = rng.uniform(*LIFTS) if accessory.lifted else 0.0
-        where = placements(accessory, source, self.centres[index], lift=lift)
+        lift, squash = (rng.uniform(*LIFTS), rng.uniform(*SQUASHES)) if accessory.lifted else (0.0, 1.0)
+        where = placements(accessory, source, self.centres[index], lift=lift, squash=squash)
         tint = np.ones(3)
         if accessory.any_colour:
             tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))

@@ -160,6 +160,18 @@ def test_sunglasses_are_pushed_up_into_the_hair() -> None:
     assert placements(SUNGLASSES, centres[0], part_centres(hidden), lift=2.0) == []
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_glasses_in_the_hair_lean_back(turn: float) -> None:
+    source = part_centres(face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42))[1])
+    target = 0.5 + 0.5j + np.exp(1j * turn) * (part_centres(face()[1]) - 0.5 - 0.5j)
+    (plain,), (leaning,) = (placements(SUNGLASSES, source, target, lift=2.0, squash=q) for q in (1.0, 0.5))
+    middle = np.array([*source[list(FACE)].mean()[None].view(float), 1.0])
+    along, across = np.array([0.1, 0, 0]), np.array([0, 0.1, 0])  # of the donor's glasses, whose face is upright
+    assert leaning.matrix @ middle == pytest.approx(plain.matrix @ middle)
+    assert leaning.matrix @ along == pytest.approx(plain.matrix @ along)
+    assert leaning.matrix @ across == pytest.approx(0.5 * plain.matrix @ across)
+
+
 def test_a_tint_colours_the_accessory_alone() -> None:
     donor, wearer = face(hat=(6, 16, 16, 48)), face()
     where = placements(HAT, part_centres(donor[1]), part_centres(wearer[1]))
