@@ -50,6 +50,15 @@ def face(size: int = 64, *, colour: int = 100, **worn: tuple[int, int, int, int]
     return image.repeat(k, 0).repeat(k, 1), mask.repeat(k, 0).repeat(k, 1)
 
 
+def clear_glasses() -> tuple[np.ndarray, np.ndarray]:
+    """A face with glasses behind which its eyes show."""
+    image, mask = face(eye_g=(26, 34, 18, 46))
+    for eye in ("l_eye", "r_eye"):
+        top, bottom, left, right = PARTS[eye]
+        mask[top:bottom, left:right] = ID[eye]
+    return image, mask
+
+
 def test_part_centres_are_shares_of_the_size() -> None:
     centres = part_centres(face()[1])
     assert centres[ID["nose"]] == pytest.approx((32 + 36j) / 64)
@@ -162,7 +171,7 @@ def test_sunglasses_are_pushed_up_into_the_hair() -> None:
 
 @pytest.mark.parametrize("turn", [0.0, 0.3])
 def test_glasses_in_the_hair_lean_back(turn: float) -> None:
-    source = part_centres(face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42))[1])
+    source = part_centres(clear_glasses()[1])
     target = 0.5 + 0.5j + np.exp(1j * turn) * (part_centres(face()[1]) - 0.5 - 0.5j)
     (plain,), (leaning,) = (placements(SUNGLASSES, source, target, lift=2.0, squash=q) for q in (1.0, 0.5))
     middle = np.array([*source[list(FACE)].mean()[None].view(float), 1.0])
@@ -213,11 +222,7 @@ def test_what_lies_behind_a_lens_shows_through_it() -> None:
 
 
 def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -> None:
-    dark, clear = face(eye_g=(26, 34, 18, 46)), face(eye_g=(26, 34, 18, 46))
-    for eye in ("l_eye", "r_eye"):
-        top, bottom, left, right = PARTS[eye]
-        clear[1][top:bottom, left:right] = ID[eye]
-    faces = [face(), dark, clear, face(hat=(6, 16, 16, 48))]
+    faces = [face(), face(eye_g=(26, 34, 18, 46)), clear_glasses(), face(hat=(6, 16, 16, 48))]
     presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
     choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
     chosen = [c for seed in range(1200) if (c := choose(0, seed=seed)) is not None]
@@ -238,8 +243,7 @@ def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -
 
 
 def test_glasses_are_not_taken_out_of_a_hair() -> None:
-    worn = face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42))
-    faces = [face(), face(eye_g=(8, 14, 18, 46)), worn]
+    faces = [face(), face(eye_g=(8, 14, 18, 46)), clear_glasses()]
     presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
     choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
     chosen = [c for seed in range(100) if (c := choose(0, seed=seed)) is not None and c.accessory is SUNGLASSES]
@@ -247,7 +251,7 @@ def test_glasses_are_not_taken_out_of_a_hair() -> None:
 
 
 def test_glasses_for_the_hair_cover_the_eyes_behind_them() -> None:
-    donor, wearer = face(eye_g=(26, 34, 18, 46), r_eye=(28, 32, 22, 28), l_eye=(28, 32, 36, 42)), face()
+    donor, wearer = clear_glasses(), face()
     where = placements(SUNGLASSES, part_centres(donor[1]), part_centres(wearer[1]), lift=2.0)
     paint = Paint(0.0, (0, 0, 0), 1.0, (0, 0, 200), 1.0)
     image, mask = paste(wearer, donor, SUNGLASSES, where, paint=paint)
