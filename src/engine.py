@@ -176,7 +176,7 @@ class Trainer:
         distributed.average_statistics(self.model)  # or all would go on with those of process 0
 
     def _step(self, images: Tensor, masks: Tensor) -> Tensor:
-        """The values (terms,) of the loss's terms, whose names are noted, before a step that has been taken."""
+        """Take a step; gives the values (terms,) that the loss's terms had before it, and notes their names."""
         terms = self._losses(images, masks)
         self._names = list(terms)
         values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
