@@ -306,13 +306,14 @@ class AccessoryChoice:
         wears = self.presence[:, accessory.label]
         if not accessory.covers:
             return np.flatnonzero(wears)
+        hides = self.presence[:, list(accessory.covers)].any(1)
         covered = self.centres[:, list(accessory.covers)]
         seen = np.isfinite(covered)
         middle = np.where(seen, covered, 0).sum(1) / np.maximum(seen.sum(1), 1)
         # Glasses that are in the hair already cover nothing.
         away = np.abs(self.centres[:, accessory.label] - middle)
         near = away < np.abs(middle - self.centres[:, _ID["nose"]])
-        groups = [np.flatnonzero(wears & ~seen.any(1)), np.flatnonzero(wears & seen.any(1) & near)]
+        groups = [np.flatnonzero(wears & ~hides), np.flatnonzero(wears & hides & near)]
         most = max(map(len, groups))
         return np.concatenate([np.resize(group, most) for group in groups if len(group)] or groups)
 

@@ -209,15 +209,15 @@ class DeviceLoader:
             batches = self._finish(gathered)
             return batches, self._stream.record_event()
 
-    def _hand_over(self, batches: list[Batch], made: torch.cuda.Event | None) -> Iterator[Batch]:
+    def _hand_over(self, batches: list[Batch], made: torch.cuda.Event | None) -> list[Batch]:
         """The batches for the stream that trains, which alone waits for them."""
-        for batch in batches:
-            if made is not None:
-                stream = torch.cuda.current_stream(self.device)
-                stream.wait_event(made)
+        if made is not None:
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(made)
+            for batch in batches:
                 for tensor in batch:
                     tensor.record_stream(stream)  # its memory is not to be used anew before the step has read it
-            yield batch
+        return batches
 
     def __iter__(self) -> Iterator[Batch]:
         return self._batches(batches_of(self._loader))

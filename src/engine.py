@@ -95,7 +95,8 @@ class Trainer:
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
     A ``plateau`` scales it, and is told each validation's score by whoever validates.
     With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
-    ``record``: a GPU replays its steps from a recording, where one process trains there in fp32 or bf16, not compiled.
+    ``record``: a GPU replays its steps from a recording, where one process trains there in fp32 or bf16, not compiled
+    and without a teacher.
 
     Of several processes each takes its share of every batch; gradients, the loss that is told and the statistics
     are means over them, so that all have the same weights after each step. ``synchronise`` is for BatchNorm.
@@ -148,8 +149,9 @@ class Trainer:
         self._forward: Callable[[Tensor], Tensor] = torch.compile(forward, dynamic=False) if compile_model else forward
         self._names: list[str] = []
         self._take: Callable[[Tensor, Tensor], Tensor] = self._step
-        # A loss scaler waits for the GPU: it has to know whether the gradients are finite.
-        if record and device.type == "cuda" and not (several or compile_model or self.scaler.is_enabled()):
+        # A loss scaler waits for the GPU, as it has to know whether the gradients are finite; a teacher may.
+        unfit = several or compile_model or teacher is not None or self.scaler.is_enabled()
+        if record and device.type == "cuda" and not unfit:
             self._take = RecordedStep(self._step, self.optimizer, device)
 
     def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:

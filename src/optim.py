@@ -6,6 +6,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
@@ -232,11 +233,10 @@ class AveragedModel:
     def _pairs_with(self, model: nn.Module) -> list[_Pairs]:
         """Tensors of fractions, and those of whole numbers: looked up once, as it takes as long as a step's start."""
         if self._paired is None or self._paired[0] is not model:
-            found: list[_Pairs] = [([], []), ([], [])]
-            for ours, theirs in zip(_state(self.model), _state(model), strict=True):
-                for tensor, tensors in zip((ours, theirs), found[not ours.is_floating_point()], strict=True):
-                    tensors.append(tensor)
-            self._paired = model, found
+            ours, theirs = _state(self.model), _state(model)
+            floating = [tensor.is_floating_point() for tensor in ours]
+            kinds = floating, [not is_floating for is_floating in floating]
+            self._paired = model, [(list(compress(ours, kind)), list(compress(theirs, kind))) for kind in kinds]
         return self._paired[1]
 
 

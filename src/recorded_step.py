@@ -54,9 +54,7 @@ class RecordedStep:
             self._images, self._masks = (torch.empty_like(part, device=self.device) for part in (images, masks))
             self._graph, self._calls = None, 0
         self._calls += 1
-        if not self.possible or self._calls <= WARM_UPS:
-            return self.step(images, masks)
-        if self._graph is None:
+        if self._graph is None and self.possible and self._calls > WARM_UPS:
             self._record()
         if self._graph is None:
             return self.step(images, masks)

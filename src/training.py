@@ -307,7 +307,7 @@ class Training:
             channels_last=config.run.channels_last,
             compile_model=config.run.compile,
             # A recording that fails leaves torch's generator unable to draw: what may wait for the GPU is not tried.
-            record=config.run.record_steps and teacher is None and not isinstance(config.model, Smp),
+            record=config.run.record_steps and not isinstance(config.model, Smp),
             optimizer=as_dict(config.optimizer),
             # Counted in steps of the first stage; those of a later one, of larger images, count for more.
             steps=sum(work) / work[0] * first_steps,

@@ -238,6 +238,7 @@ def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -
         paints = [c.paint for c in chosen if c.accessory is accessory and c.donor == donor]
         assert len(paints) > 150
         assert sum(p is not None for p in paints) == pytest.approx(share * len(paints), abs=30)
+        assert any(p.inside_opacity > 0 for p in paints if p is not None) == (accessory is SUNGLASSES)
         assert all(inside[0] <= p.inside_opacity <= inside[1] for p in paints if p is not None)
         assert all((p.through > 0) == clear for p in paints if p is not None)
 

@@ -257,7 +257,6 @@ def test_only_the_same_call_of_torchrun_goes_on_by_itself(
 TOGETHER = """
 import sys, torch
 from pathlib import Path
-from types import SimpleNamespace
 import distributed, inference, train, training
 
 config, output, photos = sys.argv[1:]
