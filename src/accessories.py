@@ -287,6 +287,10 @@ class Paste:
     tint: tuple[float, ...]
     paint: Paint | None
 
+    def __call__(self, pair: Pair, donor: Pair) -> Pair:
+        """``paste`` of the donor's pair on that of the face."""
+        return paste(pair, donor, self.accessory, self.where, mirrored=self.mirrored, tint=self.tint, paint=self.paint)
+
 
 class AccessoryChoice:
     """Chooses, for a share of the faces, an accessory that they lack and another face of the training set wears.

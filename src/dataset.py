@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from accessories import AccessoryChoice, part_centres, paste
+from accessories import AccessoryChoice, part_centres
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import LOADED_AHEAD, mix_seeds
@@ -366,16 +366,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         for texture in textures:
             pair = retexture(pair, self._resized(key, texture.donor), texture.label)
         if pasted is not None:
-            donor = self._resized(key, pasted.donor)
-            pair = paste(
-                pair,
-                donor,
-                pasted.accessory,
-                pasted.where,
-                mirrored=pasted.mirrored,
-                tint=pasted.tint,
-                paint=pasted.paint,
-            )
+            pair = pasted(pair, self._resized(key, pasted.donor))
         return pair
 
 
