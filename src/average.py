@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
-from checkpoint import CheckpointError, description, label_set, load_checkpoint, restore_model, save_checkpoint
+from checkpoint import CheckpointError, description, label_set, load_checkpoint, restore_model, save_checkpoint, side
 from command_line import positive, refuse_existing
 from config import Config
 from dataset import (
@@ -72,21 +72,25 @@ def _stems(run: RunFolder) -> dict[str, set[str]]:
     return {part: set(stems) for part, stems in load_stems(run.split).items()}
 
 
-def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequence[Mapping[str, Any]]) -> None:
+def check_alike(
+    runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequence[Mapping[str, Any]], *, any_size: bool = False
+) -> None:
     """Raise for checkpoints of other networks, sizes or classes than the first one's, or of runs on another split.
 
-    DataError for the split, else CheckpointError, also where the first one lacks what the average takes from it.
+    With any_size their image sizes may differ. DataError for the split, else CheckpointError, also where the first one
+    lacks what the average takes from it.
     """
     first, split = contents[0], _stems(runs[0])
     description(first, paths[0])  # or it would be found out after the judging
     for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
-            if content.get(key) != first.get(key):
+            if content.get(key) != first.get(key) and not (any_size and key == "image_size"):
                 # A run's best epoch may lie in an earlier stage, of smaller images, than another's.
-                last = "their last epochs (--last), or " if key == "image_size" and path == run.best_model else ""
+                last = "their last epochs (--last), or " if path == run.best_model else ""
+                other = f"{last}runs of one recipe, or name the average's --size" if key == "image_size" else ""
                 raise CheckpointError(
                     f"{path} and {paths[0]} have not the same {what}: {content.get(key)} and {first.get(key)}; "
-                    f"average {last}runs of one recipe."
+                    f"average {other or 'runs of one recipe'}."
                 )
         if label_set(content) != label_set(first):
             raise CheckpointError(f"{path} and {paths[0]} tell different classes apart.")
@@ -107,7 +111,7 @@ def _run(args: argparse.Namespace) -> None:
     refuse_existing([output.best_model, output.last_model], overwrite=args.overwrite)
     paths = [run.last_model if args.last else run.best_model for run in runs]
     contents = [load_checkpoint(path) for path in paths]
-    check_alike(runs, paths, contents)
+    check_alike(runs, paths, contents, any_size=args.size is not None)
     config = load_saved_config(runs[0].config)
     if args.data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(args.data)))
@@ -116,6 +120,8 @@ def _run(args: argparse.Namespace) -> None:
     train, val, split = load_data(config, runs[0].split)
 
     content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
+    if args.size is not None:
+        content["image_size"] = args.size
     model = restore_model(content, output.best_model).to(device)
     precision = choose_precision(config.run.precision, device)
     photos = (normalize(images.to(device)) for images, _ in _training_batches(config, train))
@@ -147,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Average the weights of runs that started from the same one.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of the runs, whose best is averaged")
     parser.add_argument("--last", action="store_true", help="average what the runs ended with, not their best")
+    parser.add_argument("--size", type=side, help="longer side at which all are judged and the average sees a photo")
     parser.add_argument("--output", type=Path, required=True, help="folder for the average, laid out as a run's")
     parser.add_argument("--data", type=Path, help="data set of the runs (where the first one has found it)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")

@@ -12,7 +12,11 @@ import torch
 
 import average
 import train
-from checkpoint import load_checkpoint
+from checkpoint import load_checkpoint, restore_model
+from dataset import ValidationSet
+from engine import validate
+from run_folder import load_saved_config
+from training import load_data
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,27 @@ def test_what_runs_ended_with_is_averaged_where_their_best_have_not_the_same_siz
             torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2)
 
 
+def test_an_average_may_have_another_image_size_than_its_runs(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, output = tmp_path / "other", tmp_path / "average"
+    shutil.copytree(runs[1], other)
+    path = other / "checkpoints" / "best_model.pth"
+    torch.save({**torch.load(path, weights_only=True), "image_size": 128}, path)
+    assert average.main([str(runs[0]), str(other), "--output", str(output), "--size", "96"]) == 0
+    assert load_checkpoint(output / "checkpoints" / "best_model.pth")["image_size"] == 96
+    scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
+    assert scores["image_size"] == 96
+    # It is judged at that size: what its own checkpoint says of itself is what evaluate.py finds.
+    told = capsys.readouterr().out.splitlines()
+    config = load_saved_config(output / "config.yaml")
+    _, val, _ = load_data(config, output / "split.json")
+    model = restore_model(load_checkpoint(output / "checkpoints" / "best_model.pth"), path)
+    found = validate(model, ValidationSet(val), image_size=96, batch_size=8, device=torch.device("cpu"))
+    assert found.f_score == pytest.approx(scores["f_score"], abs=1e-6)
+    assert f"{found.f_score:.4f}" in next(line for line in told if "the average" in line)
+
+
 def test_only_runs_of_one_network_and_split_are_averaged(
     runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +134,7 @@ def test_only_runs_of_one_network_and_split_are_averaged(
     told = refused(str(other), *to)
     assert "not the same image size: 128 and 64" in told
     assert "--last" in told
+    assert "--size" in told
     torch.save({**content, "track": "open"}, path)
     assert "not the same track: open and challenge" in refused(str(other), *to)
     torch.save({key: value for key, value in content.items() if key != "inference"}, path)
