@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--photo", type=int, default=512, help="height and width of the photo, pixels (512)")
-    parser.add_argument("--size", type=int, default=448, help="what the network sees it at (448, as shipped)")
+    parser.add_argument("--size", type=int, default=448, help="what the network sees it at (448)")
     args = parser.parse_args(argv)
     prepare_device(torch.device("cpu"), threads=1)
     torch.manual_seed(0)
