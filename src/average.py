@@ -72,25 +72,22 @@ def _stems(run: RunFolder) -> dict[str, set[str]]:
     return {part: set(stems) for part, stems in load_stems(run.split).items()}
 
 
-def check_alike(
-    runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequence[Mapping[str, Any]], *, any_size: bool = False
-) -> None:
+def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequence[Mapping[str, Any]]) -> None:
     """Raise for checkpoints of other networks, sizes or classes than the first one's, or of runs on another split.
 
-    With any_size their image sizes may differ. DataError for the split, else CheckpointError, also where the first one
-    lacks what the average takes from it.
+    DataError for the split, else CheckpointError, also where the first one lacks what the average takes from it.
     """
     first, split = contents[0], _stems(runs[0])
     description(first, paths[0])  # or it would be found out after the judging
     for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
-            if content.get(key) != first.get(key) and not (any_size and key == "image_size"):
+            if content.get(key) != first.get(key):
                 # A run's best epoch may lie in an earlier stage, of smaller images, than another's.
-                last = "their last epochs (--last), or " if path == run.best_model else ""
-                other = f"{last}runs of one recipe, or name the average's --size" if key == "image_size" else ""
+                last = "their last epochs (--last), or " if key == "image_size" and path == run.best_model else ""
+                size = ", or name a --size for all" if key == "image_size" else ""
                 raise CheckpointError(
                     f"{path} and {paths[0]} have not the same {what}: {content.get(key)} and {first.get(key)}; "
-                    f"average {other or 'runs of one recipe'}."
+                    f"average {last}runs of one recipe{size}."
                 )
         if label_set(content) != label_set(first):
             raise CheckpointError(f"{path} and {paths[0]} tell different classes apart.")
@@ -111,7 +108,9 @@ def _run(args: argparse.Namespace) -> None:
     refuse_existing([output.best_model, output.last_model], overwrite=args.overwrite)
     paths = [run.last_model if args.last else run.best_model for run in runs]
     contents = [load_checkpoint(path) for path in paths]
-    check_alike(runs, paths, contents, any_size=args.size is not None)
+    if args.size is not None:
+        contents = [{**content, "image_size": args.size} for content in contents]
+    check_alike(runs, paths, contents)
     config = load_saved_config(runs[0].config)
     if args.data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(args.data)))
@@ -120,8 +119,6 @@ def _run(args: argparse.Namespace) -> None:
     train, val, split = load_data(config, runs[0].split)
 
     content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
-    if args.size is not None:
-        content["image_size"] = args.size
     model = restore_model(content, output.best_model).to(device)
     precision = choose_precision(config.run.precision, device)
     photos = (normalize(images.to(device)) for images, _ in _training_batches(config, train))

@@ -96,11 +96,12 @@ def test_an_average_may_have_another_image_size_than_its_runs(
     assert load_checkpoint(output / "checkpoints" / "best_model.pth")["image_size"] == 96
     scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
     assert scores["image_size"] == 96
-    # It is judged at that size: what its own checkpoint says of itself is what evaluate.py finds.
+    # It was judged at that size too.
     told = capsys.readouterr().out.splitlines()
     config = load_saved_config(output / "config.yaml")
     _, val, _ = load_data(config, output / "split.json")
-    model = restore_model(load_checkpoint(output / "checkpoints" / "best_model.pth"), path)
+    average_of_both = output / "checkpoints" / "best_model.pth"
+    model = restore_model(load_checkpoint(average_of_both), average_of_both)
     found = validate(model, ValidationSet(val), image_size=96, batch_size=8, device=torch.device("cpu"))
     assert found.f_score == pytest.approx(scores["f_score"], abs=1e-6)
     assert f"{found.f_score:.4f}" in next(line for line in told if "the average" in line)
