@@ -33,10 +33,6 @@ SAMPLED = 128
 """Parts are located, and skin is measured, at about this size, which is quicker."""
 GAIN_RANGE = (0.5, 2.0)
 EDGE_SIGMA = 0.6  # pixels
-LIFTS = (2.5, 5.0)
-"""How far glasses are pushed up into the hair, in distances from the nose to the eyes."""
-SQUASHES = (0.35, 1.0)
-"""How high they look there, over how high they look on the nose: they lean back."""
 LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
 """Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
 PAINTED = 0.5
@@ -53,16 +49,18 @@ RIMS = (0.1, 0.35)
 class Accessory:
     """A class, the parts that go along with it, and the part of the face at whose place it is put.
 
-    ``covers``: parts of the donor's face that lie in it, and become a part of it. ``lifted``: it is put above its
-    place. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and its inside unless parts
-    of the face come along in it, may get other colours; where it covers some, its inside does.
+    ``covers``: parts of the donor's face that lie in it, and become a part of it. ``lifts``: from how far to how far
+    above its place it is put, in distances from the nose to the eyes, and ``heights``: how high it looks there, over
+    how high it looks on the donor. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and
+    its inside unless parts of the face come along in it, may get other colours; where it covers some, its inside does.
     """
 
     label: int
     along: tuple[int, ...] = ()
     places: tuple[tuple[int, ...], ...] = ()
     covers: tuple[int, ...] = ()
-    lifted: bool = False
+    lifts: tuple[float, float] | None = None
+    heights: tuple[float, float] = (1.0, 1.0)
     any_colour: bool = False
     painted: bool = False
 
@@ -77,8 +75,17 @@ ACCESSORIES = (
     ),
     # Sunglasses are as often worn in the hair, where hardly any of the training faces has them; and nearly all that
     # those wear are black. Other glasses become some by what is painted on their lenses.
-    Accessory(_ID["eye_g"], places=(FACE,), covers=_ids("l_eye", "r_eye"), lifted=True, painted=True),
+    Accessory(
+        _ID["eye_g"],
+        places=(FACE,),
+        covers=_ids("l_eye", "r_eye"),
+        lifts=(2.5, 5.0),
+        heights=(0.35, 1.0),  # they lean back
+        painted=True,
+    ),
     Accessory(_ID["hat"], places=(FACE,), any_colour=True),
+    # Bands and bows are hats as well. Without them, whatever lies flat on a hair is glasses.
+    Accessory(_ID["hat"], places=(FACE,), lifts=(0.0, 1.5), heights=(0.3, 0.8), any_colour=True),
     # One ear at a time, since of a turned head one alone may show.
     Accessory(_ID["ear_r"], places=(_ids("l_ear"), _ids("r_ear"))),
     Accessory(_ID["neck_l"], places=(_ids("neck"),)),
@@ -171,19 +178,20 @@ def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
 
 
 def placements(
-    accessory: Accessory, source: np.ndarray, target: np.ndarray, *, lift: float = 0.0, squash: float = 1.0
+    accessory: Accessory, source: np.ndarray, target: np.ndarray, *, lift: float = 0.0, height: float = 1.0
 ) -> list[Placement]:
     """Where the accessory of a face with part centres source (19,) goes on one with target (19,); may be nowhere.
 
-    ``lift``: so many times the distance from the wearer's nose to the eyes above its place, and ``squash`` times as
-    high.
+    ``lift``: so many times the distance from the wearer's nose to the eyes above its place. ``height``: so many times
+    as high, about its own middle.
     """
     factor = face_similarity(source, target)
     if factor is None:
         return []
     found = []
     nose = source[_ID["nose"]]
-    upwards = target[list(_ids("l_eye", "r_eye"))].mean() - target[_ID["nose"]] if lift else 0.0
+    moved = lift != 0 or height != 1
+    upwards = target[list(_ids("l_eye", "r_eye"))].mean() - target[_ID["nose"]] if moved else 0.0
     if not np.isfinite(upwards):
         return []
     for place in accessory.places:
@@ -193,10 +201,11 @@ def placements(
             continue
         start, end = source[seen].mean(), target[seen].mean()
         linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-        if lift:
+        if moved:
+            own = source[accessory.label]
+            start, end = own, end + factor * (own - start) + lift * upwards
             up = np.array([upwards.real, upwards.imag]) / abs(upwards)
-            linear -= (1 - squash) * np.outer(up, up) @ linear
-        end += lift * upwards
+            linear -= (1 - height) * np.outer(up, up) @ linear
         matrix = np.column_stack([linear, [end.real, end.imag] - linear @ [start.real, start.imag]])
         found.append(Placement(matrix, nose.real, start.real > nose.real) if one_side else Placement(matrix))
     return found
@@ -337,8 +346,10 @@ class AccessoryChoice:
         donor = int(wearers[rng.integers(len(wearers))])
         mirrored = bool(rng.random() < 0.5)
         source = mirror_centres(self.centres[donor]) if mirrored else self.centres[donor]
-        lift, squash = (rng.uniform(*LIFTS), rng.uniform(*SQUASHES)) if accessory.lifted else (0.0, 1.0)
-        where = placements(accessory, source, self.centres[index], lift=lift, squash=squash)
+        lift, height = (
+            (rng.uniform(*accessory.lifts), rng.uniform(*accessory.heights)) if accessory.lifts else (0.0, 1.0)
+        )
+        where = placements(accessory, source, self.centres[index], lift=lift, height=height)
         tint = np.ones(3)
         if accessory.any_colour:
             tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))

@@ -9,6 +9,7 @@ import pytest
 from accessories import (
     ACCESSORIES,
     FACE,
+    Accessory,
     AccessoryChoice,
     Paint,
     face_similarity,
@@ -20,7 +21,7 @@ from accessories import (
 from labels import CLASS_NAMES, IGNORE_INDEX, swap_left_right
 
 ID = {name: i for i, name in enumerate(CLASS_NAMES)}
-GLASSES, SUNGLASSES, HAT, EARRING, NECKLACE = ACCESSORIES
+GLASSES, SUNGLASSES, HAT, BAND, EARRING, NECKLACE = ACCESSORIES
 
 # Parts of a plain face of 64 pixels: name, (top, bottom, left, right). l_* lies at the right of the picture.
 PARTS = {
@@ -173,12 +174,40 @@ def test_sunglasses_are_pushed_up_into_the_hair() -> None:
 def test_glasses_in_the_hair_lean_back(turn: float) -> None:
     source = part_centres(clear_glasses()[1])
     target = 0.5 + 0.5j + np.exp(1j * turn) * (part_centres(face()[1]) - 0.5 - 0.5j)
-    (plain,), (leaning,) = (placements(SUNGLASSES, source, target, lift=2.0, squash=q) for q in (1.0, 0.5))
-    middle = np.array([*source[list(FACE)].mean()[None].view(float), 1.0])
+    (plain,), (leaning,) = (placements(SUNGLASSES, source, target, lift=2.0, height=h) for h in (1.0, 0.5))
+    middle = np.array([*source[ID["eye_g"]][None].view(float), 1.0])
     along, across = np.array([0.1, 0, 0]), np.array([0, 0.1, 0])  # of the donor's glasses, whose face is upright
     assert leaning.matrix @ middle == pytest.approx(plain.matrix @ middle)
     assert leaning.matrix @ along == pytest.approx(plain.matrix @ along)
     assert leaning.matrix @ across == pytest.approx(0.5 * plain.matrix @ across)
+
+
+def test_a_hat_becomes_a_band_higher_up() -> None:
+    donor, wearer = face(hat=(4, 16, 16, 48)), face()
+    (where,) = placements(BAND, part_centres(donor[1]), part_centres(wearer[1]), lift=0.5, height=0.5)
+    rows, columns = np.nonzero(paste(wearer, donor, BAND, [where])[1] == ID["hat"])
+    # Half of the hat's 12 rows, about its middle, which is three pixels higher: half as far as the eyes above the nose.
+    assert (rows.min(), rows.max()) == (4, 9)
+    assert (columns.min(), columns.max()) == (16, 47)
+
+
+def test_bands_are_flatter_and_higher_than_hats() -> None:
+    faces = [face(), face(hat=(4, 16, 16, 48))]
+    presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
+    centres = np.stack([part_centres(mask) for _, mask in faces])
+    choose = AccessoryChoice(presence, centres, probability=1.0)
+    chosen = [c for seed in range(200) if (c := choose(0, seed=seed)) is not None]
+    own = np.array([*centres[1][ID["hat"]][None].view(float), 1.0])
+    heights: dict[Accessory, set[float]] = {HAT: set(), BAND: set()}
+    for c in chosen:
+        heights[c.accessory].add(round(float(c.where[0].matrix[1, 1]), 6))
+        middle = (c.where[0].matrix @ own)[1]
+        assert own[1] - 1.5 * 6 / 64 <= middle + 1e-9
+        assert middle <= own[1] + 1e-9
+    assert heights[HAT] == {1.0}
+    assert len(heights[BAND]) > 50
+    assert min(heights[BAND]) == pytest.approx(0.3, abs=0.05)
+    assert max(heights[BAND]) == pytest.approx(0.8, abs=0.05)
 
 
 def test_a_tint_colours_the_accessory_alone() -> None:
@@ -225,7 +254,7 @@ def test_half_of_the_glasses_are_painted_and_inside_those_for_the_hair_alone() -
     faces = [face(), face(eye_g=(26, 34, 18, 46)), clear_glasses(), face(hat=(6, 16, 16, 48))]
     presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
     choose = AccessoryChoice(presence, np.stack([part_centres(mask) for _, mask in faces]), probability=1.0)
-    chosen = [c for seed in range(1200) if (c := choose(0, seed=seed)) is not None]
+    chosen = [c for seed in range(1600) if (c := choose(0, seed=seed)) is not None]
     # Painted, and how much of the inside, by who wears what.
     for accessory, donor, share, inside in (
         (GLASSES, 1, 0.5, (0, 0)),
@@ -271,9 +300,9 @@ def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
     plain = [choose(0, seed=seed) for seed in range(400)]
     chosen = [paste for paste in plain if paste is not None]
     assert len(chosen) == pytest.approx(200, abs=40)
-    # Glasses, on the nose or in the hair, as often as hats, though two wear hats and one glasses.
-    for accessory in (GLASSES, SUNGLASSES, HAT):
-        assert sum(c.accessory is accessory for c in chosen) == pytest.approx(len(chosen) / 3, abs=30)
+    # Glasses, on the nose or in the hair, as often as hats and bands, though two wear hats and one glasses.
+    for accessory in (GLASSES, SUNGLASSES, HAT, BAND):
+        assert sum(c.accessory is accessory for c in chosen) == pytest.approx(len(chosen) / 4, abs=30)
     assert sum(c.mirrored for c in chosen) == pytest.approx(len(chosen) / 2, abs=30)
     assert {c.accessory.any_colour for c in chosen if c.tint != (1, 1, 1)} == {True}
     assert {c.donor for c in chosen} == {1, 2, 3}
