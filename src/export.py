@@ -116,7 +116,7 @@ def run_pt2(path: Path) -> Run:
 
 
 def sample_photos(size: int, *, dynamic: bool) -> list[np.ndarray]:
-    """What the file is tried on: a portrait and noise, (B, H, W, 3) uint8; with dynamic of other sizes too."""
+    """What the file is tried on: a portrait and noise in turn, (B, H, W, 3) uint8; with dynamic of other sizes too."""
     shapes = [(1, size, size)]
     if dynamic:
         shapes += [(3, size, size), (1, 2 * STEP, 3 * STEP), (2, 5 * STEP, 2 * STEP)]
@@ -191,8 +191,8 @@ def export_model(
             torch.export.save(program, temporary, extra_files=facts)
             run = run_pt2(temporary)
         samples, needed, hint = sample_photos(size, dynamic=dynamic), AGREEMENT, "please report it with the checkpoint"
-        if half:
-            needed, hint = AGREEMENT_HALF, "leave out --half"
+        if half:  # where a network is unsure, as it is of noise, rounding decides
+            samples, needed, hint = samples[::2], AGREEMENT_HALF, "leave out --half"
         if photos:  # noise is like nothing that 8 bits were fitted to
             samples = [samples[0], *(photo[None] for photo in photos[CALIBRATED:])]
             needed, hint = AGREEMENT_INT8, "give --int8 more photos, of the kind that it will see, or leave it out"

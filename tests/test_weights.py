@@ -82,27 +82,29 @@ def test_they_score_what_their_card_says(
     assert scores.f_score_in_order == pytest.approx(card["f_score_in_order"], abs=0.002)
 
 
-EIGHT_BITS = ROOT / "weights" / "face_parsing_fast.onnx"
+EIGHT_BITS = [path.with_suffix(".onnx") for path in WEIGHTS]
 
 
-def test_the_8_bits_parse_as_the_weights_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("eight_bits", EIGHT_BITS, ids=lambda path: path.stem)
+def test_the_8_bits_parse_as_the_weights_do(eight_bits: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     photo = ROOT / "docs" / "images" / "astronaut.jpg"
     masks = []
-    for path in (EIGHT_BITS, EIGHT_BITS.with_suffix(".pth")):
+    for path in (eight_bits, eight_bits.with_suffix(".pth")):
         output = tmp_path / path.suffix
         assert main(["--model_path", str(path), "--input", str(photo), "--output", str(output)]) == 0
         masks.append(np.array(Image.open(output / "masks" / "astronaut.png")))
-    assert EIGHT_BITS.stat().st_size < 2e6
+    assert eight_bits.stat().st_size < 2e6
     assert (masks[0] == masks[1]).mean() > 0.97
 
 
 @pytest.mark.timeout(600)
-def test_the_8_bits_lose_little(real_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("eight_bits", EIGHT_BITS, ids=lambda path: path.stem)
+def test_the_8_bits_lose_little(eight_bits: Path, real_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     scores = tmp_path / "scores.json"
     words = ["--data", str(real_data), "--val_stems", str(real_data / "val.txt"), "--json", str(scores)]
-    assert evaluate.main(["--model_path", str(EIGHT_BITS), *words]) == 0
+    assert evaluate.main(["--model_path", str(eight_bits), *words]) == 0
     found = json.loads(scores.read_text(encoding="utf-8"))
-    card = json.loads(EIGHT_BITS.with_suffix(".json").read_text(encoding="utf-8"))
+    card = json.loads(eight_bits.with_suffix(".json").read_text(encoding="utf-8"))
     assert found["f_score_in_order"] == pytest.approx(card["f_score_in_order"], abs=0.002)
