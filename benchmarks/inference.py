@@ -3,9 +3,11 @@
     python benchmarks/inference.py [--threads 2] [--rounds 15] [--cpu_time] [--ways eager bf16 compile onnx int8]
         [--networks NAME ...]
     python benchmarks/inference.py --folder 100 [--ways eager onnx]
+    python benchmarks/inference.py --shipped [--threads 2] [--rounds 15]
 
 The first takes one decoded photo of 512 px to its mask; the second a folder of JPEGs to PNG masks, as inference.py
-does it, with reading and writing beside the network, in five parts. Every network goes through the same code of
+does it, with reading and writing beside the network, in five parts; the third one photo by the files of weights/, each
+at the size that it asks for, on the CPU. Every network goes through the same code of
 src/predict.py and src/folder.py: normalisation, channels-last, BatchNorms folded, largest class; for ONNX Runtime the
 graph has all of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
 the rounds, in brackets how many times as fast ours is. Rivals have random weights (rivals.py); the first two are the
@@ -45,7 +47,7 @@ from export import PhotoNetwork, trace
 from folder import Parse, parse_with, predict_folder
 from labels import CELEBAMASK, NUM_CLASSES
 from models import build_model, count_parameters
-from onnx_file import ExportedNetwork, quantise, run_onnx, write_onnx
+from onnx_file import ExportedNetwork, quantise, read_onnx, run_onnx, write_onnx
 from predict import prepare_model, read_photo
 from runtime import PROJECT_ROOT, prepare_device
 
@@ -102,6 +104,22 @@ def ways_of(network: nn.Module, ways: Sequence[str], device: torch.device, threa
             made[way] = parse(torch.compile(ready, dynamic=False))  # type: ignore[arg-type]
         elif device.type == "cpu":
             made[way] = exported(ready, threads, int8=way == "int8")
+    return made
+
+
+def shipped_ways(threads: int) -> dict[tuple[str, str], Parse]:
+    """From photos to masks by each file of weights/, as inference.py does it on a CPU."""
+    cpu = torch.device("cpu")
+    made: dict[tuple[str, str], Parse] = {}
+    for path in sorted(WEIGHTS.glob("*.pth")):
+        models, content = load_networks([path], track="challenge")
+        ready = [prepare_model(models[0], cpu)]
+        for precision in ("fp32", "bf16"):
+            made[path.name, precision] = parse_with(
+                ready, image_size=content["image_size"], device=cpu, precision=precision
+            )
+        exported_path = path.with_suffix(".onnx")
+        made[exported_path.name, "int8"] = read_onnx(exported_path, threads).parse
     return made
 
 
@@ -191,6 +209,17 @@ def print_table(
         print(f"| {name} | {parameters:,} | {macs:.2f} | " + " | ".join(cells) + " |")
 
 
+def measure_shipped(threads: int, rounds: int) -> None:
+    """Measure and print the shipped files."""
+    photo = portrait()
+    rates = measure(
+        {key: single(parse, photo) for key, parse in shipped_ways(threads).items()}, rounds, torch.device("cpu")
+    )
+    print("| file | precision | images/s | ms a photo |\n|---|---|---:|---:|")
+    for (name, precision), rate in rates.items():
+        print(f"| `weights/{name}` | {precision} | {rate:.1f} | {1000 / rate:.1f} |")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -199,10 +228,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=int, default=0, metavar="N", help="a folder of N photos instead of one photo")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--cpu_time", action="store_true", help="seconds of CPU, not of the clock: for a busy machine")
+    parser.add_argument("--shipped", action="store_true", help="the files of weights/, each at the size it asks for")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     args = parser.parse_args(argv)
     if args.cpu_time and (args.folder or args.threads != 1 or torch.cuda.is_available()):
         parser.error("--cpu_time is for one photo, --threads 1, and no GPU")
+    if args.shipped and (args.folder or args.cpu_time):
+        parser.error("--shipped takes one photo, by the clock")
     if args.folder and args.folder < PARTS:
         parser.error(f"--folder {args.folder}: it takes {PARTS} photos at least")
     logging.getLogger("torch").setLevel(logging.ERROR)
@@ -217,6 +249,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads; {gpu}; torch {torch.__version__}"
         f"{'; by CPU time' if args.cpu_time else ''}\n"
     )
+    if args.shipped:
+        measure_shipped(torch.get_num_threads(), args.rounds)
+        return 0
     sizes = {name: size_of(NETWORKS[name]()) for name in args.networks}
     rates: dict[tuple[str, str, str], float] = {}
     with tempfile.TemporaryDirectory() as temporary:
