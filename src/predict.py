@@ -39,7 +39,8 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SMALLEST_SIDE = 32
-STRIP_ELEMENTS = {"cpu": 2**18, "cuda": 2**26}  # values at full size that are held at a time: 1 MB stays in the cache
+STRIP_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}  # values at full size that are held at a time, at most
+UNDECIDED = 255  # no class has this id
 
 
 class PhotoError(ValueError):
@@ -168,39 +169,46 @@ def predict_probabilities(
     return total / (len(scales) * len(models))
 
 
-def _rows_of(maps: Tensor, size: int, start: int, stop: int) -> Tensor:
-    """Rows from start to stop of maps (B, h, w, C) that are brought to ``size`` rows, linearly.
-
-    By hand, since ``F.interpolate`` enlarges a map as a whole.
-    """
-    h = maps.shape[1]
-    place = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (h / size) - 0.5
-    place = place.clamp(0, h - 1)
+def _places(size: int, source: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Between which two of ``source`` pixels each of ``size`` lies, and how far from the first to the second."""
+    place = ((torch.arange(size, dtype=torch.float64) + 0.5) * (source / size) - 0.5).clamp(0, source - 1)
     first = place.floor()
-    second = (first + 1).clamp(max=h - 1)
-    down = (place - first).float().to(maps.device)
-    above, below = (maps.index_select(1, index.long().to(maps.device)) for index in (first, second))
-    return torch.lerp(above, below, down[:, None, None])
+    second = (first + 1).clamp(max=source - 1)
+    return first.long().to(device), second.long().to(device), (place - first).float().to(device)
 
 
 def largest_class(scores: Tensor, size: tuple[int, int], *, strip_elements: int | None = None) -> Tensor:
     """Masks (B, H, W) uint8 of scores (B, C, h, w), brought to size (H, W) bilinearly; ties go to the lower id.
 
-    Works in strips of rows, so that a photo of 6000x8000 needs no C maps of that size, and with the classes of a pixel
-    side by side in memory. Every pixel is computed by itself: the strips change nothing.
+    A class that is the largest at all four pixels around a place is so there too; scores are interpolated at the other
+    places alone, which are few. Works in strips of rows, so that a photo of 6000x8000 of which they are all needs no C
+    maps of that size. Every pixel is computed by itself: the strips change nothing.
     """
     B, C, h, w = scores.shape
     H, W = size
-    maps = scores.permute(0, 2, 3, 1).contiguous()
+    best = scores.max(1).indices.to(torch.uint8)
     if (h, w) == size:
-        return maps.argmax(3).to(torch.uint8)
+        return best
+    pixels = scores.permute(0, 2, 3, 1)
+    below = torch.cat([best[:, 1:], best[:, -1:]], 1)
+    same = best == below
+    for maps in (best, below):
+        same &= best == torch.cat([maps[:, :, 1:], maps[:, :, -1:]], 2)
+    decided = torch.where(same, best, UNDECIDED)
+    top, bottom, down = _places(H, h, scores.device)
+    left, right, across = _places(W, w, scores.device)
     masks = torch.empty(B, H, W, dtype=torch.uint8, device=scores.device)
     count = max(1, (strip_elements or STRIP_ELEMENTS[scores.device.type]) // (B * W * C))
     for start in range(0, H, count):
-        stop = min(start + count, H)
-        tall = _rows_of(maps, H, start, stop).permute(0, 3, 1, 2)  # (B, C, rows, w)
-        wide = F.interpolate(tall, size=(tall.shape[2], W), mode="bilinear", align_corners=False)
-        masks[:, start:stop] = wide.argmax(1).to(torch.uint8)
+        strip = decided.index_select(1, top[start : start + count]).index_select(2, left)
+        n, y, x = (strip == UNDECIDED).nonzero(as_tuple=True)
+        row = y + start
+        first, second = (
+            torch.lerp(pixels[n, top[row], column], pixels[n, bottom[row], column], down[row][:, None])
+            for column in (left[x], right[x])
+        )
+        strip[n, y, x] = torch.lerp(first, second, across[x][:, None]).argmax(1).to(torch.uint8)
+        masks[:, start : start + count] = strip
     return masks
 
 
