@@ -394,7 +394,6 @@ def test_every_network_at_any_size(name: str, tmp_path: Path) -> None:
     assert logits.shape == (5, 19, 96, 160)
 
 
-@pytest.mark.slow
 def test_the_shipped_weights_in_half_precision(tmp_path: Path) -> None:
     full, half = tmp_path / "full.onnx", tmp_path / "half.onnx"
     assert export.export_model(export.DEFAULT_MODEL, full, mask=True) >= export.AGREEMENT

@@ -331,6 +331,20 @@ def test_it_is_bilinear_interpolation_and_argmax(size: tuple[int, int]) -> None:
     assert (masks.long() != expected).float().mean() < 1e-4  # ties that other rounding decides
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["planes", "pixels"])
+@pytest.mark.parametrize("size", [(64, 96), (150, 200), (20, 31)], ids=str)
+def test_regions_of_one_class_keep_it_and_their_borders_are_interpolated(
+    size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    torch.manual_seed(2)
+    coarse = torch.randn(2, NUM_CLASSES, 4, 6)
+    scores = F.interpolate(coarse, size=(40, 60), mode="bilinear", align_corners=False).contiguous(memory_format=layout)
+    expected = F.interpolate(scores, size=size, mode="bilinear", align_corners=False).argmax(1)
+    masks = largest_class(scores, size, strip_elements=100_000)
+    assert len(masks.unique()) > 5
+    assert (masks.long() != expected).float().mean() < 1e-3  # ties that other rounding decides
+
+
 def test_masks_are_as_large_as_the_photos_or_as_asked_for(tiny: nn.Module) -> None:
     photos = batch_of(photo_of(0, 33, 71))
     assert predict_masks([tiny], photos, image_size=64, scales=ALL_SCALES, flip=True).shape == (1, 33, 71)
