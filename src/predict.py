@@ -180,9 +180,9 @@ def _places(size: int, source: int, device: torch.device) -> tuple[Tensor, Tenso
 def largest_class(scores: Tensor, size: tuple[int, int], *, strip_elements: int | None = None) -> Tensor:
     """Masks (B, H, W) uint8 of scores (B, C, h, w), brought to size (H, W) bilinearly; ties go to the lower id.
 
-    A class that is the largest at all four pixels around a place is so there too; scores are interpolated at the other
-    places alone, which are few. Works in strips of rows, so that a photo of 6000x8000 of which they are all needs no C
-    maps of that size. Every pixel is computed by itself: the strips change nothing.
+    A class that is the largest at all four pixels around a place is so there too. Scores are interpolated at the other
+    places alone, which are few in a face; in strips of rows, since they may be all of a photo of 6000x8000, and C maps
+    of that size too many. Every pixel is computed by itself: the strips change nothing.
     """
     B, C, h, w = scores.shape
     H, W = size
