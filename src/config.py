@@ -267,6 +267,8 @@ class Augmentation:
     retexture: Probability = 0.0
     """Probability, for each of background, hair and clothes, that it looks like another training face's: hair takes
     its colours alone."""
+    hood: Probability = 0.0
+    """Probability that a face without a hat gets a hood or a headscarf, of another training face's clothes."""
 
     @model_validator(mode="after")
     def _scale_order(self) -> Augmentation:
@@ -501,7 +503,7 @@ class Config:
                 "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "
                 "may; set it to false or choose another network"
             )
-        for key in ("paste", "retexture"):
+        for key in ("paste", "retexture", "hood"):
             if getattr(self.augmentation, key) and self.data.classes:
                 raise ValueError(f"augmentation.{key} needs the 19 classes that data.classes groups; set one alone")
         if self.run.pack_submission and self.data.classes:

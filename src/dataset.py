@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from accessories import AccessoryChoice, part_centres
+from hoods import HoodChoice
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import LOADED_AHEAD, mix_seeds
@@ -316,15 +317,18 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.transform = None
         self.accessories: AccessoryChoice | None = None
         self.textures: TextureChoice | None = None
+        self.hoods: HoodChoice | None = None
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
-            paste, retexture = options.pop("paste", 0.0), options.pop("retexture", 0.0)
+            paste, retexture, hood = (options.pop(name, 0.0) for name in ("paste", "retexture", "hood"))
             self.augmentation = {**options, "flip_table": store.labels.flip_table}
             self.transform = build_augmentation(**self.augmentation)
             if paste:
                 self.accessories = AccessoryChoice(store.presence, store.centres, probability=paste)
             if retexture:
                 self.textures = TextureChoice(store.presence, probability=retexture)
+            if hood:
+                self.hoods = HoodChoice(store.presence, store.centres, probability=hood)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -360,13 +364,16 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         epoch, index, _ = key
         pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
         textures = self.textures(index, seed=mix_seeds(self.seed, epoch, index, 5)) if self.textures else []
-        if pasted is None and not textures:
+        hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, 6)) if self.hoods else None
+        if pasted is None and hood is None and not textures:
             return None
         pair = self._resized(key, index)
         for texture in textures:
             pair = retexture(pair, self._resized(key, texture.donor), texture.label)
         if pasted is not None:
             pair = pasted(pair, self._resized(key, pasted.donor))
+        if hood is not None:
+            pair = hood(pair, self._resized(key, hood.donor))
         return pair
 
 

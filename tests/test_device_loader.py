@@ -53,7 +53,7 @@ def loaded(
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
     batches = None
     if augmentation is not None:
-        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture")}
+        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture", "hood")}
         batches = BatchAugmentation(seed=3, device=CPU, **options)
     order = sampler(store, **which)
     loader = DeviceLoader(dataset, order, batches, device=CPU, workers=workers, resident=resident, joined=joined)
@@ -79,7 +79,7 @@ def test_without_augmentation_both_loaders_give_the_same(store: PairStore) -> No
         assert (images.int() - others.int()).abs().max() <= 1
 
 
-@pytest.mark.parametrize("borrowed", [{}, {"paste": 1.0}, {"retexture": 0.5}])
+@pytest.mark.parametrize("borrowed", [{}, {"paste": 1.0}, {"retexture": 0.5}, {"hood": 0.5}])
 def test_neither_workers_nor_where_pairs_lie_change_anything(
     store: PairStore, faces: Path, borrowed: dict[str, float]
 ) -> None:
@@ -92,7 +92,7 @@ def test_neither_workers_nor_where_pairs_lie_change_anything(
     assert_same(plain, loaded(uncached, augmentation=augmentation, workers=2))
 
 
-@pytest.mark.parametrize(("key", "part"), [("paste", 1), ("retexture", 0)])
+@pytest.mark.parametrize(("key", "part"), [("paste", 1), ("retexture", 0), ("hood", 1)])
 def test_what_comes_of_other_faces_comes_before_the_rest(store: PairStore, key: str, part: int) -> None:
     nothing: dict[str, Any] = {
         **SOME,

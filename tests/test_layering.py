@@ -16,7 +16,7 @@ LEVELS: dict[str, list[str]] = {
     "0.5 the configuration": ["config"],
     "1   functions on arrays and tensors": [
         "losses", "metrics", "significance", "transforms", "optim", "predict", "pictures", "plots", "synthetic",
-        "models", "biases", "near_duplicates", "accessories", "textures",
+        "models", "biases", "near_duplicates", "hoods", "accessories", "textures",
     ],
     "1.5 the same for whole batches, from a file, and recorded": ["batch_transforms", "onnx_file", "recorded_step"],
     "2   files": ["dataset", "checkpoint", "folder", "submission", "postprocess"],
