@@ -51,7 +51,8 @@ class Accessory:
 
     ``covers``: parts of the donor's face that lie in it, and become a part of it. ``lifts``: from how far to how far
     above its place it is put, in distances from the nose to the eyes, and ``heights``: how high it looks there, over
-    how high it looks on the donor. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and
+    how high it looks on the donor. ``tilt``: by how much it is turned about its place at most, to either side, in
+    radians. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and
     its inside unless parts of the face come along in it, may get other colours; where it covers some, its inside does.
     """
 
@@ -61,6 +62,7 @@ class Accessory:
     covers: tuple[int, ...] = ()
     lifts: tuple[float, float] | None = None
     heights: tuple[float, float] = (1.0, 1.0)
+    tilt: float = 0.0
     any_colour: bool = False
     painted: bool = False
 
@@ -83,7 +85,8 @@ ACCESSORIES = (
         heights=(0.35, 1.0),  # they lean back
         painted=True,
     ),
-    Accessory(_ID["hat"], places=(FACE,), any_colour=True),
+    # Berets, above all, sit on one side of the head.
+    Accessory(_ID["hat"], places=(FACE,), tilt=0.6, any_colour=True),
     # Bands and bows are hats as well. Without them, whatever lies flat on a hair is glasses.
     Accessory(_ID["hat"], places=(FACE,), lifts=(0.0, 1.5), heights=(0.3, 0.8), any_colour=True),
     # One ear at a time, since of a turned head one alone may show.
@@ -178,16 +181,23 @@ def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
 
 
 def placements(
-    accessory: Accessory, source: np.ndarray, target: np.ndarray, *, lift: float = 0.0, height: float = 1.0
+    accessory: Accessory,
+    source: np.ndarray,
+    target: np.ndarray,
+    *,
+    lift: float = 0.0,
+    height: float = 1.0,
+    tilt: float = 0.0,
 ) -> list[Placement]:
     """Where the accessory of a face with part centres source (19,) goes on one with target (19,); may be nowhere.
 
     ``lift``: so many times the distance from the wearer's nose to the eyes above its place. ``height``: so many times
-    as high, about its own middle.
+    as high, about its own middle. ``tilt``: turned by so much about its place, in radians, clockwise.
     """
     factor = face_similarity(source, target)
     if factor is None:
         return []
+    factor *= complex(np.exp(1j * tilt))
     found = []
     nose = source[_ID["nose"]]
     moved = lift != 0 or height != 1
@@ -349,7 +359,8 @@ class AccessoryChoice:
         lift, height = (
             (rng.uniform(*accessory.lifts), rng.uniform(*accessory.heights)) if accessory.lifts else (0.0, 1.0)
         )
-        where = placements(accessory, source, self.centres[index], lift=lift, height=height)
+        tilt = rng.uniform(-accessory.tilt, accessory.tilt) if accessory.tilt else 0.0
+        where = placements(accessory, source, self.centres[index], lift=lift, height=height, tilt=tilt)
         tint = np.ones(3)
         if accessory.any_colour:
             tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))

@@ -200,14 +200,33 @@ def test_bands_are_flatter_and_higher_than_hats() -> None:
     own = np.array([*centres[1][ID["hat"]][None].view(float), 1.0])
     heights: dict[Accessory, set[float]] = {HAT: set(), BAND: set()}
     for c in chosen:
-        heights[c.accessory].add(round(float(c.where[0].matrix[1, 1]), 6))
-        middle = (c.where[0].matrix @ own)[1]
+        matrix = c.where[0].matrix
+        heights[c.accessory].add(round(float(np.linalg.det(matrix[:, :2])), 6))
+        if c.accessory is HAT:
+            continue
+        assert matrix[0, 1] == pytest.approx(0)
+        middle = (matrix @ own)[1]
         assert own[1] - 1.5 * 6 / 64 <= middle + 1e-9
         assert middle <= own[1] + 1e-9
     assert heights[HAT] == {1.0}
     assert len(heights[BAND]) > 50
     assert min(heights[BAND]) == pytest.approx(0.3, abs=0.05)
     assert max(heights[BAND]) == pytest.approx(0.8, abs=0.05)
+
+
+def test_hats_tilt_about_the_face_to_either_side() -> None:
+    faces = [face(), face(hat=(4, 16, 16, 48))]
+    centres = np.stack([part_centres(mask) for _, mask in faces])
+    (where,) = placements(HAT, centres[1], centres[0], tilt=0.5)
+    assert where.matrix @ [0, -1, 0] == pytest.approx([np.sin(0.5), -np.cos(0.5)])  # its top, to the right
+    place = centres[1][list(FACE)].mean()
+    assert where.matrix @ [place.real, place.imag, 1] == pytest.approx([place.real, place.imag])
+    presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
+    choose = AccessoryChoice(presence, centres, probability=1.0)
+    chosen = [c for seed in range(200) if (c := choose(0, seed=seed)) and c.accessory is HAT]
+    tilts = [np.arctan2(c.where[0].matrix[1, 0], c.where[0].matrix[0, 0]) for c in chosen]
+    assert (min(tilts), max(tilts)) == pytest.approx((-HAT.tilt, HAT.tilt), abs=0.1)
+    assert all(abs(tilt) <= HAT.tilt for tilt in tilts)
 
 
 def test_a_tint_colours_the_accessory_alone() -> None:
