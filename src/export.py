@@ -119,7 +119,8 @@ def sample_photos(size: int, *, dynamic: bool) -> list[np.ndarray]:
     """What the file is tried on: a portrait and noise in turn, (B, H, W, 3) uint8; with dynamic of other sizes too."""
     shapes = [(1, size, size)]
     if dynamic:
-        shapes += [(3, size, size), (1, 2 * STEP, 3 * STEP), (2, 5 * STEP, 2 * STEP)]
+        half = max(size // (2 * STEP), 2) * STEP  # of a smaller portrait a network is unsure
+        shapes += [(3, size, size), (1, half, half + STEP), (2, half + STEP, half)]
     portrait = Image.fromarray(read_photo(PHOTO))
     rng = np.random.default_rng(0)
     photos = []

@@ -398,4 +398,5 @@ def test_the_shipped_weights_in_half_precision(tmp_path: Path) -> None:
     full, half = tmp_path / "full.onnx", tmp_path / "half.onnx"
     assert export.export_model(export.DEFAULT_MODEL, full, mask=True) >= export.AGREEMENT
     assert export.export_model(export.DEFAULT_MODEL, half, half=True, mask=True) >= export.AGREEMENT_HALF
+    assert export.export_model(export.DEFAULT_MODEL, half, half=True, mask=True, dynamic=True) >= export.AGREEMENT_HALF
     assert half.stat().st_size < 0.6 * full.stat().st_size
