@@ -13,18 +13,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, NUM_CLASSES, swap_left_right
+from labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, NUM_CLASSES, class_ids, swap_left_right
 
 Pair = tuple[np.ndarray, np.ndarray]
 
 _ID = {name: i for i, name in enumerate(CLASS_NAMES)}
 
 
-def _ids(*names: str) -> tuple[int, ...]:
-    return tuple(_ID[name] for name in names)
-
-
-FACE = _ids("l_eye", "r_eye", "l_brow", "r_brow", "nose", "u_lip", "l_lip")
+EYES = class_ids("l_eye", "r_eye")
+FACE = class_ids("l_eye", "r_eye", "l_brow", "r_brow", "nose", "u_lip", "l_lip")
 """Parts that give the scale and the tilt of a face."""
 FEWEST_PARTS = 3
 SMALLEST_SCALE, LARGEST_SCALE = 0.5, 2.0
@@ -52,8 +49,8 @@ class Accessory:
     ``covers``: parts of the donor's face that lie in it, and become a part of it. ``lifts``: from how far to how far
     above its place it is put, in distances from the nose to the eyes, and ``heights``: how high it looks there, over
     how high it looks on the donor. ``tilt``: by how much it is turned about its place at most, to either side, in
-    radians. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and
-    its inside unless parts of the face come along in it, may get other colours; where it covers some, its inside does.
+    radians. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and its inside unless
+    parts of the face come along in it, may get other colours; where it covers some, its inside does.
     """
 
     label: int
@@ -80,7 +77,7 @@ ACCESSORIES = (
     Accessory(
         _ID["eye_g"],
         places=(FACE,),
-        covers=_ids("l_eye", "r_eye"),
+        covers=EYES,
         lifts=(2.5, 5.0),
         heights=(0.35, 1.0),  # they lean back
         painted=True,
@@ -90,8 +87,8 @@ ACCESSORIES = (
     # Bands and bows are hats as well. Without them, whatever lies flat on a hair is glasses.
     Accessory(_ID["hat"], places=(FACE,), lifts=(0.0, 1.5), heights=(0.3, 0.8), any_colour=True),
     # One ear at a time, since of a turned head one alone may show.
-    Accessory(_ID["ear_r"], places=(_ids("l_ear"), _ids("r_ear"))),
-    Accessory(_ID["neck_l"], places=(_ids("neck"),)),
+    Accessory(_ID["ear_r"], places=(class_ids("l_ear"), class_ids("r_ear"))),
+    Accessory(_ID["neck_l"], places=(class_ids("neck"),)),
 )
 
 
@@ -164,6 +161,18 @@ def part_centres(mask: np.ndarray) -> np.ndarray:
     return (centres + 0.5 + 0.5j) * step / len(mask)  # type: ignore[no-any-return]
 
 
+def upwards(centres: np.ndarray) -> np.ndarray:
+    """From the nose to the eyes (...), complex, by part centres (..., 19); nan where one of these is not seen."""
+    away: np.ndarray = centres[..., EYES].mean(-1) - centres[..., _ID["nose"]]
+    return away
+
+
+def drawn_tint(rng: np.random.Generator) -> tuple[float, ...]:
+    """Factors of red, green and blue, for what may have any colour."""
+    factors: list[float] = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3)).tolist()
+    return tuple(factors)
+
+
 def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
     """The turn and scale, as one complex factor, that bring one face's part centres (19,) onto another's.
 
@@ -201,8 +210,8 @@ def placements(
     found = []
     nose = source[_ID["nose"]]
     moved = lift != 0 or height != 1
-    upwards = target[list(_ids("l_eye", "r_eye"))].mean() - target[_ID["nose"]] if moved else 0.0
-    if not np.isfinite(upwards):
+    up_to_eyes = complex(upwards(target)) if moved else 0j
+    if not np.isfinite(up_to_eyes):
         return []
     for place in accessory.places:
         seen = [i for i in place if np.isfinite(source[i]) and np.isfinite(target[i])]
@@ -213,8 +222,8 @@ def placements(
         linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
         if moved:
             own = source[accessory.label]
-            start, end = own, end + factor * (own - start) + lift * upwards
-            up = np.array([upwards.real, upwards.imag]) / abs(upwards)
+            start, end = own, end + factor * (own - start) + lift * up_to_eyes
+            up = np.array([up_to_eyes.real, up_to_eyes.imag]) / abs(up_to_eyes)
             linear -= (1 - height) * np.outer(up, up) @ linear
         matrix = np.column_stack([linear, [end.real, end.imag] - linear @ [start.real, start.imag]])
         found.append(Placement(matrix, nose.real, start.real > nose.real) if one_side else Placement(matrix))
@@ -361,12 +370,10 @@ class AccessoryChoice:
         )
         tilt = rng.uniform(-accessory.tilt, accessory.tilt) if accessory.tilt else 0.0
         where = placements(accessory, source, self.centres[index], lift=lift, height=height, tilt=tilt)
-        tint = np.ones(3)
-        if accessory.any_colour:
-            tint = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3))
+        tint = drawn_tint(rng) if accessory.any_colour else (1.0, 1.0, 1.0)
         paint = None
         hides = self.presence[donor, list(accessory.covers)].any()
         if accessory.painted and (rng.random() < PAINTED or hides):
             inside = (0.0, 0.0) if accessory.along else HIDING if hides else TINTING
             paint = Paint.drawn(rng, inside, CLEAR if hides else (0.0, 0.0))
-        return Paste(donor, accessory, where, mirrored, tuple(tint.tolist()), paint) if where else None
+        return Paste(donor, accessory, where, mirrored, tint, paint) if where else None

@@ -30,7 +30,7 @@ from hoods import HoodChoice
 from labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 from predict import PhotoError, open_image, read_photo
 from runtime import LOADED_AHEAD, mix_seeds
-from textures import TextureChoice, retexture
+from textures import TextureChoice
 from transforms import build_augmentation, resize_pair
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -362,18 +362,15 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     def altered(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
         """The pair of that key, not augmented yet, with what it gets of other faces; None where it gets nothing."""
         epoch, index, _ = key
-        pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
         textures = self.textures(index, seed=mix_seeds(self.seed, epoch, index, 5)) if self.textures else []
+        pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
         hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, 6)) if self.hoods else None
-        if pasted is None and hood is None and not textures:
+        changes = [change for change in (*textures, pasted, hood) if change is not None]
+        if not changes:
             return None
         pair = self._resized(key, index)
-        for texture in textures:
-            pair = retexture(pair, self._resized(key, texture.donor), texture.label)
-        if pasted is not None:
-            pair = pasted(pair, self._resized(key, pasted.donor))
-        if hood is not None:
-            pair = hood(pair, self._resized(key, hood.donor))
+        for change in changes:
+            pair = change(pair, self._resized(key, change.donor))
         return pair
 
 

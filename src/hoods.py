@@ -12,23 +12,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from labels import CLASS_NAMES
+from accessories import EDGE_SIGMA, SAMPLED, Pair, drawn_tint, upwards
+from labels import class_ids
 
-Pair = tuple[np.ndarray, np.ndarray]
-
-
-def _ids(*names: str) -> tuple[int, ...]:
-    return tuple(CLASS_NAMES.index(name) for name in names)
-
-
-(HAT,) = _ids("hat")
-(CLOTH,) = _ids("cloth")
-(NOSE,) = _ids("nose")
-EYES = _ids("l_eye", "r_eye")
-FACE = _ids("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
+HAT, CLOTH = class_ids("hat", "cloth")
+FACE = class_ids("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
 """What no hood hides."""
-HEAD = (*FACE, *_ids("l_ear", "r_ear", "ear_r", "hair"))
-NECK = _ids("neck", "neck_l")
+HEAD = (*FACE, *class_ids("l_ear", "r_ear", "ear_r", "hair"))
+NECK = class_ids("neck", "neck_l")
 COVERED = ((*HEAD,), (*HEAD, *NECK), (*HEAD, *NECK, CLOTH))
 """What lies under a hood, as long as it is not in its opening: the head alone, the neck too, the clothes as well."""
 BROWS, CHINS, WIDTHS = (0.0, 0.7), (0.0, 2.0), (0.2, 2.5)
@@ -43,10 +34,6 @@ SHADOWS, SHADOW_WIDTHS = (0.0, 0.8), (0.2, 1.5)
 MAGNIFIED, PATTERNS = (1.0, 2.5), (0.2, 1.0)
 """How much larger its fabric is than the clothes', and how much of their pattern is left."""
 SMALLEST_FABRIC = 1 / 24  # half a side of the piece, as a share of the image's
-SAMPLED = 128
-EDGE_SIGMA = 0.6  # pixels
-LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
-"""Of the logarithms of the factors that change its colour: of all channels together, of each alone."""
 
 
 def fabric_of(pair: Pair) -> np.ndarray | None:
@@ -142,7 +129,7 @@ class HoodChoice:
     def __init__(self, presence: np.ndarray, centres: np.ndarray, *, probability: float) -> None:
         self.presence = presence
         self.probability = probability
-        self._units = abs(centres[:, EYES].mean(1) - centres[:, NOSE])
+        self._units = abs(upwards(centres))
         self._clothed = np.flatnonzero(presence[:, CLOTH])
 
     def __call__(self, index: int, *, seed: int) -> Hood | None:
@@ -159,6 +146,6 @@ class HoodChoice:
             rng.uniform(*BROWS),
             rng.uniform(*CHINS),
             rng.uniform(*WIDTHS),
-            tuple(np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3)).tolist()),
+            drawn_tint(rng),
             int(rng.integers(2**63)),
         )

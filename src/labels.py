@@ -35,6 +35,12 @@ CLASS_NAMES: tuple[str, ...] = (
 )
 NUM_CLASSES = len(CLASS_NAMES)
 
+
+def class_ids(*names: str) -> tuple[int, ...]:
+    """The ids of classes by their names. Raises ValueError for a name that is none of CLASS_NAMES."""
+    return tuple(CLASS_NAMES.index(name) for name in names)
+
+
 # Outside 0..18 and inside uint8: pixels that no loss term and no metric looks at.
 IGNORE_INDEX = 255
 
@@ -139,7 +145,7 @@ def group_labels(groups: Mapping[str, Sequence[str]]) -> LabelSet:
             if name in taken:
                 raise ValueError(f"{name} is in {taken[name]} and in {group}; it can be in one class only")
             taken[name] = group
-        members[group] = [CLASS_NAMES.index(name) for name in names]
+        members[group] = list(class_ids(*names))
     first, *others = members
     members[first] += [i for i, name in enumerate(CLASS_NAMES) if name not in taken]
     for group in others:

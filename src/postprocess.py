@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from biases import add_biases
-from labels import CELEBAMASK, CLASS_NAMES, LabelSet
+from labels import CELEBAMASK, CLASS_NAMES, LabelSet, class_ids
 
 STEPS = ("guided", "crf", "grabcut", "smooth", "components")
 REFERENCE_SIDE = 512
@@ -296,7 +296,7 @@ def refine(
     if "grabcut" in settings.steps:
         members = _members(settings.grabcut_classes, labels)
         mask = grab_cut(photo, scores, mask, members, max(1, round(settings.grabcut_band * unit)))
-    kept = {CLASS_NAMES.index(name) for name in settings.keep}
+    kept = set(class_ids(*settings.keep))
     keep = [c for c, ids in enumerate(labels.members) if kept.issuperset(ids)]
     if "smooth" in settings.steps:
         mask = smooth_boundaries(mask, settings.smooth_sigma * unit, keep)

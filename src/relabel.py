@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from checkpoint import augmentation_of, label_set, load_networks
 from dataset import DataError, Pair, Split, make_split, read_mask
-from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
+from labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, class_ids, is_mirrored, swap_left_right
 from pictures import contact_sheet, difference, save_mask, save_picture
 from predict import exact_arithmetic, predict_probabilities, prepare_model, read_photo
 from preparation.copying import Job, Plan, PreparationError, carry_out, problems_text
@@ -68,7 +68,7 @@ def correct(mask: np.ndarray, probabilities: np.ndarray, thresholds: Thresholds)
     Ignored pixels stay ignored.
     """
     best = probabilities.argmax(0).astype(np.uint8)
-    fixed = np.isin(mask, [CLASS_NAMES.index(name) for name in thresholds.keep] + [IGNORE_INDEX])
+    fixed = np.isin(mask, [*class_ids(*thresholds.keep), IGNORE_INDEX])
     sure = probabilities.max(0) >= thresholds.confidence
     corrected = np.where(sure & ~fixed, best, mask)
     if thresholds.ignore:

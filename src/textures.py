@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from labels import CLASS_NAMES
+from labels import class_ids
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-HAIR = CLASS_NAMES.index("hair")
-TEXTURED = (CLASS_NAMES.index("background"), HAIR, CLASS_NAMES.index("cloth"))
+(HAIR,) = class_ids("hair")
+TEXTURED = class_ids("background", "hair", "cloth")
 """The classes that can look like anything: no two of them are told apart by colour alone."""
 CONTRAST_RANGE = (0.5, 2.0)
 EDGE_SIGMA = 0.8  # pixels
@@ -87,6 +87,10 @@ class Texture:
 
     donor: int
     label: int
+
+    def __call__(self, pair: Pair, donor: Pair) -> Pair:
+        """``retexture`` of the pair by the donor's."""
+        return retexture(pair, donor, self.label)
 
 
 class TextureChoice:

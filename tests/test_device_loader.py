@@ -52,9 +52,8 @@ def loaded(
 ) -> list[tuple[Tensor, Tensor]]:
     dataset = TrainingSet(store, seed=3, augmentation=augmentation)
     batches = None
-    if augmentation is not None:
-        options = {name: value for name, value in augmentation.items() if name not in ("paste", "retexture", "hood")}
-        batches = BatchAugmentation(seed=3, device=CPU, **options)
+    if dataset.augmentation is not None:
+        batches = BatchAugmentation(seed=3, device=CPU, **dataset.augmentation)
     order = sampler(store, **which)
     loader = DeviceLoader(dataset, order, batches, device=CPU, workers=workers, resident=resident, joined=joined)
     return list(loader)

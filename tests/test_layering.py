@@ -16,9 +16,11 @@ LEVELS: dict[str, list[str]] = {
     "0.5 the configuration": ["config"],
     "1   functions on arrays and tensors": [
         "losses", "metrics", "significance", "transforms", "optim", "predict", "pictures", "plots", "synthetic",
-        "models", "biases", "near_duplicates", "hoods", "accessories", "textures",
+        "models", "biases", "near_duplicates", "accessories", "textures",
     ],
-    "1.5 the same for whole batches, from a file, and recorded": ["batch_transforms", "onnx_file", "recorded_step"],
+    "1.5 of these: for whole batches, from a file, recorded, and sewn": [
+        "batch_transforms", "onnx_file", "recorded_step", "hoods",
+    ],
     "2   files": ["dataset", "checkpoint", "folder", "submission", "postprocess"],
     "2.5 parts of a training, and judging": [
         "engine", "device_loader", "run_folder", "judging", "preparation", "auditing",

@@ -14,7 +14,7 @@ import numpy as np
 
 from config import ConfigError, parse_yaml
 from dataset import broken_rule, photos_in
-from labels import CLASS_NAMES, IGNORE_INDEX
+from labels import CLASS_NAMES, IGNORE_INDEX, class_ids
 from preparation.copying import SPLITS, Job, Plan, PreparationError
 from preparation.pairs import UNKNOWN, copy_pair
 
@@ -67,7 +67,7 @@ def read_order(order: str) -> tuple[str, ...]:
 def order_table(names: tuple[str, ...]) -> np.ndarray:
     """(256,) int16: our id of each id of an order; UNKNOWN for those it lacks. 255 stays ignored."""
     table = np.full(256, UNKNOWN, dtype=np.int16)
-    table[: len(names)] = [CLASS_NAMES.index(name) for name in names]
+    table[: len(names)] = class_ids(*names)
     table[IGNORE_INDEX] = IGNORE_INDEX
     return table
 
