@@ -15,14 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 import torch
 
-from checkpoint import load_checkpoint, restore_model, save_checkpoint
-from config import PARAMETER_LIMIT, load_config
-from labels import NUM_CLASSES
-from losses import CombinedLoss
-from metrics import ScoreKeeper
-from models import build_model, count_parameters
-from predict import normalize, predict_masks
-from synthetic import make_pair
+from face_parsing.challenge import PARAMETER_LIMIT
+from face_parsing.config.loading import load_config
+from face_parsing.evaluation.metrics import ScoreKeeper
+from face_parsing.inference.predict import normalize, predict_masks
+from face_parsing.labels import NUM_CLASSES
+from face_parsing.models import build_model, count_parameters
+from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint
+from face_parsing.synthetic.dataset import make_pair
+from face_parsing.training.losses import CombinedLoss
 
 SIZE = 128
 

@@ -28,14 +28,17 @@ import torch
 from tqdm import tqdm
 
 import evaluate
-import inference
-from checkpoint import save_checkpoint
-from config import Config
-from dataset import EpochSampler, PairStore, batches_of, build_loader, find_pairs, rarity_weights
-from labels import NUM_CLASSES
-from models import build_model
-from synthetic import write_dataset
-from training import build_training_set
+from face_parsing import cli
+from face_parsing.config.sections import Config
+from face_parsing.data.cache import PairStore
+from face_parsing.data.loader import batches_of, build_loader
+from face_parsing.data.pairs import find_pairs
+from face_parsing.data.sampler import EpochSampler, rarity_weights
+from face_parsing.labels import NUM_CLASSES
+from face_parsing.models import build_model
+from face_parsing.models.checkpoint import save_checkpoint
+from face_parsing.synthetic.dataset import write_dataset
+from face_parsing.training.setup import build_training_set
 
 FACES = 50
 BATCH = 16
@@ -87,7 +90,7 @@ def predict(root: Path) -> None:
     """Write the mask of each photo."""
     words = ["--model_path", str(root / "model.pth"), "--input", str(root / "train" / "images"), "--threads", "1"]
     words += ["--batch_size", str(BATCH), "--device", "cpu", "--output", str(root / "predicted")]
-    assert inference.main(words) == 0
+    assert cli.main(words) == 0
 
 
 def memory(field: str) -> float:

@@ -42,14 +42,18 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from checkpoint import load_networks
-from export import PhotoNetwork, trace
-from folder import Parse, parse_with, predict_folder
-from labels import CELEBAMASK, NUM_CLASSES
-from models import build_model, count_parameters
-from onnx_file import ExportedNetwork, quantise, read_onnx, run_onnx, write_onnx
-from predict import prepare_model, read_photo
-from runtime import PROJECT_ROOT, prepare_device
+from face_parsing.data.photos import read_photo
+from face_parsing.inference.export import PhotoNetwork, trace
+from face_parsing.inference.folder import Parse, predict_folder
+from face_parsing.inference.onnx_export import quantise, write_onnx
+from face_parsing.inference.onnx_network import ExportedNetwork, read_onnx, run_onnx
+from face_parsing.inference.predict import prepare_model
+from face_parsing.inference.torch_network import parse_with
+from face_parsing.labels import CELEBAMASK, NUM_CLASSES
+from face_parsing.models import build_model, count_parameters
+from face_parsing.models.checkpoint import load_networks
+from face_parsing.system.device import prepare_device
+from face_parsing.system.environment import PROJECT_ROOT
 
 WEIGHTS = PROJECT_ROOT / "weights"
 PHOTO = PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"

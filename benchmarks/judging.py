@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dataset import read_mask
-from labels import is_mirrored, swap_left_right
-from metrics import EPS, ScoreKeeper
-from synthetic import make_pair
+from face_parsing.data.masks import read_mask
+from face_parsing.evaluation.confusion import EPS
+from face_parsing.evaluation.metrics import ScoreKeeper
+from face_parsing.labels import is_mirrored, swap_left_right
+from face_parsing.synthetic.dataset import make_pair
 
 BATCHES = (1, 20)  # as evaluate.py and as training's validation judge
 

@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 import yaml
 from tqdm import tqdm
 
-from plots import read_columns
-from run_folder import RunFolder
+from face_parsing.drawing.plots import read_columns
+from face_parsing.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RARE = ("eye_g", "hat", "ear_r", "neck_l")

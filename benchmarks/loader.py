@@ -29,14 +29,22 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ColorJitter, InterpolationMode
 from torchvision.transforms import functional as tv
 
-from config import Config, as_dict, load_config
-from dataset import Batch, EpochSampler, Pair, PairStore, build_loader, make_split, rarity_weights
-from device_loader import DeviceLoader, build_device_loader, joined_batches
-from engine import Trainer
-from losses import CombinedLoss
-from runtime import LOADED_AHEAD, choose_device, choose_precision, describe_environment, loader_workers, prepare_device
-from synthetic import write_dataset
-from training import build_network, build_training_set, resolve_path
+from face_parsing.config.loading import load_config
+from face_parsing.config.sections import Config, as_dict
+from face_parsing.data.cache import PairStore
+from face_parsing.data.dataset import Batch
+from face_parsing.data.device_loader import DeviceLoader, build_device_loader, joined_batches
+from face_parsing.data.loader import build_loader
+from face_parsing.data.pairs import Pair
+from face_parsing.data.sampler import EpochSampler, rarity_weights
+from face_parsing.data.split import make_split
+from face_parsing.synthetic.dataset import write_dataset
+from face_parsing.system.device import choose_device, choose_precision, prepare_device
+from face_parsing.system.environment import describe_environment
+from face_parsing.system.workers import LOADED_AHEAD, loader_workers
+from face_parsing.training.losses import CombinedLoss
+from face_parsing.training.setup import build_network, build_training_set, resolve_path
+from face_parsing.training.trainer import Trainer
 
 PLAIN_WORKERS = 4
 WARM_UP = 3

@@ -27,9 +27,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from config import PARAMETER_LIMIT, Config, ConfigError, load_config
-from labels import NUM_CLASSES
-from models import build_model, count_parameters
+from face_parsing.challenge import PARAMETER_LIMIT
+from face_parsing.config.loading import ConfigError, load_config
+from face_parsing.config.sections import Config
+from face_parsing.labels import NUM_CLASSES
+from face_parsing.models import build_model, count_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 GPU_BATCH = 16

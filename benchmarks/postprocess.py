@@ -23,15 +23,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from biases import read_biases
-from checkpoint import augmentation_of, label_set, load_checkpoint, restore_model
-from dataset import make_split, read_pair
-from labels import LabelSet
-from metrics import class_counts, confusion_matrices, f_scores, in_order, mirrored
-from postprocess import Postprocessing, refine
-from predict import predict_probabilities, prepare_model
-from runtime import PROJECT_ROOT
-from significance import bootstrap_interval, sign_flip_p
+from face_parsing.data.pairs import read_pair
+from face_parsing.data.split import make_split
+from face_parsing.evaluation.confusion import class_counts, confusion_matrices, in_order, mirrored
+from face_parsing.evaluation.metrics import f_scores
+from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
+from face_parsing.inference.logit_biases import read_biases
+from face_parsing.inference.postprocess import Postprocessing, refine
+from face_parsing.inference.predict import predict_probabilities, prepare_model
+from face_parsing.labels import LabelSet
+from face_parsing.models.checkpoint import augmentation_of, label_set, load_checkpoint, restore_model
+from face_parsing.system.environment import PROJECT_ROOT
 
 GRID: list[tuple[str, str, dict[str, Any]]] = [
     ("components", "25 ppm", {"min_component": 25.0}),

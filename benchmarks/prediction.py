@@ -23,11 +23,13 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from checkpoint import load_networks
-from labels import NUM_CLASSES
-from models import build_model
-from predict import largest_class, predict_masks, predict_probabilities, prepare_model, read_photo
-from runtime import PROJECT_ROOT, prepare_device
+from face_parsing.data.photos import read_photo
+from face_parsing.inference.predict import largest_class, predict_masks, predict_probabilities, prepare_model
+from face_parsing.labels import NUM_CLASSES
+from face_parsing.models import build_model
+from face_parsing.models.checkpoint import load_networks
+from face_parsing.system.device import prepare_device
+from face_parsing.system.environment import PROJECT_ROOT
 
 WEIGHTS = PROJECT_ROOT / "weights"
 

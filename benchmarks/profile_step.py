@@ -42,12 +42,13 @@ from torch.profiler import DeviceType, ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from config import Config, ConfigError, load_config
-from predict import exact_arithmetic, parse_photos, prepare_model
-from recorded_step import WARM_UPS
-from runtime import choose_device, choose_precision, prepare_device
-from synthetic import make_pair
-from training import build_network
+from face_parsing.config.loading import ConfigError, load_config
+from face_parsing.config.sections import Config
+from face_parsing.inference.predict import exact_arithmetic, parse_photos, prepare_model
+from face_parsing.synthetic.dataset import make_pair
+from face_parsing.system.device import choose_device, choose_precision, prepare_device
+from face_parsing.training.cuda_graph import WARM_UPS
+from face_parsing.training.setup import build_network
 
 OPERATIONS = 10  # rows of the table of operations
 # So large that starting a kernel is no part of the time: on a CPU, on a GPU.

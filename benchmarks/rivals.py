@@ -18,8 +18,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from labels import NUM_CLASSES
-from models.layers import conv_norm, resize
+from face_parsing.labels import NUM_CLASSES
+from face_parsing.models.layers import conv_norm, resize
 
 
 class AttentionRefinement(nn.Module):

@@ -11,14 +11,15 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from command_line import UsageError, positive, refuse_existing
-from dataset import DataError, read_mask
-from folder import find_photos
-from labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colourize
-from pictures import contact_sheet, ids_of_colours, overlay_with_legend, save_mask, save_picture
-from plots import FORMATS, plot_runs
-from predict import read_photo
-from preparation.grouped import read_classes
+from face_parsing.config.classes import read_classes
+from face_parsing.data.masks import ids_of_colours, read_mask, save_mask
+from face_parsing.data.photo_files import find_photos
+from face_parsing.data.photos import read_photo
+from face_parsing.data.problems import DataError
+from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
+from face_parsing.drawing.plots import FORMATS, plot_runs
+from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colourize
+from face_parsing.system.cli import UsageError, positive, refuse_existing
 
 NAMES_SHOWN = 5
 
@@ -67,9 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# --- files ----------------------------------------------------------------------------------------
-
-
 def _refuse_existing(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool) -> None:
     sources = {path.resolve() for path in inputs}
     own = next((path for path in outputs if path.resolve() in sources), None)
@@ -111,9 +109,6 @@ def _read_mask(path: Path, labels: LabelSet) -> np.ndarray:
     if len(unknown):
         raise DataError(f"{path}: label {unknown[0]}; the ids of these classes are 0 to {len(labels) - 1}")
     return mask
-
-
-# --- the subcommands ------------------------------------------------------------------------------
 
 
 def _each(args: argparse.Namespace, inputs: Sequence[Path], make: Callable[[Path, Path], None]) -> None:

@@ -13,21 +13,28 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from checkpoint import side
-from command_line import UsageError, positive, refuse_existing, refuse_for_onnx
-from folder import Refine
-from judging import Face, Judgement, Predictor, exported, faces_in, faces_of, judge, networks, read_truth, stored_masks
-from labels import CELEBAMASK, LabelSet
-from pictures import save_panel
-from plots import plot_confusion
-from postprocess import refine
-from postprocess_options import add_arguments, settings_of
-from predict import read_photo
-from preparation.grouped import read_classes
-from report import Comparison, figures, report, write_csv, write_per_image
-from runtime import atomic_path, choose_device, prepare_device
+from face_parsing.config.classes import read_classes
+from face_parsing.drawing.plots import plot_confusion
+from face_parsing.evaluation.evaluator import (
+    Face,
+    Judgement,
+    Predictor,
+    exported,
+    faces_in,
+    faces_of,
+    judge,
+    networks,
+    stored_masks,
+)
+from face_parsing.evaluation.panels import choose_faces, draw_faces
+from face_parsing.evaluation.report import Comparison, figures, report, write_csv, write_per_image
+from face_parsing.inference.postprocess import refine
+from face_parsing.inference.postprocess_options import add_arguments, settings_of
+from face_parsing.inference.torch_network import Refine
+from face_parsing.labels import CELEBAMASK, LabelSet
+from face_parsing.system.cli import UsageError, positive, refuse_existing, refuse_for_onnx, side
+from face_parsing.system.device import choose_device, prepare_device
+from face_parsing.system.files import atomic_path
 
 
 def _pixels(text: str) -> float:
@@ -83,9 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--choose", choices=("worst", "best", "random"), default="worst", help="which faces (worst)")
     out.add_argument("--overwrite", action="store_true", help="replace files that exist")
     return parser
-
-
-# --- what is asked for ----------------------------------------------------------------------------
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -156,41 +160,6 @@ def _predictor(
     return predictor, known, f"{name} with {' and '.join(more)}" if more else name
 
 
-# --- pictures -------------------------------------------------------------------------------------
-
-
-def choose_faces(f_score: np.ndarray, count: int, how: str) -> list[int]:
-    """The indices of count faces: the ``worst`` or ``best`` by F-Score (N,), that one first, or ``random`` ones."""
-    order = np.argsort(f_score, kind="stable")
-    if how == "best":
-        order = order[::-1]
-    if how == "random":
-        order = np.sort(np.random.default_rng(0).permutation(len(f_score))[:count])
-    return order[:count].tolist()
-
-
-def draw_faces(
-    judgement: Judgement,
-    faces: Sequence[Face],
-    predictor: Predictor,
-    indices: Sequence[int],
-    path: Path,
-    *,
-    full: bool,
-) -> None:
-    """A panel of truth and prediction; with full, the photo where it is known and where the two differ as well."""
-    by_stem = {face.stem: face for face in faces}
-    chosen = [by_stem[judgement.stems[i]] for i in indices]
-    captions = [
-        f"{judgement.stems[i]}   F-Score {judgement.f_score[i]:.3f}   in order {judgement.in_order[i]:.3f}"
-        for i in indices
-    ]
-    photos = [read_photo(face.photo) for face in chosen if full and face.photo is not None]
-    truths = [read_truth(face, judgement.labels) for face in chosen]
-    predicted = [predictor(face) for face in chosen]
-    save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=judgement.labels)
-
-
 def _draw(args: argparse.Namespace, judgement: Judgement, faces: Sequence[Face], predictor: Predictor) -> None:
     if args.confusion is not None:
         plot_confusion(judgement.confusion.numpy(), judgement.labels.names, args.confusion)
@@ -200,9 +169,6 @@ def _draw(args: argparse.Namespace, judgement: Judgement, faces: Sequence[Face],
     if args.panels is not None:
         chosen = choose_faces(judgement.f_score, args.faces, args.choose)
         draw_faces(judgement, faces, predictor, chosen, args.panels, full=True)
-
-
-# --- the command ----------------------------------------------------------------------------------
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -16,21 +16,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 from tqdm import tqdm
 
-from biases import LIMIT, Samples, add_biases, named, write_biases
-from checkpoint import label_set, load_checkpoint, restore_model
-from command_line import refuse_existing
-from dataset import Pair, make_split, read_pair
-from labels import LabelSet, is_mirrored, swap_left_right
-from metrics import ScoreKeeper, f_scores
-from predict import predict_probabilities, prepare_model
-from runtime import PROJECT_ROOT, atomic_path, choose_device, prepare_device
-from significance import bootstrap_interval
-
-STRIDE = 2  # every second row and column of pixels is looked at
+from face_parsing.data.split import make_split
+from face_parsing.evaluation.bias_fitting import STRIDE, predict_pair, report_validation
+from face_parsing.evaluation.significance import bootstrap_interval
+from face_parsing.inference.logit_biases import LIMIT, Samples, named, write_biases
+from face_parsing.inference.predict import prepare_model
+from face_parsing.labels import is_mirrored, swap_left_right
+from face_parsing.models.checkpoint import label_set, load_checkpoint, restore_model
+from face_parsing.system.cli import refuse_existing
+from face_parsing.system.device import choose_device, prepare_device
+from face_parsing.system.environment import PROJECT_ROOT
+from face_parsing.system.files import atomic_path
 
 
 def _limit(text: str) -> float:
@@ -38,35 +36,6 @@ def _limit(text: str) -> float:
     if not 0.1 <= value <= 4:
         raise argparse.ArgumentTypeError(f"{text} is not from 0.1 to 4")
     return value
-
-
-def _predict(model: nn.Module, pair: Pair, size: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    image, mask = read_pair(pair, size)
-    probabilities = predict_probabilities([model], torch.from_numpy(image[None]).to(device), image_size=size)
-    return probabilities[0].cpu().numpy(), mask
-
-
-def _judge_val(
-    model: nn.Module,
-    pairs: Sequence[Pair],
-    size: int,
-    device: torch.device,
-    biases: np.ndarray,
-    labels: LabelSet,
-) -> None:
-    keepers = ScoreKeeper(labels), ScoreKeeper(labels)
-    for pair in tqdm(pairs, desc="validating", unit="pair", leave=False):
-        probabilities, mask = _predict(model, pair, size, device)
-        for keeper, scores in zip(keepers, (probabilities, add_biases(probabilities, biases)), strict=True):
-            keeper.update(torch.from_numpy(scores.argmax(0))[None], torch.from_numpy(labels.table[mask])[None])
-    before, after = (keeper.scores() for keeper in keepers)
-    change = (f_scores(keepers[1].counts()) - f_scores(keepers[0].counts())).numpy()
-    low, high = bootstrap_interval(change)
-    print(
-        f"validation, {before.images} pairs: F-Score {before.f_score:.4f} -> {after.f_score:.4f}, in order "
-        f"{before.f_score_in_order:.4f} -> {after.f_score_in_order:.4f}; "
-        f"change {change.mean():+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
-    )
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -93,7 +62,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"{len(pairs)} {kind} pairs are too few to fit on; two at least are needed.")
     for model, size in networks:
         for pair in tqdm(pairs, desc="predicting", unit="pair", leave=False):
-            probabilities, mask = _predict(model, pair, size, device)
+            probabilities, mask = predict_pair(model, pair, size, device)
             if is_mirrored(mask):
                 mask = swap_left_right(mask)
             samples.add(probabilities[:, ::STRIDE, ::STRIDE], labels.table[mask[::STRIDE, ::STRIDE]])
@@ -108,7 +77,7 @@ def _run(args: argparse.Namespace) -> None:
     )
     if args.on == "train":
         for model, size in networks:
-            _judge_val(model, split.val, size, device, biases, labels)
+            report_validation(model, split.val, size, device, biases, labels)
     print(named(biases, labels))
     with atomic_path(args.output) as path:
         write_biases(path, biases, labels)

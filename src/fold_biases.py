@@ -12,38 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
-from biases import named, read_biases
-from checkpoint import CheckpointError, description, load_checkpoint, restore_model, save_checkpoint
-from command_line import refuse_existing
-
-SIDE = 64  # of the image on which the result is checked
-TOLERANCE = 1e-3
-
-
-@torch.no_grad()
-def fold_biases(model: nn.Module, biases: Sequence[float]) -> None:
-    """Add biases (C,) to those of a network's last convolution, its classifier, in place.
-
-    Its channels may be C groups of pixels each (``models.layers.unfold_channels``). Raises ValueError for a network
-    whose logits (B, C, H, W) do not all rise by them, and leaves it as it was.
-    """
-    shift = torch.tensor(biases, dtype=torch.float32)
-    last = [m for m in model.modules() if isinstance(m, nn.Conv2d)][-1]
-    group, rest = divmod(last.out_channels, len(shift))
-    if last.bias is None or rest:
-        raise ValueError("its last convolution is no classifier with a bias")
-    model.eval()
-    image = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    before: Tensor = model(image)
-    kept = last.bias.clone()
-    last.bias += shift.repeat_interleave(group)
-    risen = model(image) - before - shift[:, None, None]
-    if risen.abs().max() > TOLERANCE:
-        last.bias.copy_(kept)
-        raise ValueError("its logits do not rise by what is added to its last convolution's bias")
+from face_parsing.inference.logit_biases import fold_biases, named, read_biases
+from face_parsing.models.checkpoint import CheckpointError, description, load_checkpoint, restore_model, save_checkpoint
+from face_parsing.system.cli import refuse_existing
 
 
 def _run(args: argparse.Namespace) -> None:

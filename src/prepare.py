@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from command_line import positive, refuse_existing
-from preparation.celebamask_hq import plan_celebamask_hq
-from preparation.copying import Plan, carry_out, default_workers, problems_text
-from preparation.face_synthetics import plan_face_synthetics
-from preparation.flipped import mirrored_masks, plan_flip
-from preparation.grouped import plan_group
-from preparation.layouts import LAYOUTS, ORDERS, plan_layout
-from preparation.statistics import image_statistics, training_images
+from face_parsing.preparation.celebamask_hq import plan_celebamask_hq
+from face_parsing.preparation.copying import Plan, carry_out, default_workers, problems_text
+from face_parsing.preparation.face_synthetics import plan_face_synthetics
+from face_parsing.preparation.flipped import mirrored_masks, plan_flip
+from face_parsing.preparation.grouped import plan_group
+from face_parsing.preparation.layouts import LAYOUTS, ORDERS, plan_layout
+from face_parsing.preparation.statistics import image_statistics, training_images
+from face_parsing.system.cli import positive, refuse_existing
 
 MIRRORED_SHOWN = 30
 

@@ -18,7 +18,7 @@ import torch
 import yaml
 from hypothesis import settings
 
-from synthetic import write_dataset
+from face_parsing.synthetic.dataset import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labels import (
+from face_parsing.labels import (
     CELEBAMASK,
     CLASS_NAMES,
     FLIP_TABLE,

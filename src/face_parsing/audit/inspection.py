@@ -1,0 +1,317 @@
+"""What a data set holds and what is odd about it: every file looked at, odd masks, class shares.
+
+Nothing here stops at a bad file: what is wrong with it is kept beside what is known of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from face_parsing.audit.near_duplicates import THUMBNAIL
+from face_parsing.data.masks import read_mask
+from face_parsing.data.photo_files import photos_in
+from face_parsing.data.photos import PhotoError, read_photo
+from face_parsing.data.problems import LAYOUT_HINT, DataError
+from face_parsing.data.split import read_stems
+from face_parsing.labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, LEFT_RIGHT_PAIRS, NUM_CLASSES, is_mirrored
+
+SPLITS = ("train", "val", "dev", "test")
+
+# Odd masks; rate_oddness says what they mean.
+FEATURES = ("area", "x", "y", "parts")
+FLOORS = np.array([0.1, 0.01, 0.01, 0.5])  # in the units of MaskFacts.shape: smaller spreads count as these
+USUAL_Z = 4.0
+MOST_POINTS = 8.0
+FEWEST_HOLDERS = 20
+UNSURE = 0.05  # of the width
+USUAL_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """A readable photo. thumbnail is (64, 64) uint8, grey."""
+
+    size: tuple[int, int]  # width, height
+    mode: str
+    format: str
+    constant: bool
+    grey: bool
+    thumbnail: np.ndarray
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """A readable mask: pixels of each of the 19 classes, ignored ones, and the classes' shape.
+
+    votes: of each left/right pair of which both sides are present, eyes first, whether the left one lies left.
+    shape (19, 4), nan for absent classes: log of the share of pixels, centre x and y as a share of width and height,
+    log2 of the number of connected parts.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    pixels: np.ndarray  # (19,)
+    ignored: int
+    mirrored: bool | None
+    votes: tuple[bool, ...]
+    shape: np.ndarray
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether eyes, brows and ears disagree about the photo being mirrored."""
+        return len(set(self.votes)) > 1
+
+    @property
+    def looks_mirrored(self) -> bool | None:
+        """A guess for a mask without a whole pair: whether its left labels lie in the left half, or right ones right.
+
+        None where there are no such labels, or where they lie within a twentieth of the middle, as in half-profiles.
+        """
+        leans = [self.shape[left, 1] - 0.5 for left, _ in LEFT_RIGHT_PAIRS]
+        leans += [0.5 - self.shape[right, 1] for _, right in LEFT_RIGHT_PAIRS]
+        known = [lean for lean in leans if not np.isnan(lean)]
+        lean = float(np.mean(known)) if known else 0.0
+        return None if abs(lean) < UNSURE else lean < 0
+
+
+@dataclass
+class Face:
+    """One stem of a split, with all that was found out about it."""
+
+    split: str
+    stem: str
+    image: Path | None = None
+    mask: Path | None = None
+    photo_facts: PhotoFacts | None = None
+    mask_facts: MaskFacts | None = None
+    problems: list[str] = field(default_factory=list)
+    """What training refuses."""
+    notes: list[str] = field(default_factory=list)
+    """What training takes but a person should know."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}/{self.stem}"
+
+
+def _list_files(folder: Path, notes: list[str]) -> Iterator[Path]:
+    photos = photos_in(folder)
+    known = set(photos)
+    for path in sorted(folder.iterdir()):
+        if path not in known and not path.name.startswith("."):
+            notes.append(f"{path}: neither JPEG nor PNG, so no command of this project looks at it")
+    yield from photos
+
+
+def find_faces(root: Path, val_stems: Path | None = None) -> tuple[list[Face], list[str], list[str]]:
+    """Every stem of root/{train,val,dev,test}, with the problems and notes that belong to no single face.
+
+    Stems of train that the file val_stems lists go to the split val. A split may have images alone, but train and
+    val, and each that has a folder of masks, need pairs. Raises DataError where there is nothing to look at.
+    """
+    if not root.is_dir():
+        raise DataError(f"There is no data folder {root}; {LAYOUT_HINT}")
+    chosen = set(read_stems(val_stems)) if val_stems is not None else set()
+    if val_stems is not None and (root / "val").is_dir():
+        raise DataError(f"--val_stems {val_stems} and the folder {root / 'val'} are both there; keep one of them.")
+    faces: dict[tuple[str, str], Face] = {}
+    problems: list[str] = []
+    notes: list[str] = []
+    for split in SPLITS:
+        folder = root / split
+        wanted = [part for part in ("images", "masks") if (folder / part).is_dir()]
+        if folder.is_dir() and (not wanted or (split in ("train", "val") and len(wanted) < 2)):
+            lacks = "masks" if wanted == ["images"] else "images"
+            problems.append(f"{folder}: there is no folder {folder / lacks}")
+        for part in wanted:
+            for path in _list_files(folder / part, notes):
+                face = faces.setdefault((split, path.stem), Face(split, path.stem))
+                other = face.image if part == "images" else face.mask
+                if other is not None:
+                    face.problems.append(f"{path}: {other.name} has the same stem")
+                elif part == "images":
+                    face.image = path
+                else:
+                    face.mask = path
+        if len(wanted) == 2:
+            for face in (face for (where, _), face in faces.items() if where == split):
+                if face.mask is None:
+                    face.problems.append(f"{face.image}: no mask {folder / 'masks' / face.stem}.png")
+                if face.image is None:
+                    face.problems.append(f"{face.mask}: no image of this name in {folder / 'images'}")
+    if not faces:
+        raise DataError(f"There are no JPEG or PNG files in {root}/{{{','.join(SPLITS)}}}/images; {LAYOUT_HINT}")
+    problems += [f"{val_stems}: {stem} is not in {root / 'train'}" for stem in sorted(chosen)
+                 if ("train", stem) not in faces]  # fmt: skip
+    for (split, stem), face in faces.items():
+        if split == "train" and stem in chosen:
+            face.split = "val"
+    return sorted(faces.values(), key=lambda face: (SPLITS.index(face.split), face.stem)), problems, notes
+
+
+def photo_facts(path: Path) -> PhotoFacts:
+    """Read a photo and describe it. Raises PhotoError."""
+    photo = read_photo(path)
+    with Image.open(path) as image:  # the header alone: read_photo has shown that the pixels are fine
+        mode, kind = image.mode, image.format or ""
+    thumbnail = cv2.resize(photo, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    # Both allow what JPEG adds to one colour, or to none.
+    constant = bool(cv2.meanStdDev(photo)[1].max() < 1)
+    grey = bool(np.ptp(thumbnail.astype(int), axis=2).max() <= 2)
+    height, width = photo.shape[:2]
+    return PhotoFacts((width, height), mode, kind, constant, grey, cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY))
+
+
+def _class_shape(mask: np.ndarray, c: int) -> tuple[float, float, float, float]:
+    inside = (mask == c).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(inside)
+    parts, _, stats, centres = cv2.connectedComponentsWithStats(inside[top : top + height, left : left + width])
+    areas = stats[1:, cv2.CC_STAT_AREA].astype(float)
+    x, y = (areas @ centres[1:]) / areas.sum()
+    H, W = mask.shape
+    return float(np.log(areas.sum() / mask.size)), (left + x) / W, (top + y) / H, float(np.log2(parts - 1))
+
+
+def mask_facts(path: Path) -> MaskFacts:
+    """Read a mask and describe it. Raises DataError."""
+    mask = read_mask(path)
+    with Image.open(path) as image:
+        mode = image.mode
+    counts = np.bincount(mask.ravel(), minlength=256)
+    shape = np.full((NUM_CLASSES, len(FEATURES)), np.nan)
+    for c in np.flatnonzero(counts[:NUM_CLASSES]):
+        shape[c] = _class_shape(mask, int(c))
+    votes = tuple(bool(shape[l, 1] < shape[r, 1]) for l, r in LEFT_RIGHT_PAIRS if counts[l] and counts[r])  # noqa: E741
+    return MaskFacts(
+        (mask.shape[1], mask.shape[0]),
+        mode,
+        counts[:NUM_CLASSES],
+        int(counts[IGNORE_INDEX]),
+        is_mirrored(mask) if votes else None,
+        votes,
+        shape,
+    )
+
+
+def _inspect(face: Face) -> None:
+    if face.image is not None:
+        try:
+            face.photo_facts = photo_facts(face.image)
+        except PhotoError as error:
+            face.problems.append(str(error))
+    if face.mask is not None:
+        try:
+            face.mask_facts = mask_facts(face.mask)
+        except DataError as error:
+            face.problems.append(str(error))
+    photo, mask = face.photo_facts, face.mask_facts
+    if photo and mask and photo.size != mask.size:
+        (w, h), (image_w, image_h) = mask.size, photo.size
+        face.problems.append(f"{face.mask}: {w}x{h}, but its image is {image_w}x{image_h}")
+    if photo and photo.constant:
+        face.notes.append(f"{face.image}: one colour all over")
+    elif photo and photo.grey:
+        face.notes.append(f"{face.image}: has no colour")
+    if mask and np.count_nonzero(mask.pixels) <= 1:
+        what = "nothing but ignored pixels" if not mask.pixels.any() else CLASS_NAMES[int(mask.pixels.argmax())]
+        face.notes.append(f"{face.mask}: {what} all over")
+    if mask and mask.contradictory:
+        face.notes.append(f"{face.mask}: eyes, brows and ears disagree about which side is left")
+
+
+def inspect_faces(faces: Sequence[Face], *, progress: bool = True) -> None:
+    """Fill in the facts, problems and notes of each face."""
+    with ThreadPoolExecutor() as pool:
+        done = pool.map(_inspect, faces)
+        for _ in tqdm(done, total=len(faces), desc="reading", unit="face", disable=not progress, leave=False):
+            pass
+
+
+def _reason(c: int, feature: str, value: float, median: float) -> str:
+    name = CLASS_NAMES[c]
+    if feature == "area":
+        return f"{name} {100 * np.exp(value):.2g} % of the image, usually {100 * np.exp(median):.2g} %"
+    if feature == "parts":
+        return f"{name} in {2**value:.0f} parts, usually {2**median:.0f}"
+    along = "width" if feature == "x" else "height"
+    return f"{name} centred at {100 * value:.0f} % of the {along}, usually {100 * median:.0f} %"
+
+
+def rate_oddness(masks: Sequence[MaskFacts]) -> list[tuple[float, list[str]]]:
+    """Of each mask its oddness, 0 for an ordinary one, and the reasons in words, the weightiest first.
+
+    The sum over the classes that the mask holds of how far their size, place (x and y) and number of parts lie from
+    the median of the masks that hold them too: |z| - 4, between 0 and 8 each, where z is in robust standard
+    deviations (1.4826 median absolute deviations, Iglewicz and Hoaglin 1993, with a floor); sizes and parts on a log
+    scale. A missing class that at least 95 % of the masks hold adds -log of the share that lack it; all missing ones
+    together at most 8, because sunglasses take four at once. Classes that fewer than 20 masks hold are left out.
+    Mirrored masks are put in order first.
+    """
+    if not masks:
+        return []
+    shapes = np.stack([mask.shape[list(FLIPPED_IDS)] if mask.mirrored else mask.shape for mask in masks])  # (N, 19, 4)
+    N = len(shapes)
+    present = ~np.isnan(shapes[:, :, 0])  # (N, 19)
+    reasons: list[list[tuple[float, str]]] = [[] for _ in range(N)]
+    missing = np.zeros(N)  # points for missing classes so far
+    for c in range(NUM_CLASSES):
+        holders = np.flatnonzero(present[:, c])
+        if len(holders) < FEWEST_HOLDERS:
+            continue
+        values = shapes[holders, c]  # (holders, 4)
+        median = np.median(values, axis=0)
+        spread = np.maximum(1.4826 * np.median(np.abs(values - median), axis=0), FLOORS)
+        points = np.clip(np.abs(values - median) / spread - USUAL_Z, 0, MOST_POINTS)
+        for row, k in np.argwhere(points > 0):
+            text = _reason(c, FEATURES[k], values[row, k], median[k])
+            reasons[holders[row]].append((float(points[row, k]), text))
+        if USUAL_SHARE * N <= len(holders) < N:
+            surprise = -float(np.log(1 - len(holders) / N))
+            for row in np.flatnonzero(~present[:, c]):
+                points_here = min(surprise, MOST_POINTS - missing[row])
+                missing[row] += points_here
+                text = f"no {CLASS_NAMES[c]}, which {100 * len(holders) / N:.1f} % of the masks hold"
+                reasons[row].append((points_here, text))
+    ordered = [sorted(each, key=lambda reason: -reason[0]) for each in reasons]
+    return [(float(sum(part for part, _ in each)), [text for _, text in each]) for each in ordered]
+
+
+@dataclass(frozen=True)
+class ClassShares:
+    """(19,) each: in how many of the masks a class occurs, and its share of their pixels, ignored ones left out."""
+
+    masks: int
+    images: np.ndarray
+    pixels: np.ndarray
+
+    @property
+    def imbalance(self) -> float:
+        """Pixels of the most frequent class over those of the least frequent one that occurs at all."""
+        present = self.pixels[self.pixels > 0]
+        return float(present.max() / present.min()) if len(present) else float("nan")
+
+    @property
+    def effective_classes(self) -> float:
+        """exp(entropy of the pixel shares): 19 for equal shares, 1 for one class alone."""
+        present = self.pixels[self.pixels > 0]
+        return float(np.exp(-(present * np.log(present)).sum()))
+
+
+def class_shares(masks: Sequence[MaskFacts]) -> ClassShares:
+    """How often the classes occur in masks."""
+    pixels = np.array([mask.pixels for mask in masks], dtype=np.int64).reshape(-1, NUM_CLASSES)
+    return ClassShares(len(masks), (pixels > 0).sum(0), pixels.sum(0) / max(pixels.sum(), 1))
+
+
+def count(values: Iterable[object]) -> dict[str, int]:
+    """How often each value occurs, the most frequent first."""
+    return {str(value): number for value, number in Counter(values).most_common()}

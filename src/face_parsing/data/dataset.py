@@ -1,0 +1,112 @@
+"""Pairs of photos and masks: finding, checking, splitting, caching, and the loader of a training.
+
+Everything that can be wrong with the files is found while they are read into memory, before the first
+step, and told in one message. A pair's augmentation depends on (seed, epoch, index) alone, whatever the
+number of workers, so that no epoch repeats another and a resumed run sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from face_parsing.augmentation.accessories import AccessoryChoice
+from face_parsing.augmentation.hoods import HoodChoice
+from face_parsing.augmentation.textures import TextureChoice
+from face_parsing.augmentation.transforms import build_augmentation
+from face_parsing.data.cache import PairStore
+from face_parsing.data.pairs import resize_pair
+from face_parsing.data.sampler import SampleKey
+from face_parsing.system.seeds import mix_seeds
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, H, W, 3) and masks (B, H, W), uint8."""
+
+
+class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
+    """Augmented pairs. ``dataset[epoch, index, size]`` gives image (size, size, 3) and mask (size, size), uint8.
+
+    ``augmentation`` is what ``build_augmentation`` was given, None for none; what is taken of other faces (``altered``)
+    is no part of it.
+    """
+
+    def __init__(self, store: PairStore, *, seed: int, augmentation: dict[str, object] | None) -> None:
+        self.store = store
+        self.seed = seed
+        self.augmentation: dict[str, Any] | None = None
+        self.transform = None
+        self.accessories: AccessoryChoice | None = None
+        self.textures: TextureChoice | None = None
+        self.hoods: HoodChoice | None = None
+        if augmentation is not None:
+            options: dict[str, Any] = dict(augmentation)
+            paste, retexture, hood = (options.pop(name, 0.0) for name in ("paste", "retexture", "hood"))
+            self.augmentation = {**options, "flip_table": store.labels.flip_table}
+            self.transform = build_augmentation(**self.augmentation)
+            if paste:
+                self.accessories = AccessoryChoice(store.presence, store.centres, probability=paste)
+            if retexture:
+                self.textures = TextureChoice(store.presence, probability=retexture)
+            if hood:
+                self.hoods = HoodChoice(store.presence, store.centres, probability=hood)
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
+        epoch, index, _ = key
+        image, mask = self.altered(key) or self._resized(key, index)
+        if self.transform is None:
+            image, mask = image.copy(), mask.copy()
+        else:
+            # Seeding each draw by itself is what makes it independent of workers, and of albumentations'
+            # own random state, which repeats itself in every worker and every epoch. Each step has a seed of its
+            # own: from one for all, all would draw the same number, and grey faces would all be flipped, and so on.
+            for number, step in enumerate(self.transform.transforms):
+                step.set_random_seed(mix_seeds(self.seed, epoch, index, 1, number))
+            done = self.transform(image=image, mask=mask)
+            image, mask = done["image"], done["mask"]
+        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
+
+    def other_side(self, key: SampleKey) -> tuple[bool, bool]:
+        """``resize_pair``'s, for all that the pair of that key is made of: either, as often as the other."""
+        if self.transform is None:
+            return False, False
+        epoch, index, _ = key
+        coins = mix_seeds(self.seed, epoch, index, 4)
+        return bool(coins & 1), bool(coins & 2)
+
+    def _resized(self, key: SampleKey, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return resize_pair(*self.store[index], key[2], other_side=self.other_side(key))
+
+    def altered(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
+        """The pair of that key, not augmented yet, with what it gets of other faces; None where it gets nothing."""
+        epoch, index, _ = key
+        textures = self.textures(index, seed=mix_seeds(self.seed, epoch, index, 5)) if self.textures else []
+        pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
+        hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, 6)) if self.hoods else None
+        changes = [change for change in (*textures, pasted, hood) if change is not None]
+        if not changes:
+            return None
+        pair = self._resized(key, index)
+        for change in changes:
+            pair = change(pair, self._resized(key, change.donor))
+        return pair
+
+
+class ValidationSet(Dataset[tuple[Tensor, Tensor]]):
+    """Pairs as they are: image (size, size, 3) and mask (size, size), uint8."""
+
+    def __init__(self, store: PairStore) -> None:
+        self.store = store
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, mask = self.store[index]
+        return torch.from_numpy(image), torch.from_numpy(mask)

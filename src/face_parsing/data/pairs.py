@@ -1,0 +1,87 @@
+"""Pairs of a photo and its mask: finding, reading and resizing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from face_parsing.data.masks import read_mask
+from face_parsing.data.photo_files import photos_in
+from face_parsing.data.photos import PhotoError, read_photo
+from face_parsing.data.problems import LAYOUT_HINT, DataError, problems_message
+from face_parsing.data.provenance import refuse_grouped
+
+
+def resize_pair(
+    image: np.ndarray, mask: np.ndarray, size: int, *, other_side: tuple[bool, bool] = (False, False)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) and mask (H, W), both uint8, at size x size: image by area or linearly, mask by nearest.
+
+    Where a pixel's middle lies just between two labels, as for all pixels of half the size, OpenCV's rounding takes the
+    one or, in the direction (down, across) in which ``other_side`` is true, the other one. Always the same would move
+    the mask against the image, by half a pixel of the larger one.
+    """
+    if image.shape[:2] == (size, size):
+        return image, mask
+    interpolation = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_LINEAR
+    image = cv2.resize(image, (size, size), interpolation=interpolation)
+    turned = tuple(slice(None, None, -1 if other else 1) for other in other_side)
+    mask = cv2.resize(np.ascontiguousarray(mask[turned]), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    return image, mask[turned]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its mask."""
+
+    stem: str
+    image: Path
+    mask: Path
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """The pairs of folder/images and folder/masks, by stem.
+
+    Raises DataError for missing folders, for a grouped set, and for every file without its partner or with two.
+    """
+    for part in ("images", "masks"):
+        if not (folder / part).is_dir():
+            raise DataError(f"There is no folder {folder / part}; {LAYOUT_HINT}")
+    refuse_grouped(folder.parent)
+    problems: list[str] = []
+    found: dict[str, dict[str, Path]] = {}
+    for part in ("images", "masks"):
+        found[part] = {}
+        for path in photos_in(folder / part):
+            if path.stem in found[part]:
+                problems.append(f"{path}: {found[part][path.stem].name} has the same stem")
+            found[part][path.stem] = path
+    images, masks = found["images"], found["masks"]
+    problems += [
+        f"{images[stem]}: no mask {folder / 'masks' / stem}.png" for stem in sorted(images.keys() - masks.keys())
+    ]
+    problems += [
+        f"{masks[stem]}: no image of this name in {folder / 'images'}" for stem in sorted(masks.keys() - images.keys())
+    ]
+    if problems:
+        raise DataError(problems_message(folder, problems))
+    if not images:
+        raise DataError(f"There are no JPEG or PNG files in {folder / 'images'}.")
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
+
+
+def read_pair(pair: Pair, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image (size, size, 3) and mask (size, size), uint8. Raises DataError that names what is wrong."""
+    try:
+        image = read_photo(pair.image)
+    except PhotoError as error:
+        raise DataError(str(error)) from None
+    mask = read_mask(pair.mask)
+    if image.shape[:2] != mask.shape:
+        raise DataError(
+            f"{pair.mask}: {mask.shape[1]}x{mask.shape[0]}, but its image is {image.shape[1]}x{image.shape[0]}"
+        )
+    return resize_pair(image, mask, size)

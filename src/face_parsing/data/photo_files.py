@@ -1,0 +1,39 @@
+"""Which files of a folder are photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The JPEG and PNG files of a folder, by name; hidden ones are left out."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
+
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def find_photos(source: Path) -> list[Path]:
+    """The photos of a folder by name, hidden files and subfolders left out, or the one photo that source is.
+
+    Raises ValueError where there is none, and for two photos of one stem, whose masks would be one file.
+    """
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise ValueError(f"There is no photo or folder {source}; name an existing one.")
+    photos = sorted(
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    if not photos:
+        raise ValueError(f"There are no photos in {source}; it needs files such as {', '.join(PHOTO_SUFFIXES)}.")
+    seen: dict[str, Path] = {}
+    for path in photos:
+        if path.stem in seen:
+            raise ValueError(
+                f"{seen[path.stem].name} and {path.name} in {source} would both become {path.stem}.png; rename one."
+            )
+        seen[path.stem] = path
+    return photos

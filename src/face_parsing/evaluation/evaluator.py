@@ -1,0 +1,287 @@
+"""Where predictions come from, and what is counted of them: the parts that ``evaluate.py`` puts together."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from face_parsing.data.masks import decode_mask, read_mask
+from face_parsing.data.pairs import find_pairs
+from face_parsing.data.photo_files import photos_in
+from face_parsing.data.photos import read_photo
+from face_parsing.data.problems import DataError
+from face_parsing.data.split import load_split, make_split
+from face_parsing.evaluation.boundary import boundary_f1
+from face_parsing.evaluation.metrics import ScoreKeeper, Scores, class_f1, f_scores, set_f1
+from face_parsing.inference.onnx_network import read_onnx
+from face_parsing.inference.predict import prepare_model
+from face_parsing.inference.torch_network import Refine, parse_with
+from face_parsing.labels import CELEBAMASK, LabelSet
+from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
+
+MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
+
+
+@dataclass(frozen=True)
+class Face:
+    """A true mask and, where it is known, its photo."""
+
+    stem: str
+    mask: Path
+    photo: Path | None = None
+
+
+Predictor = Callable[[Face], np.ndarray]
+"""Gives the predicted mask (H, W) uint8 of a face, in the classes that are judged. Raises DataError."""
+
+
+def faces_in(truth: Path, images: Path | None = None) -> list[Face]:
+    """The masks of a folder, by name, with their photos from the folder images. Raises DataError."""
+    if not truth.is_dir():
+        raise DataError(f"There is no folder {truth} of PNG masks.")
+    masks = sorted(path for path in truth.glob("*.png") if not path.name.startswith("."))
+    if not masks:
+        raise DataError(f"There are no PNG masks in {truth}.")
+    if images is None:
+        return [Face(path.stem, path) for path in masks]
+    if not images.is_dir():
+        raise DataError(f"There is no folder {images} of photos.")
+    photos = {path.stem: path for path in photos_in(images)}
+    missing = [path.stem for path in masks if path.stem not in photos]
+    if missing:
+        raise DataError(f"{images} lacks the photos of {len(missing)} of {len(masks)} masks, the first: {missing[0]}.")
+    return [Face(path.stem, path, photos[path.stem]) for path in masks]
+
+
+def faces_of(root: Path, split: str, val_stems: Path | None) -> list[Face]:
+    """The faces of a data set's split ``val``, ``train`` or ``test``; val_stems as make_split, or a run's split.json.
+
+    Raises DataError; also where nothing says which of the training pairs are validated on.
+    """
+    if split == "test" or (split == "train" and val_stems is None):
+        pairs = find_pairs(root / split)
+    elif val_stems is None and not (root / "val").is_dir():
+        raise DataError(f"There is no folder {root / 'val'}; name the faces by --val_stems, or take another --split.")
+    else:
+        if val_stems is not None and val_stems.suffix == ".json":
+            chosen = load_split(val_stems, root)
+        else:
+            chosen = make_split(root, val_stems=val_stems, val_fraction=0.1, seed=0)
+        pairs = chosen.val if split == "val" else chosen.train
+    return [Face(pair.stem, pair.mask, pair.image) for pair in pairs]
+
+
+def read_truth(face: Face, labels: LabelSet) -> np.ndarray:
+    """The true mask (H, W) uint8, whose 19 ids become the classes of labels."""
+    mask = read_mask(face.mask)
+    return mask if labels is CELEBAMASK else labels.table[mask]
+
+
+def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
+    mask = decode_mask(source, name)
+    if mask.max() >= len(labels):
+        raise DataError(f"{name} holds the label {mask.max()}; a prediction's ids are 0 to {len(labels) - 1}.")
+    return mask
+
+
+def _need_all(place: Path, found: set[str], faces: Sequence[Face]) -> None:
+    missing = [face.mask.name for face in faces if face.stem not in found]
+    if missing:
+        raise DataError(f"{place} lacks {len(missing)} of {len(faces)} masks, the first: {missing[0]}.")
+
+
+def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The PNGs of a submission's masks/, or of the zip's root where it has no masks/, by stem."""
+    places: dict[str, dict[str, zipfile.ZipInfo]] = {"masks": {}, "": {}}
+    for member in archive.infolist():
+        name = member.filename
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            raise DataError(f"{path} holds {name!r}, a path that leads out of the zip; pack it anew.")
+        folder, file = posixpath.split(name)
+        if folder not in places or not file.endswith(".png") or file.startswith("."):
+            continue
+        if member.file_size > MEMBER_BYTES:
+            size, limit = member.file_size / 2**20, MEMBER_BYTES // 2**20
+            raise DataError(f"{path}: {name} unpacks to {size:.0f} MiB; a mask takes less than {limit}.")
+        if file[:-4] in places[folder]:
+            raise DataError(f"{path} holds {name} twice; pack it anew.")
+        places[folder][file[:-4]] = member
+    found = places["masks"] or places[""]
+    if not found:
+        raise DataError(f"There are no masks/*.png in {path}, and no PNG masks at its root.")
+    return found
+
+
+def stored_masks(place: Path, faces: Sequence[Face], labels: LabelSet = CELEBAMASK) -> Predictor:
+    """Predictions that lie in a folder, or a zip (a submission's masks/*.png, or PNGs at its root), by stem.
+
+    A zip is read in memory, a mask at a time. Raises DataError for a missing prediction and a zip that is none.
+    """
+    if place.is_dir():
+        _need_all(place, {path.stem for path in place.glob("*.png")}, faces)
+        return lambda face: _decode(place / f"{face.stem}.png", str(place / f"{face.stem}.png"), labels)
+    if not place.is_file():
+        raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
+    try:
+        archive = zipfile.ZipFile(place)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise DataError(f"{place} is neither a folder nor a zip of masks that can be read ({error}).") from None
+    members = _zip_members(archive, place)
+    _need_all(place, set(members), faces)
+
+    def read(face: Face) -> np.ndarray:
+        name = f"{place}: {members[face.stem].filename}"
+        try:
+            data = archive.read(members[face.stem])
+        except Exception as error:  # what damaged, encrypted or oddly packed members raise has no class in common
+            raise DataError(f"{name} cannot be unpacked ({error}); pack the zip anew.") from None
+        return _decode(BytesIO(data), name, labels)
+
+    return read
+
+
+def _photo_of(face: Face) -> np.ndarray:
+    if face.photo is None:
+        raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
+    return read_photo(face.photo)
+
+
+def exported(path: Path, *, threads: int) -> tuple[Predictor, LabelSet]:
+    """Predictions of an ONNX file from export.py, and the classes it tells apart. Raises ExportError."""
+    network = read_onnx(path, threads)
+    return lambda face: network.parse([_photo_of(face)])[0], network.labels
+
+
+def networks(
+    paths: Sequence[Path],
+    *,
+    tta: bool,
+    track: str,
+    device: torch.device,
+    size: int | None = None,
+    precision: str = "fp32",
+    refine: Callable[[LabelSet], Refine | None] | None = None,
+) -> tuple[Predictor, LabelSet]:
+    """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
+
+    One photo at a time, in exact float32 as run.py of a submission predicts, or in bf16; with tta at the first
+    checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
+    any, for those classes. Raises CheckpointError.
+    """
+    models, first = load_networks(paths, track=track, size=size)
+    labels = label_set(first)
+    parse = parse_with(
+        [prepare_model(model, device) for model in models],
+        image_size=first["image_size"],
+        labels=labels,
+        device=device,
+        precision=precision,
+        refine=None if refine is None else refine(labels),
+        **augmentation_of(first, tta=tta),
+    )
+    return lambda face: parse([_photo_of(face)])[0], labels
+
+
+def _mean(values: np.ndarray) -> float:
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if len(kept) else float("nan")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was counted of N faces; a face without a pixel to score is left out."""
+
+    labels: LabelSet
+    stems: list[str]
+    scores: Scores
+    f_score: np.ndarray
+    """(N,); the mean is the challenge's F-Score."""
+    in_order: np.ndarray
+    """(N,); the same with left and right in order."""
+    class_f1: np.ndarray
+    """(N, C) F1; nan where a face's truth lacks the class."""
+    boundary: np.ndarray
+    """(N, C) boundary F1, nan where a face's truth has no boundary of the class."""
+    confusion: Tensor
+    """(C, C) int64, [true class, predicted class], of all faces."""
+    set_f1: dict[str, float]
+    """F1 a class over the whole set; classes that no face's truth holds are left out."""
+
+    @property
+    def foreground(self) -> dict[str, float]:
+        """set_f1 of every class but class 0."""
+        return {name: value for name, value in self.set_f1.items() if name != self.labels.names[0]}
+
+    @property
+    def set_f1_mean(self) -> float:
+        """The mean over the foreground classes, as papers report it; nan where no truth holds one."""
+        return float(np.mean(list(self.foreground.values()))) if self.foreground else float("nan")
+
+    @property
+    def face_boundary(self) -> np.ndarray:
+        """(N,) mean boundary F1 over the classes of each face; nan for one without any boundary."""
+        counts = (~np.isnan(self.boundary)).sum(1)
+        return np.where(counts > 0, np.nansum(self.boundary, 1) / np.maximum(counts, 1), np.nan)
+
+    @property
+    def boundary_f1(self) -> float:
+        """The mean of face_boundary; nan where no face has a boundary."""
+        return _mean(self.face_boundary)
+
+    @property
+    def class_boundary(self) -> dict[str, float]:
+        """Mean boundary F1 of each class over the faces that hold it; classes without a boundary are left out."""
+        means = {name: _mean(self.boundary[:, c]) for c, name in enumerate(self.labels.names)}
+        return {name: mean for name, mean in means.items() if not np.isnan(mean)}
+
+    @property
+    def faces_with(self) -> dict[str, int]:
+        """How many faces' truth holds each class."""
+        return dict(zip(self.labels.names, (~np.isnan(self.class_f1)).sum(0).tolist(), strict=True))
+
+
+def judge(
+    faces: Sequence[Face],
+    predictor: Predictor,
+    labels: LabelSet = CELEBAMASK,
+    *,
+    tolerance: float | None = None,
+    progress: bool = True,
+) -> Judgement:
+    """Predict and count each face, one after the other. tolerance (pixels) is boundary_f1's.
+
+    Raises DataError for a prediction of another size than its truth, ValueError where no face has a pixel to score.
+    """
+    keeper = ScoreKeeper(labels)
+    boundary = np.empty((len(faces), len(labels)))
+    for i, face in enumerate(tqdm(faces, desc="judging", unit="face", disable=not progress, leave=False)):
+        target, predicted = read_truth(face, labels), predictor(face)
+        if target.shape != predicted.shape:
+            size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
+            raise DataError(f"The prediction of {face.mask.name} is {size}, its ground truth is {expected}.")
+        keeper.update(torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
+        boundary[i] = boundary_f1(predicted, target, tolerance=tolerance, num_classes=len(labels))
+    scores, counts = keeper.scores(), keeper.counts()
+    scored = counts[:, 2].sum(1) > 0
+    counts, ordered = counts[scored], keeper.ordered()[scored]
+    pooled = set_f1(counts).tolist()
+    return Judgement(
+        labels=labels,
+        stems=[face.stem for face, kept in zip(faces, scored.tolist(), strict=True) if kept],
+        scores=scores,
+        f_score=f_scores(counts).numpy(),
+        in_order=f_scores(ordered).numpy(),
+        class_f1=class_f1(counts).numpy(),
+        boundary=boundary[scored.numpy()],
+        confusion=keeper.confusion(),
+        set_f1={name: value for name, value in zip(labels.names, pooled, strict=True) if name in scores.f1},
+    )

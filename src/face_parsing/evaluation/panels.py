@@ -1,0 +1,44 @@
+"""Pictures of the faces that were evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from face_parsing.data.photos import read_photo
+from face_parsing.drawing.pictures import save_panel
+from face_parsing.evaluation.evaluator import Face, Judgement, Predictor, read_truth
+
+
+def choose_faces(f_score: np.ndarray, count: int, how: str) -> list[int]:
+    """The indices of count faces: the ``worst`` or ``best`` by F-Score (N,), that one first, or ``random`` ones."""
+    order = np.argsort(f_score, kind="stable")
+    if how == "best":
+        order = order[::-1]
+    if how == "random":
+        order = np.sort(np.random.default_rng(0).permutation(len(f_score))[:count])
+    return order[:count].tolist()
+
+
+def draw_faces(
+    judgement: Judgement,
+    faces: Sequence[Face],
+    predictor: Predictor,
+    indices: Sequence[int],
+    path: Path,
+    *,
+    full: bool,
+) -> None:
+    """A panel of truth and prediction; with full, the photo where it is known and where the two differ as well."""
+    by_stem = {face.stem: face for face in faces}
+    chosen = [by_stem[judgement.stems[i]] for i in indices]
+    captions = [
+        f"{judgement.stems[i]}   F-Score {judgement.f_score[i]:.3f}   in order {judgement.in_order[i]:.3f}"
+        for i in indices
+    ]
+    photos = [read_photo(face.photo) for face in chosen if full and face.photo is not None]
+    truths = [read_truth(face, judgement.labels) for face in chosen]
+    predicted = [predictor(face) for face in chosen]
+    save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=judgement.labels)

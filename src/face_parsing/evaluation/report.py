@@ -1,0 +1,181 @@
+"""What was judged, for people and for files: a table, JSON, CSV, and the comparison of two systems.
+
+Intervals and p-values are explained in ``significance.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from face_parsing.config.sections import as_dict
+from face_parsing.evaluation.boundary import BOUNDARY_TOLERANCE
+from face_parsing.evaluation.evaluator import Judgement
+from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
+from face_parsing.system.files import atomic_path
+
+LEVEL = 0.05  # a difference of a smaller p-value is called distinguishable from chance
+
+
+def report(judgement: Judgement, tolerance: float | None) -> str:
+    """A row a class, then the single figures, as text."""
+    scores, boundary = judgement.scores, judgement.class_boundary
+    lines = [
+        f"{'class':<12}{'faces':>6}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>8}{'F1 of set':>11}{'boundary':>10}"
+    ]
+    for name, f1 in scores.f1.items():
+        lines.append(
+            f"{name:<12}{judgement.faces_with[name]:6}{f1:8.4f}{scores.precision[name]:11.4f}{scores.recall[name]:8.4f}"
+            f"{scores.iou[name]:8.4f}{judgement.set_f1[name]:11.4f}{boundary.get(name, float('nan')):10.4f}"
+        )
+    raw, ordered = (bootstrap_interval(values) for values in (judgement.f_score, judgement.in_order))
+    absent = [name for name in judgement.labels.names if name not in scores.f1]
+    left_out = f" (in no truth, left out: {', '.join(absent)})" if absent else ""
+    near = f"{tolerance:g} px" if tolerance else f"{BOUNDARY_TOLERANCE:.2%} of the diagonal"
+    lines += [
+        "",
+        f"F-Score {scores.f_score:.4f} [{raw[0]:.4f}, {raw[1]:.4f}]   with left/right in order "
+        f"{scores.f_score_in_order:.4f} [{ordered[0]:.4f}, {ordered[1]:.4f}]   ({scores.images} images; "
+        "95 % intervals, bootstrap over images)",
+        f"F1 of the whole set, mean of {len(judgement.foreground)} foreground classes {judgement.set_f1_mean:.4f}"
+        f"{left_out}",
+        f"mIoU {scores.miou:.4f}   pixel accuracy {scores.pixel_accuracy:.4f}   "
+        f"boundary F1 {judgement.boundary_f1:.4f} (within {near})",
+    ]
+    return "\n".join(lines)
+
+
+def figures(judgement: Judgement) -> dict[str, Any]:
+    """All figures as plain values, for JSON."""
+    return {
+        **as_dict(judgement.scores),
+        "f_score_interval": bootstrap_interval(judgement.f_score),
+        "f_score_in_order_interval": bootstrap_interval(judgement.in_order),
+        "set_f1_mean": judgement.set_f1_mean,
+        "boundary_f1": judgement.boundary_f1,
+        "set_f1": judgement.set_f1,
+        "boundary_f1_of_class": judgement.class_boundary,
+    }
+
+
+def write_csv(judgement: Judgement, path: Path) -> None:
+    """A row a class; the last row, ``all``, has the single figures, and for precision, recall, F1 the class means."""
+    scores, found = judgement.scores, figures(judgement)
+    rows: list[dict[str, Any]] = []
+    for name in scores.f1:
+        row = {key: getattr(scores, key)[name] for key in ("f1", "precision", "recall", "iou")}
+        boundary = judgement.class_boundary.get(name, "")
+        faces = judgement.faces_with[name]
+        rows.append({"class": name, "faces": faces, **row, "set_f1": judgement.set_f1[name], "boundary_f1": boundary})
+    total: dict[str, Any] = {"class": "all", "faces": scores.images}
+    total |= {key: float(np.mean([row[key] for row in rows])) for key in ("f1", "precision", "recall", "iou")}
+    total |= {"set_f1": found["set_f1_mean"], "boundary_f1": found["boundary_f1"]}
+    for key in ("f_score", "f_score_in_order"):
+        total[key] = found[key]
+        total[f"{key}_low"], total[f"{key}_high"] = found[f"{key}_interval"]
+    total["pixel_accuracy"] = found["pixel_accuracy"]
+    _write_rows([*rows, total], list(total), path)
+
+
+def write_per_image(judgement: Judgement, other: Judgement | None, path: Path) -> None:
+    """A row a face with its F-Scores and boundary F1, and those of the other system beside them."""
+    columns = {"stem": judgement.stems}
+    for prefix, judged in (("", judgement), ("other_", other)):
+        if judged is not None:
+            values = {
+                "f_score": judged.f_score,
+                "f_score_in_order": judged.in_order,
+                "boundary_f1": judged.face_boundary,
+            }
+            columns |= {f"{prefix}{key}": each.tolist() for key, each in values.items()}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    _write_rows(rows, list(columns), path)
+
+
+def _write_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], path: Path) -> None:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """This system's figure of each face less the other's."""
+
+    mean: float
+    low: float
+    high: float
+    """The ends of the mean's 95 % interval, by bootstrap over the faces."""
+    p: float
+    """Of the paired sign-flip test."""
+    better: int
+    worse: int
+    """Faces on which this system is better, and worse."""
+
+    @classmethod
+    def of(cls, this: np.ndarray, other: np.ndarray) -> Difference:
+        """The difference of figures (N,) of the same faces."""
+        each = this - other
+        low, high = bootstrap_interval(each)
+        better, worse = int((each > 0).sum()), int((each < 0).sum())
+        return cls(float(each.mean()), low, high, sign_flip_p(each), better, worse)
+
+
+class Comparison:
+    """Two judgements of the same faces, and what to call the two systems."""
+
+    def __init__(self, this: Judgement, other: Judgement, name: str, other_name: str) -> None:
+        assert this.stems == other.stems
+        self.this, self.other, self.name, self.other_name = this, other, name, other_name
+        self.f_score = Difference.of(this.f_score, other.f_score)
+        self.in_order = Difference.of(this.in_order, other.in_order)
+
+    def _verdict(self, figure: str, found: Difference) -> str:
+        if found.mean == 0:
+            return f"{figure}: both are equal."
+        side = "higher" if found.mean > 0 else "lower"
+        known = "distinguishable" if found.p < LEVEL else "NOT distinguishable"
+        return (
+            f"{figure}: {self.name} scores {abs(found.mean):.4f} {side} than {self.other_name}; "
+            f"that is {known} from chance at {LEVEL:.0%} (p = {found.p:.2g})."
+        )
+
+    def report(self) -> str:
+        """Both systems' F1 a class, the paired differences, and, last, whether they can be told from chance."""
+        lines = ["", f"this:  {self.name}", f"other: {self.other_name}", ""]
+        lines.append(f"{'class':<12}{'faces':>6}{'F1 this':>9}{'other':>9}{'difference':>12}")
+        for name, f1 in self.this.scores.f1.items():
+            theirs = self.other.scores.f1[name]
+            lines.append(f"{name:<12}{self.this.faces_with[name]:6}{f1:9.4f}{theirs:9.4f}{f1 - theirs:+12.4f}")
+        lines.append("")
+        for label, this, other, found in (
+            ("F-Score", self.this.f_score, self.other.f_score, self.f_score),
+            ("in order", self.this.in_order, self.other.in_order, self.in_order),
+        ):
+            lines.append(
+                f"{label:<9}{this.mean():.4f} - {other.mean():.4f} = {found.mean:+.4f} [{found.low:+.4f}, "
+                f"{found.high:+.4f}]   better on {found.better} faces, worse on {found.worse}"
+            )
+        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("In order", self.in_order))
+        return "\n".join([*lines, "", *verdicts])
+
+    def figures(self) -> dict[str, Any]:
+        """The differences as plain values, for JSON."""
+        of_class = {name: f1 - self.other.scores.f1[name] for name, f1 in self.this.scores.f1.items()}
+        return {
+            "this": self.name,
+            "other": self.other_name,
+            "other_figures": figures(self.other),
+            "f_score": as_dict(self.f_score),
+            "f_score_in_order": as_dict(self.in_order),
+            "f1": of_class,
+        }

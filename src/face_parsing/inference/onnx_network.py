@@ -1,0 +1,127 @@
+"""Masks from an exported ONNX file, in ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from face_parsing.inference.predict import largest_class
+from face_parsing.labels import LabelSet, group_labels
+from face_parsing.sizes import LARGEST_SIDE, network_size
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""From photos (B, H, W, 3) uint8 to what a graph gives: logits (B, C, H, W) float32 or masks (B, H, W) uint8."""
+
+
+STEP = 32  # pixels that a graph's height and width are multiples of
+SIDES = range(2 * STEP, LARGEST_SIDE + 1, STEP)
+"""What they may be."""
+
+
+class ExportError(ValueError):
+    """A checkpoint that cannot be exported as asked, or a file that was not; the message says why and what to do."""
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, of errors of the tracer and of ONNX Runtime, which have no class in common and many lines."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def need_packages(*packages: str) -> None:
+    """Raise ExportError where one of the packages is not installed."""
+    try:
+        for package in packages:
+            importlib.import_module(package)
+    except ImportError as error:
+        raise ExportError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
+
+
+def _session(path: Path, threads: int) -> Any:
+    """ONNX Runtime's session of a file on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _run_of(session: Any) -> Run:
+    return lambda photos: session.run(None, {"image": photos})[0]  # type: ignore[no-any-return]
+
+
+def run_onnx(path: Path, threads: int = 0) -> Run:
+    """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice)."""
+    return _run_of(_session(path, threads))
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A file that export.py wrote, in ONNX Runtime. It takes squares of image_size or, ``dynamic``, other sizes too."""
+
+    path: Path
+    run: Run
+    labels: LabelSet
+    image_size: int
+    dynamic: bool
+
+    def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
+
+        A photo's longer side becomes image_size pixels, as with a checkpoint. What it leaves of the graph's size is
+        filled with its last row and column.
+        """
+        return [self._parse(photo) for photo in photos]
+
+    def _parse(self, photo: np.ndarray) -> np.ndarray:
+        H, W = photo.shape[:2]
+        h, w = network_size(H, W, self.image_size)
+        if (h, w) != (H, W):
+            photo = np.array(Image.fromarray(photo).resize((w, h), Image.Resampling.BILINEAR))
+        if self.dynamic:
+            height, width = (max(SIDES[0], -(-side // STEP) * STEP) for side in (h, w))
+        else:
+            height = width = self.image_size
+        filled = np.pad(photo, ((0, height - h), (0, width - w), (0, 0)), mode="edge")
+        try:
+            found = self.run(filled[None])
+        except Exception as error:  # ONNX Runtime's have no class in common
+            raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
+        C = len(self.labels)
+        if found.shape == (1, C, height, width):
+            mask: np.ndarray = largest_class(torch.from_numpy(found[:, :, :h, :w]), (H, W))[0].numpy()
+            return mask
+        if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
+            raise ExportError(
+                f"{self.path} gives neither logits nor masks of its {C} classes; export the network anew."
+            )
+        return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
+
+
+def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
+    """The file, ready to run with so many threads (0: its own choice).
+
+    Raises ExportError for a file that is not from here, or where the packages are not installed.
+    """
+    if not path.is_file():
+        raise ExportError(f"There is no file {path}; name one that export.py wrote.")
+    need_packages("onnxruntime")
+    try:
+        session = _session(path, threads)
+        facts = session.get_modelmeta().custom_metadata_map
+        labels, size = group_labels(json.loads(facts["groups"])), json.loads(facts["image_size"])
+        sides = session.get_inputs()[0].shape[1:3]  # a size that is free has a name instead
+        fixed = any(isinstance(side, int) for side in sides)
+        if not isinstance(size, int) or size not in SIDES or (fixed and sides != [size, size]):
+            raise ValueError(f"it takes photos of {sides}, and says {size}")
+    except Exception as error:
+        raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
+    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed)

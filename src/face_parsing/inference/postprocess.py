@@ -1,0 +1,303 @@
+"""What can be done to a prediction after the network: each step is off unless asked for, alone or together.
+
+They run in one fixed order, because each expects what the ones before it leave behind: on probabilities the
+guided filter, the dense CRF and the decision biases; on the mask GrabCut, smoothing and the removal of small
+components. All of it happens at the network's size; lengths are in pixels of a 512-pixel photo and grow with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import cv2
+import numpy as np
+
+from face_parsing.inference.logit_biases import add_biases
+from face_parsing.labels import CELEBAMASK, CLASS_NAMES, LabelSet, class_ids
+
+STEPS = ("guided", "crf", "grabcut", "smooth", "components")
+REFERENCE_SIDE = 512
+PERSON = "person"  # in grabcut_classes: everything but the class that holds the background
+# Their true masks are made of small or thin pieces, which smoothing and the removal of components would take away.
+SMALL_CLASSES = ("eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "ear_r", "neck_l")
+MASK_CONFIDENCE = 0.9  # what a mask without probabilities counts as
+NEGLIGIBLE = 0.02  # a class that is nowhere more probable than this is left out of what is computed class by class
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postprocessing:
+    """Which steps, and how strong. Raises ValueError, naming the field, for what makes no sense."""
+
+    steps: tuple[str, ...] = ()
+    """Any of STEPS; they run in the order of STEPS."""
+    biases: tuple[float, ...] | None = None
+    """Added to each class's log-probability before the largest one wins."""
+    guided_radius: float = 2.0
+    """Half the window of the guided filter, pixels at 512."""
+    guided_eps: float = 1e-3
+    """Variance of colours (0 to 1) below which the guided filter sees no edge."""
+    crf_iterations: int = 5
+    crf_weight: float = 1.0
+    """How strongly near pixels of one colour want one label."""
+    crf_distance: float = 20.0
+    """How near that is, pixels at 512."""
+    crf_colour: float = 10.0
+    """And of how different a colour, levels of 255."""
+    grabcut_classes: tuple[str, ...] = (PERSON,)
+    """The group whose outline GrabCut redraws, by class name; ``person`` is all but the background."""
+    grabcut_band: float = 6.0
+    """How far the outline may move, pixels at 512."""
+    smooth_sigma: float = 1.5
+    """Of the Gaussian that each class's region is smoothed with, pixels at 512."""
+    min_component: float = 100.0
+    """Smaller components are given away: pixels per million of the photo (100 are 26 pixels at 512x512)."""
+    keep: tuple[str, ...] = SMALL_CLASSES
+    """Classes that smooth and components leave as they are; a group of classes if all its members are named."""
+
+    def __post_init__(self) -> None:
+        for step in self.steps:
+            if step not in STEPS:
+                raise ValueError(f"there is no post-processing step {step!r}; choose from {', '.join(STEPS)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float | int) and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{field.name} is {value}; it must be a number above 0")
+        for name in self.keep:
+            if name not in CLASS_NAMES:
+                raise ValueError(f"keep names {name!r}; the classes are {', '.join(CLASS_NAMES)}")
+
+    def check(self, labels: LabelSet) -> None:
+        """Raise ValueError where the settings do not fit the classes, or the CRF's package is missing."""
+        if self.biases is not None and len(self.biases) != len(labels):
+            raise ValueError(
+                f"there are {len(self.biases)} biases for {len(labels)} classes; fit them for these classes"
+            )
+        if "grabcut" in self.steps:
+            _members(self.grabcut_classes, labels)
+        if "crf" in self.steps:
+            _crf_class()
+
+
+# The numbers of the command line: the step that each belongs to, and what it is.
+OPTIONS: dict[str, tuple[str, str]] = {
+    "guided_radius": ("guided", "half the guided filter's window, pixels at 512"),
+    "guided_eps": ("guided", "variance of colours, 0 to 1, below which it sees no edge"),
+    "crf_iterations": ("crf", "rounds of the dense CRF"),
+    "crf_weight": ("crf", "how strongly near pixels of one colour want one label"),
+    "crf_distance": ("crf", "how near that is, pixels at 512"),
+    "crf_colour": ("crf", "how different a colour may be, levels of 255"),
+    "grabcut_band": ("grabcut", "how far GrabCut may move the outline, pixels at 512"),
+    "smooth_sigma": ("smooth", "of the Gaussian that regions are smoothed with, pixels at 512"),
+    "min_component": ("components", "smaller components are given away, pixels per million of the photo"),
+}
+
+
+def _occurring(probabilities: np.ndarray) -> list[int]:
+    """The classes of (C, h, w) that are anywhere more probable than NEGLIGIBLE."""
+    return np.flatnonzero(probabilities.reshape(len(probabilities), -1).max(1) > NEGLIGIBLE).tolist()
+
+
+def guided_filter(photo: np.ndarray, probabilities: np.ndarray, radius: int, eps: float) -> np.ndarray:
+    """Probabilities (C, h, w) float32 whose edges follow those of the photo (h, w, 3) uint8 (He et al. 2010).
+
+    In each window of 2 * radius + 1 pixels a class's probability is fitted as a linear function of the colour.
+    """
+
+    def box(x: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(x, cv2.CV_32F, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    h, w = photo.shape[:2]
+    guide = photo.astype(np.float32) / 255
+    mean = box(guide)
+    squares = box((guide[..., :, None] * guide[..., None, :]).reshape(h, w, 9)).reshape(h, w, 3, 3)
+    covariance = squares - mean[..., :, None] * mean[..., None, :]
+    inverse = np.linalg.inv(covariance + eps * np.eye(3, dtype=np.float32))
+    filtered = probabilities.astype(np.float32, copy=True)
+    for c in _occurring(probabilities):
+        p = np.ascontiguousarray(filtered[c])
+        mean_p = box(p)
+        slope = np.matmul(inverse, (box(guide * p[..., None]) - mean * mean_p[..., None])[..., None])[..., 0]
+        offset = mean_p - (slope * mean).sum(-1)
+        filtered[c] = np.maximum((box(slope) * guide).sum(-1) + box(offset), 0)
+    return filtered
+
+
+def _crf_class() -> Any:
+    try:
+        # Imported here: few need it, and it is compiled when it is installed.
+        from pydensecrf.densecrf import DenseCRF2D
+    except ImportError:
+        raise ValueError(
+            "the step crf needs the package pydensecrf2; 'pip install -r requirements-crf.txt' installs it"
+        ) from None
+    return DenseCRF2D
+
+
+def dense_crf(
+    photo: np.ndarray, probabilities: np.ndarray, *, iterations: int, weight: float, distance: float, colour: float
+) -> np.ndarray:
+    """Probabilities (C, h, w) float32 after mean-field inference in a dense CRF (Kraehenbuehl and Koltun 2011).
+
+    Raises ValueError where pydensecrf is not installed.
+    """
+    classes = _occurring(probabilities)
+    if len(classes) < 2:
+        return probabilities
+    h, w = photo.shape[:2]
+    field = _crf_class()(w, h, len(classes))
+    energy = -np.log(np.maximum(probabilities[classes], 1e-6)).reshape(len(classes), -1)
+    field.setUnaryEnergy(np.ascontiguousarray(energy, dtype=np.float32))
+    field.addPairwiseGaussian(sxy=distance / 20, compat=weight / 2)
+    field.addPairwiseBilateral(sxy=distance, srgb=colour, rgbim=np.ascontiguousarray(photo), compat=weight)
+    refined = np.zeros_like(probabilities)
+    refined[classes] = np.asarray(field.inference(iterations)).reshape(len(classes), h, w)
+    return refined
+
+
+def _members(names: Sequence[str], labels: LabelSet) -> list[int]:
+    """The classes of a group. Raises ValueError for an unknown name and for a group that is everything."""
+    members: set[int] = set()
+    for name in names:
+        if name == PERSON:
+            members |= {c for c, ids in enumerate(labels.members) if 0 not in ids}
+        elif name in labels.names:
+            members.add(labels.names.index(name))
+        else:
+            raise ValueError(f"grabcut_classes names {name!r}; choose {PERSON} or any of {', '.join(labels.names)}")
+    if not 0 < len(members) < len(labels):
+        raise ValueError("grabcut_classes must name some of the classes and not all of them")
+    return sorted(members)
+
+
+def grab_cut(
+    photo: np.ndarray, probabilities: np.ndarray, mask: np.ndarray, members: Sequence[int], band: int
+) -> np.ndarray:
+    """The mask (h, w) uint8 with the outline of a group of classes redrawn by GrabCut (Rother et al. 2004).
+
+    Only pixels within band of the outline may change sides; those farther away are its seeds. A pixel that changes
+    gets the most probable class of the other side. A mask without seeds of both sides stays as it is.
+    """
+    inside = np.isin(mask, members)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    sure_inside = cv2.erode(inside.astype(np.uint8), kernel) > 0
+    near = cv2.dilate(inside.astype(np.uint8), kernel) > 0
+    if not sure_inside.any() or near.all():
+        return mask
+    trimap = np.where(near, np.where(inside, cv2.GC_PR_FGD, cv2.GC_PR_BGD), cv2.GC_BGD).astype(np.uint8)
+    trimap[sure_inside] = cv2.GC_FGD
+    cv2.setRNGSeed(0)  # GrabCut's k-means draws from it
+    bgr = np.ascontiguousarray(photo[..., ::-1])
+    cv2.grabCut(bgr, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    wanted = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    others = [c for c in range(len(probabilities)) if c not in members]
+    refined = mask.copy()
+    for classes, changed in ((members, wanted & ~inside), (others, inside & ~wanted)):
+        refined[changed] = np.asarray(classes, dtype=np.uint8)[probabilities[list(classes)][:, changed].argmax(0)]
+    return refined
+
+
+def smooth_boundaries(mask: np.ndarray, sigma: float, keep: Sequence[int] = ()) -> np.ndarray:
+    """The mask (h, w) uint8 where each pixel takes the class that weighs most around it, by a Gaussian of sigma pixels.
+
+    Classes in keep neither lose nor gain a pixel. A tie goes to the lower class.
+    """
+    smoothed = mask.copy()
+    best = np.zeros(mask.shape, dtype=np.float32)
+    for c in np.unique(mask).tolist():
+        if c not in keep:
+            share = cv2.GaussianBlur((mask == c).astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+            smoothed[share > best] = c
+            np.maximum(best, share, out=best)
+    kept = np.isin(mask, keep)
+    smoothed[kept] = mask[kept]
+    return smoothed
+
+
+def remove_components(mask: np.ndarray, min_pixels: float, keep: Sequence[int] = ()) -> np.ndarray:
+    """The mask (h, w) uint8 where components of fewer than min_pixels pixels are given to a neighbour.
+
+    Components are 8-connected regions of one class; the smallest goes first, to the class that most pixels along
+    its rim have. Those of the classes in keep stay, and one without a rim, which is all of the mask.
+    """
+    while True:
+        cleaned = mask.copy()
+        for _, (rows, columns), component in sorted(_small_components(mask, min_pixels, keep), key=lambda s: s[0]):
+            window = cleaned[rows, columns]
+            rim = (cv2.dilate(component.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~component
+            if rim.any():
+                window[component] = np.bincount(window[rim]).argmax()
+        # What lay in or beside a component that has gone may be small itself by now.
+        if np.array_equal(cleaned, mask):
+            return cleaned
+        mask = cleaned
+
+
+def _small_components(
+    mask: np.ndarray, min_pixels: float, keep: Sequence[int]
+) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+    """Pixels of each small component, its bounding box with a border of one pixel, and where it is in there."""
+    for c in np.unique(mask).tolist():
+        if c in keep:
+            continue
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats((mask == c).astype(np.uint8), connectivity=8)
+        small = stats[:, cv2.CC_STAT_AREA] < min_pixels
+        small[0] = False  # what is not of this class
+        for number in np.flatnonzero(small).tolist():
+            x, y, width, height, pixels = stats[number].tolist()
+            box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
+            yield pixels, box, numbers[box] == number
+
+
+def refine(
+    photo: np.ndarray, prediction: np.ndarray, settings: Postprocessing, labels: LabelSet = CELEBAMASK
+) -> np.ndarray:
+    """Scores (C, h, w) float32, whose largest class is the refined mask, of one photo.
+
+    ``prediction`` is (C, h, w) probabilities, or a mask (h, w) of class ids. ``photo`` is (H, W, 3) uint8 of any
+    size and is brought to (h, w). Where the mask's steps change nothing, the scores stay what they were, so that
+    outlines stay soft if the scores are enlarged. Raises ValueError where settings or mask do not fit the labels.
+    """
+    settings.check(labels)
+    C = len(labels)
+    if prediction.ndim == 2:
+        if prediction.max() >= C:
+            raise ValueError(f"the mask holds the label {prediction.max()}; a prediction's ids are 0 to {C - 1}")
+        spread = np.full((C, *prediction.shape), (1 - MASK_CONFIDENCE) / (C - 1), dtype=np.float32)
+        np.put_along_axis(spread, prediction[None].astype(np.int64), MASK_CONFIDENCE, axis=0)
+        prediction = spread
+    scores = prediction.astype(np.float32, copy=False)
+    h, w = scores.shape[1:]
+    if photo.shape[:2] != (h, w):
+        photo = cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA)
+    unit = max(h, w) / REFERENCE_SIDE
+    if "guided" in settings.steps:
+        scores = guided_filter(photo, scores, max(1, round(settings.guided_radius * unit)), settings.guided_eps)
+    if "crf" in settings.steps:
+        scores = dense_crf(
+            photo, scores, iterations=settings.crf_iterations, weight=settings.crf_weight,
+            distance=settings.crf_distance * unit, colour=settings.crf_colour,
+        )  # fmt: skip
+    if settings.biases is not None:
+        scores = add_biases(scores, settings.biases)
+    before = scores.argmax(0).astype(np.uint8)
+    mask = before
+    if "grabcut" in settings.steps:
+        members = _members(settings.grabcut_classes, labels)
+        mask = grab_cut(photo, scores, mask, members, max(1, round(settings.grabcut_band * unit)))
+    kept = set(class_ids(*settings.keep))
+    keep = [c for c, ids in enumerate(labels.members) if kept.issuperset(ids)]
+    if "smooth" in settings.steps:
+        mask = smooth_boundaries(mask, settings.smooth_sigma * unit, keep)
+    if "components" in settings.steps:
+        mask = remove_components(mask, settings.min_component * 1e-6 * h * w, keep)
+    changed = mask != before
+    if changed.any():
+        # As strong as what was there, so that neither side gains ground where the scores are enlarged.
+        strength = scores[:, changed].max(0)
+        scores = scores.copy()
+        scores[:, changed] = 0
+        scores[mask[changed], changed] = strength
+    return scores

@@ -1,0 +1,66 @@
+"""Masks from checkpoints, in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from face_parsing.inference.folder import Parse
+from face_parsing.inference.predict import exact_arithmetic, largest_class, parse_photos, predict_probabilities
+
+Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From a photo (H, W, 3) and its probabilities (C, h, w) to scores (C, h, w), the largest of which is the mask."""
+
+
+class _Bfloat16(nn.Module):
+    """A network in bfloat16, where autocast thinks that safe."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(image.device.type, torch.bfloat16):
+            logits: torch.Tensor = self.network(image)
+        return logits
+
+
+def parse_with(
+    models: Sequence[nn.Module],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    refine: Refine | None = None,
+    **options: Any,
+) -> Parse:
+    """The masks of models from prepare_model for the same device; the options are parse_photos's.
+
+    ``precision`` bf16 is faster where the hardware is made for it, and a little less exact. ``refine`` is the
+    post-processing: it is given each photo with its probabilities at the network's size.
+    """
+    if precision == "bf16":
+        models = [_Bfloat16(model) for model in models]
+
+    def parse(photos: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        if refine is None:
+            return list(parse_photos(models, photos, device=device, **options))
+        return _parse_refined(models, photos, refine, device=device, **options)
+
+    return parse
+
+
+def _parse_refined(
+    models: Sequence[nn.Module], photos: Sequence[np.ndarray], refine: Refine, *, device: torch.device, **options: Any
+) -> list[np.ndarray]:
+    """Masks (H, W) as parse_photos gives them, of what refine makes of the probabilities."""
+    with exact_arithmetic():
+        probabilities = predict_probabilities(models, torch.from_numpy(np.stack(photos)).to(device), **options)
+    scores = (refine(photo, one) for photo, one in zip(photos, probabilities.cpu().numpy(), strict=True))
+    return [
+        largest_class(torch.from_numpy(one)[None], (photo.shape[0], photo.shape[1]))[0].numpy()
+        for photo, one in zip(photos, scores, strict=True)
+    ]

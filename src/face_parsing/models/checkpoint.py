@@ -1,0 +1,258 @@
+"""Checkpoints: plain containers and tensors alone, written atomically, read without running code.
+
+``best_model.pth`` describes a network ready for use. ``last_model.pth`` holds, beside that, under
+``"training"``, everything a run needs to go on.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import reprlib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from face_parsing.labels import CELEBAMASK, LabelSet, group_labels
+from face_parsing.models import build_model
+from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
+from face_parsing.system.files import atomic_path
+from face_parsing.system.untrusted import check_extent
+from face_parsing.system.workers import is_dead_worker
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and says why."""
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    state_dict: Mapping[str, Tensor],
+    model: Mapping[str, Any],
+    image_size: int,
+    inference: Mapping[str, Any],
+    track: str,
+    scores: Mapping[str, float],
+    labels: LabelSet = CELEBAMASK,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint to path: to a temporary file first, then renamed, so that path is never half-written.
+
+    ``model`` is the description that ``build_model`` takes, ``image_size`` the longest side (pixels) of
+    the network's input, ``inference`` the config's section, ``scores`` what validation measured.
+    """
+    content = {
+        "format": FORMAT_VERSION,
+        "classes": labels.groups,
+        "state_dict": dict(state_dict),
+        "model": dict(model),
+        "image_size": image_size,
+        "inference": dict(inference),
+        "track": track,
+        "scores": dict(scores),
+    }
+    if training is not None:
+        content["training"] = dict(training)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # what torch's writer makes of an OSError
+            if is_dead_worker(error):
+                raise
+            raise error.__context__ if isinstance(error.__context__, OSError) else OSError(str(error)) from None
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def description(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What ``save_checkpoint`` needs, beside weights and scores, to write a checkpoint's network again with others.
+
+    Raises CheckpointError, naming the path of the content, where it lacks some of it.
+    """
+    missing = [key for key in ("inference", "track") if key not in content]
+    if missing:
+        raise CheckpointError(f"{path} lacks {missing[0]}, which training writes; name a checkpoint that has it.")
+    kept = {key: content[key] for key in ("model", "image_size", "inference", "track")}
+    return {**kept, "labels": label_set(content)}
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU. Raises CheckpointError; no code in the file is ever run."""
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}; train one with 'python src/train.py' or name another.")
+    try:
+        _refuse_inflation(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} is no checkpoint of this project: it holds more than tensors and plain values, "
+            "and was refused without running any of it."
+        ) from None
+    except Exception as error:  # damaged bytes make the reader raise anything at all
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CheckpointError(f"The checkpoint {path} is damaged: {reason}") from None
+    if not isinstance(content, dict) or not {"format", "state_dict", "model", "image_size"} <= content.keys():
+        raise CheckpointError(f"{path} is no checkpoint of this project: it lacks the model's description.")
+    try:
+        check_extent({key: value for key, value in content.items() if key not in ("state_dict", "training")})
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no checkpoint of this project: {error}.") from None
+    if content["format"] != FORMAT_VERSION:
+        found = reprlib.repr(content["format"])
+        raise CheckpointError(f"{path} has format {found}, this version reads format {FORMAT_VERSION}.")
+    try:
+        label_set(content)
+    except (ValueError, TypeError, AttributeError):
+        found = reprlib.repr(content.get("classes"))
+        raise CheckpointError(f"{path} was trained on other classes: {found}.") from None
+    for name, (sound, meaning) in FIELDS.items():
+        if name in content and not sound(content[name]):
+            found = reprlib.repr(content[name])
+            raise CheckpointError(f"{path} is no checkpoint of this project: {name} is {found}, not {meaning}.")
+    return content
+
+
+def _refuse_inflation(path: Path) -> None:
+    """Raise CheckpointError for an archive that unpacks to more than its size; torch stores without compressing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
+    if unpacked > size:
+        raise CheckpointError(
+            f"{path} is no checkpoint of this project: its {size:,} bytes unpack to {unpacked:,}, but training "
+            "compresses nothing."
+        )
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout is torch.strided
+        for name, tensor in value.items()
+    )
+
+
+def _is_augmentation(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("flip"), bool):
+        return False
+    scales = value.get("scales")
+    return (
+        isinstance(scales, list | tuple)
+        and 0 < len(scales) <= 100
+        and all(isinstance(scale, int | float) and 0.1 < scale <= 4 for scale in scales)
+    )
+
+
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "state_dict": (_is_state_dict, "tensors by name"),
+    "model": (lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value), "a description"),
+    # As the config has them.
+    "image_size": (
+        lambda value: type(value) is int and SMALLEST_SIDE <= value <= LARGEST_SIDE,
+        f"a whole number from {SMALLEST_SIDE} to {LARGEST_SIDE}",
+    ),
+    "inference": (_is_augmentation, "flip and scales above 0.1 and up to 4"),
+    "track": (lambda value: isinstance(value, str), "a name"),
+    "scores": (lambda value: isinstance(value, dict), "figures by name"),
+}
+"""What a checkpoint's fields must be."""
+
+
+def label_set(content: Mapping[str, Any]) -> LabelSet:
+    """The classes that a loaded checkpoint's network tells apart. Raises ValueError where they are none."""
+    classes = content.get("classes")
+    if classes in (list(CELEBAMASK.names), CELEBAMASK.groups):  # the first checkpoints held the names alone
+        return CELEBAMASK
+    if not isinstance(classes, dict) or not classes:
+        raise ValueError(f"{classes} are no classes")
+    return group_labels(classes)
+
+
+def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
+    """The network of a loaded checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
+    weights = content["state_dict"]
+    try:
+        with _no_larger_than(weights):
+            model = build_model(content["model"], len(label_set(content)))
+        model.load_state_dict(weights)
+    except Exception as error:  # what a description makes the networks raise has no class in common
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"The weights in {source} do not fit its own description: {reason[:500]}") from None
+    for name, value in model.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise CheckpointError(
+                f"The weights in {source} are not all finite numbers ({name}); name another checkpoint."
+            )
+    return model.eval()
+
+
+@contextmanager
+def _no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Raise ValueError as soon as a network that is built has far more weights than these.
+
+    A description of a million channels or blocks is short. Parameters are registered before they are filled, so that
+    no memory is touched. Networks may make some parameters and throw them away.
+    """
+    held = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
+    tensors, elements = 2 * len(weights) + 1000, sum(held.values()) + 10**7
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal tensors, elements
+        tensors -= 1
+        elements -= parameter.numel() if parameter is not None else 0
+        if tensors < 0 or elements < 0:
+            raise ValueError("it describes a far larger network")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def load_networks(
+    paths: Sequence[Path], *, track: str, size: int | None = None
+) -> tuple[list[nn.Module], dict[str, Any]]:
+    """The networks of one prediction, on the CPU, and the content of the first checkpoint.
+
+    Several, whose probabilities are averaged, are for the track ``open``, and must agree in classes and image
+    size. ``size`` takes the place of that image size. Raises CheckpointError.
+    """
+    if len(paths) > 1 and track != "open":
+        raise CheckpointError(
+            f"{len(paths)} checkpoints are named, but the challenge allows no ensemble of models; "
+            "name one, or add --track open."
+        )
+    contents = [load_checkpoint(path) for path in paths]
+    first = contents[0]
+    for path, content in zip(paths, contents, strict=True):
+        if label_set(content) != label_set(first):
+            raise CheckpointError(f"{path} and {paths[0]} tell different classes apart; an ensemble needs the same.")
+        if size is not None:
+            content["image_size"] = size
+        if content["image_size"] != first["image_size"]:
+            raise CheckpointError(
+                f"{path} works at {content['image_size']} pixels and {paths[0]} at {first['image_size']}; "
+                "an ensemble needs one size."
+            )
+    return [restore_model(content, path) for path, content in zip(paths, contents, strict=True)], first
+
+
+def augmentation_of(content: Mapping[str, Any], *, tta: bool) -> dict[str, Any]:
+    """``scales`` and ``flip`` to predict with: the checkpoint's own with tta, else the photo alone."""
+    if not tta:
+        return {"scales": (1.0,), "flip": False}
+    if "inference" not in content:
+        raise CheckpointError("The checkpoint does not say what --tta is to average over; leave --tta out.")
+    return {key: content["inference"][key] for key in ("scales", "flip")}

@@ -1,0 +1,79 @@
+"""A set with mirrored copies of its training pairs, left and right labels swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
+
+from face_parsing.data.masks import save_mask
+from face_parsing.data.photos import read_photo
+from face_parsing.data.problems import DataError
+from face_parsing.data.provenance import broken_rule, refuse_grouped
+from face_parsing.labels import is_mirrored, swap_left_right
+from face_parsing.preparation.copying import Job, Plan, each_result
+from face_parsing.preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs
+from face_parsing.preparation.pairs import JPEG_QUALITY, read_ids, size_text
+from face_parsing.system.files import atomic_path
+
+ENDING = "_flipped"
+
+
+def mirror_pair(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Photo (H, W, 3) and mask (H, W), both uint8, mirrored; left labels become right ones. Its own inverse."""
+    return np.ascontiguousarray(photo[:, ::-1]), swap_left_right(np.ascontiguousarray(mask[:, ::-1]))
+
+
+def _encoding(source: Path) -> dict[str, Any]:
+    """How a mirrored image is saved: PNG as PNG, JPEG with the source's own tables, which loses next to nothing."""
+    if source.suffix.lower() == ".png":
+        return {"format": "PNG"}
+    with Image.open(source) as image:
+        tables = getattr(image, "quantization", None)
+        if tables and image.mode == "RGB":
+            return {"format": "JPEG", "qtables": tables, "subsampling": get_sampling(image)}
+    return {"format": "JPEG", "quality": JPEG_QUALITY}
+
+
+def flip_pair(image: Path, mask: Path, outputs: tuple[Path, ...]) -> None:
+    """Write the mirrored image as outputs[0] and the mirrored mask as outputs[1]."""
+    photo, ids = read_photo(image), read_ids(mask)
+    if ids.shape != photo.shape[:2]:
+        raise DataError(f"{mask}: {size_text(ids)}, but its image is {size_text(photo)}")
+    photo, ids = mirror_pair(photo, ids)
+    encoding = _encoding(image)
+    if not outputs[1].exists():
+        save_mask(ids, outputs[1])
+    with atomic_path(outputs[0]) as temporary:
+        Image.fromarray(photo).save(temporary, **encoding)
+
+
+def plan_flip(source: Path, output: Path, *, link: bool = False) -> Plan:
+    """Copy a prepared set and add the mirrored copy of every training pair under its stem plus ENDING."""
+    splits = find_splits(source, OWN_LAYOUT)
+    refuse_grouped(source)
+
+    def jobs_of(split: str, image: Path, mask: Path | None) -> list[Job]:
+        jobs = [copy_job(output, split, image, mask, link=link)]
+        if split == "train" and mask is not None:
+            outputs = output_files(output, split, image, mask, ENDING)
+            jobs.append(Job(outputs, partial(flip_pair, image, mask, outputs)))
+        return jobs
+
+    return plan_pairs(splits, jobs_of, recipe={"subcommand": "flip"}, breaks=broken_rule(source))
+
+
+def _is_mirrored_file(path: Path) -> bool:
+    return is_mirrored(read_ids(path))
+
+
+def mirrored_masks(masks: Iterable[Path], workers: int) -> list[Path]:
+    """Those masks whose left labels lie left of the right ones; unreadable ones are left out."""
+    paths = sorted(masks)
+    results = each_result([partial(_is_mirrored_file, path) for path in paths], workers)
+    return [paths[i] for i in sorted(i for i, result in results if result is True)]

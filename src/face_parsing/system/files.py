@@ -1,0 +1,34 @@
+"""Files that are never half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary neighbour of path to write to: it replaces path when the block ends well, else it vanishes.
+
+    Raises OSError, naming path, where it cannot be written.
+    """
+    # A name may be as long as file systems allow, which leaves no room for more before it.
+    name = path.name if len(os.fsencode(path.name)) < 200 else hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    temporary = path.with_name(f".{os.getpid()}.{name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        # Python names no file where a write fails, and else the temporary one or a folder above it.
+        named = error.filename and Path(os.fsdecode(error.filename))
+        if named and named != temporary and named not in path.parents:
+            raise
+        reason = error.strerror or str(error)
+        raise OSError(f"{path} cannot be written: {reason}; make room for it or choose another place.") from None

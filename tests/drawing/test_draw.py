@@ -1,0 +1,147 @@
+"""The commands that draw: colours and ids, overlays, panels, curves, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import draw
+from face_parsing.data.masks import save_mask
+from face_parsing.drawing.pictures import CELL, save_picture
+from face_parsing.labels import PALETTE
+from face_parsing.synthetic.dataset import make_pair
+
+
+def run(*words: object) -> int:
+    return draw.main([str(word) for word in words])
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """Three photos and their masks."""
+    for i in range(3):
+        photo, mask = make_pair(i, size=64)
+        save_picture(photo, tmp_path / "images" / f"{i}.jpg")
+        save_mask(mask, tmp_path / "masks" / f"{i}.png")
+    return tmp_path / "masks"
+
+
+def test_colours_and_back(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("colour", "--input", masks, "--output", tmp_path / "colour") == 0
+    assert run("ids", "--input", tmp_path / "colour", "--output", tmp_path / "ids") == 0
+    assert "exact" not in capsys.readouterr().out
+    for i in range(3):
+        coloured = pixels(tmp_path / "colour" / f"{i}.png")
+        assert coloured.shape == (64, 64, 3)
+        np.testing.assert_array_equal(coloured, np.array(PALETTE, dtype=np.uint8)[pixels(masks / f"{i}.png")])
+        np.testing.assert_array_equal(pixels(tmp_path / "ids" / f"{i}.png"), pixels(masks / f"{i}.png"))
+    assert run("colour", "--input", masks / "1.png", "--output", tmp_path / "one") == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["1.png"]
+
+
+def test_ids_name_the_first_unknown_colour_or_take_the_nearest(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("colour", "--input", masks / "0.png", "--output", tmp_path) == 0
+    picture = pixels(tmp_path / "0.png").copy()
+    picture[7, 5] = (201, 3, 0)
+    save_picture(picture, tmp_path / "odd.png")
+    words = ["ids", "--input", tmp_path / "odd.png", "--output", tmp_path / "ids"]
+    assert run(*words) == 2
+    assert "odd.png: the colour (201, 3, 0) at column 5, row 7 is none of the palette's" in capsys.readouterr().err
+    assert not (tmp_path / "ids").exists()
+    assert run(*words, "--nearest") == 0
+    found, expected = pixels(tmp_path / "ids" / "odd.png"), pixels(masks / "0.png").copy()
+    expected[7, 5] = 1
+    np.testing.assert_array_equal(found, expected)
+    assert "0.0% of the pixels were of no exact colour" in capsys.readouterr().out
+
+
+def test_colours_of_a_coarser_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "classes.yaml").write_text("rest: []\neyes: [l_eye, r_eye]\n")
+    save_mask(np.array([[0, 1]], dtype=np.uint8), tmp_path / "m.png")
+    words = ["colour", "--input", tmp_path / "m.png", "--output", tmp_path / "out"]
+    assert run(*words, "--classes", tmp_path / "classes.yaml") == 0
+    assert pixels(tmp_path / "out" / "m.png").tolist() == [[list(PALETTE[0]), list(PALETTE[4])]]
+    save_mask(np.array([[0, 2]], dtype=np.uint8), tmp_path / "m.png")
+    assert run(*words, "--classes", tmp_path / "classes.yaml", "--overwrite") == 2
+    assert "m.png: label 2; the ids of these classes are 0 to 1" in capsys.readouterr().err
+
+
+def test_overlays(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = tmp_path / "images"
+    assert run("overlay", "--images", images, "--masks", masks, "--output", tmp_path / "over") == 0
+    assert sorted(path.name for path in (tmp_path / "over").iterdir()) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert pixels(tmp_path / "over" / "0.jpg").shape[0] > 64  # the legend
+    # A photo twice as large as its mask is laid under the enlarged mask; one of another shape is refused.
+    save_picture(np.full((128, 128, 3), 90, dtype=np.uint8), tmp_path / "large.png")
+    words = ["overlay", "--masks", masks / "0.png", "--output", tmp_path / "two", "--images"]
+    assert run(*words, tmp_path / "large.png") == 0
+    save_picture(np.full((128, 100, 3), 90, dtype=np.uint8), tmp_path / "narrow.png")
+    assert run(*words, tmp_path / "narrow.png") == 2
+    assert "0.png is 64x64 and its photo" in capsys.readouterr().err
+    (masks / "2.png").unlink()
+    assert run("overlay", "--images", images, "--masks", masks, "--output", tmp_path / "three") == 2
+    assert f"{masks} lacks 2, which {images} has" in capsys.readouterr().err
+
+
+def test_a_panel_of_several_masks(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(3):
+        save_mask(np.zeros((64, 64), dtype=np.uint8), tmp_path / "run" / "masks" / f"{i}.png")
+    words = ["panel", "--images", tmp_path / "images", "--masks", masks, tmp_path / "run" / "masks"]
+    assert run(*words, "--output", tmp_path / "a.png", "--titles", "truth", "nothing", "--faces", 2) == 0
+    assert "2 of 3 faces" in capsys.readouterr().out
+    height, width = pixels(tmp_path / "a.png").shape[:2]
+    assert 3 * CELL < width < 3.2 * CELL
+    assert 2 * CELL < height < 3 * CELL
+    assert run(*words, "--output", tmp_path / "b.png", "--stems", "2") == 0
+    assert pixels(tmp_path / "b.png").shape[0] < 2 * CELL
+    assert draw._title(tmp_path / "run" / "masks") == "run"
+    for extra, message in (
+        (["--titles", "one"], "--titles names 1 columns, --masks 2"),
+        (["--stems", "7", "8"], "lacks 7, 8."),
+        (["--output", tmp_path / "a.png"], "a.png would be replaced; add --overwrite"),
+    ):
+        assert run(*words, "--output", tmp_path / "c.png", *extra) == 2
+        assert message in capsys.readouterr().err
+    save_mask(np.zeros((64, 64), dtype=np.uint8), masks / "more.png")
+    assert run(*words, "--output", tmp_path / "c.png") == 2
+    assert f"{masks} has more, which {tmp_path / 'images'} lacks" in capsys.readouterr().err
+
+
+def test_curves_of_runs_with_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named: list[dict[str, Path]] = []
+    monkeypatch.setattr(draw, "plot_runs", lambda histories, path, *, minutes: named.append(histories))
+    for folder in ("a/run", "b/run", "c"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "history.csv").write_text("")
+    words = ["curves", tmp_path / "a" / "run", tmp_path / "b" / "run" / "history.csv", tmp_path / "c", "--output"]
+    assert run(*words, tmp_path / "x.png", "--x", "minutes") == 0
+    assert list(named[0]) == ["run", "b/run", "c"]
+    assert run(*words, tmp_path / "x.gif") == 2
+    assert "must end in .png, .pdf, .svg" in capsys.readouterr().err
+    assert run("curves", tmp_path, "--output", tmp_path / "x.png") == 2
+    assert f"There is no history {tmp_path / 'history.csv'}" in capsys.readouterr().err
+
+
+def test_nothing_is_replaced_unasked(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["colour", "--input", masks, "--output", tmp_path / "out"]
+    assert run(*words) == 0
+    before = (tmp_path / "out" / "0.png").read_bytes()
+    assert run(*words) == 2
+    assert "0.png and 2 more would be replaced; add --overwrite" in capsys.readouterr().err
+    assert run(*words, "--overwrite") == 0
+    assert (tmp_path / "out" / "0.png").read_bytes() == before
+    # Not even with --overwrite does a picture replace the mask that it shows.
+    assert run("colour", "--input", masks, "--output", masks, "--overwrite") == 2
+    assert "would be replaced by its own picture" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""Intervals and p-values: by hand, against a slow reference, and as often right as they say."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from face_parsing.evaluation import significance
+from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
+
+
+def test_an_interval_holds_the_mean_and_narrows_with_more_images() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(0.8, 0.1, 25), rng.normal(0.8, 0.1, 2500)
+    widths = []
+    for values in (few, many):
+        low, high = bootstrap_interval(values)
+        assert low < values.mean() < high
+        # For a mean of many the bootstrap's interval is the normal one, 1.96 standard errors to each side.
+        assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(len(values)), rel=0.05)
+        widths.append(high - low)
+    assert widths[0] > 5 * widths[1]
+
+
+def test_an_interval_is_seeded_and_the_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).random(40)
+    found = bootstrap_interval(values)
+    assert bootstrap_interval(values) == found
+    assert bootstrap_interval(values, seed=1) != found
+    monkeypatch.setattr(significance, "CHUNK", 1000)
+    assert bootstrap_interval(values) == found
+    assert bootstrap_interval(np.full(5, 0.25)) == (0.25, 0.25)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    samples = rng.normal(size=(300, 60))
+    covered = sum(low < 0 < high for low, high in (bootstrap_interval(s, resamples=1000) for s in samples))
+    assert 0.90 <= covered / 300 <= 0.98
+
+
+def test_p_by_hand() -> None:
+    # Of the 8 sign patterns of (1, 2, 3) only +++ and --- sum to 6 or more.
+    assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == 2 / 8
+    assert sign_flip_p(np.array([-1.0, 2.0, 3.0])) == 4 / 8  # sums of 4 and more: 6, 4 and their negatives
+    assert sign_flip_p(np.array([1.0, 0.0, 2.0, 3.0, 0.0])) == 2 / 8  # equal faces say nothing
+    assert sign_flip_p(np.zeros(5)) == 1
+    assert sign_flip_p(np.array([0.1, 0.2, -0.3])) == 1  # a sum of 0, but for rounding
+
+
+def test_the_exact_p_is_the_slow_one_and_random_flips_come_near_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = np.random.default_rng(3).normal(0.4, 1, 12)
+    found = abs(differences.sum())
+    sums = [abs(np.dot(signs, differences)) for signs in itertools.product((1, -1), repeat=12)]
+    exact = float(np.mean([total >= found - 1e-9 for total in sums]))
+    assert sign_flip_p(differences) == pytest.approx(exact)
+    monkeypatch.setattr(significance, "EXACT_LIMIT", 0)
+    monkeypatch.setattr(significance, "CHUNK", 5000)
+    assert sign_flip_p(differences) == pytest.approx(exact, abs=0.015)
+    assert sign_flip_p(differences) == sign_flip_p(differences)
+
+
+def test_a_p_is_never_zero_and_below_5_percent_for_no_more_than_that_share_of_equals() -> None:
+    assert sign_flip_p(np.ones(100)) == 1 / 20_001
+    rng = np.random.default_rng(4)
+    false = sum(sign_flip_p(rng.normal(size=30), flips=999) < 0.05 for _ in range(400))
+    assert false / 400 < 0.08
