@@ -33,7 +33,7 @@ from face_parsing.config.sections import Config
 from face_parsing.data.cache import PairStore
 from face_parsing.data.loader import batches_of, build_loader
 from face_parsing.data.pairs import find_pairs
-from face_parsing.data.sampler import EpochSampler, rarity_weights
+from face_parsing.data.sampler import EpochSampler, repeat_factors
 from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
@@ -73,7 +73,7 @@ def prepare(root: Path, size: int, cache_gb: float) -> PairStore:
 def epoch(store: PairStore, size: int) -> None:
     """Load and augment each image once, as training does, in this process."""
     sampler = EpochSampler(
-        rarity_weights(store.presence, 0.25), seed=0, epochs=1, first_epoch=0, stage=lambda _: (size, BATCH)
+        repeat_factors(store.presence, 0.25), seed=0, epochs=1, first_epoch=0, stage=lambda _: (size, BATCH)
     )
     dataset = build_training_set(Config(), store)
     for _ in batches_of(build_loader(dataset, sampler, workers=0, pin=False)):

@@ -45,7 +45,7 @@ def f_score(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def in_order(mask: np.ndarray) -> np.ndarray:
+def lr_corrected(mask: np.ndarray) -> np.ndarray:
     """The mask with its left labels right of the right ones."""
     return swap_left_right(mask) if is_mirrored(mask) else mask
 
@@ -54,7 +54,7 @@ def plain_loop(predictions: np.ndarray, truths: np.ndarray) -> tuple[float, floa
     """The F-Score raw and in order of masks (N, H, W)."""
     pairs = list(zip(predictions, truths, strict=True))
     raw = [f_score(prediction, truth) for prediction, truth in pairs]
-    ordered = [f_score(in_order(prediction), in_order(truth)) for prediction, truth in pairs]
+    ordered = [f_score(lr_corrected(prediction), lr_corrected(truth)) for prediction, truth in pairs]
     return float(np.mean(raw)), float(np.mean(ordered))
 
 
@@ -64,7 +64,7 @@ def score_keeper(predictions: np.ndarray, truths: np.ndarray, batch: int) -> tup
     for i in range(0, len(truths), batch):
         keeper.update(torch.from_numpy(predictions[i : i + batch]), torch.from_numpy(truths[i : i + batch]))
     scores = keeper.scores()
-    return scores.f_score, scores.f_score_in_order
+    return scores.f_score, scores.f_score_lr_corrected
 
 
 def make_masks(count: int) -> tuple[np.ndarray, np.ndarray]:

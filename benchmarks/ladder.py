@@ -145,13 +145,13 @@ def table(rungs: Sequence[Rung]) -> str:
             lines.append(f"| {name} | none judged yet |" + " |" * (len(RARE) + 5))
             continue
         rows = [row for _, row in found]
-        ordered = statistics.mean(row["f_score_in_order"] for row in rows)
+        ordered = statistics.mean(row["f_score_lr_corrected"] for row in rows)
         first = ordered if first is None else first
         rare = [statistics.mean(row[f"f1_{c}"] for row in rows) for c in RARE]
         seeds = ", ".join(f"{r.seed}{'' if r.done else ' (not at its end)'}" for r, _ in found)
         cells = [
             name, seeds, "/".join(f"{row['last_epoch']:.0f}" for row in rows),
-            _mean([row["f_score"] for row in rows]), _mean([row["f_score_in_order"] for row in rows]),
+            _mean([row["f_score"] for row in rows]), _mean([row["f_score_lr_corrected"] for row in rows]),
             f"{ordered - first:+.4f}", *(f"{value:.2f}" for value in rare),
             f"{statistics.mean(row['seconds'] for row in rows) / 60:.1f}",
         ]  # fmt: skip

@@ -36,7 +36,7 @@ from face_parsing.data.dataset import Batch
 from face_parsing.data.device_loader import DeviceLoader, build_device_loader, joined_batches
 from face_parsing.data.loader import build_loader
 from face_parsing.data.pairs import Pair
-from face_parsing.data.sampler import EpochSampler, rarity_weights
+from face_parsing.data.sampler import EpochSampler, repeat_factors
 from face_parsing.data.split import make_split
 from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system.device import choose_device, choose_precision, prepare_device
@@ -72,7 +72,7 @@ def build_trainer(config: Config, device: torch.device, *, plain: bool = False) 
         precision=torch.float32 if plain else choose_precision(config.run.precision, device),
         channels_last=config.run.channels_last and not plain,
         compile_model=config.run.compile and not plain,
-        record=config.run.record_steps and not plain,
+        record=config.run.cuda_graphs and not plain,
         optimizer=as_dict(config.optimizer),
         steps=10**6,
         warmup_steps=1,
@@ -98,7 +98,7 @@ class PlainPairs(Dataset[Batch]):
         self.pairs = pairs
         self.size = size
         self.options = augmentation
-        s = augmentation["colour_strength"]
+        s = augmentation["color_strength"]
         self.jitter = ColorJitter(s, s, s, s / 10)
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class PlainPairs(Dataset[Batch]):
             scale = random.uniform(*options["scale"])
             image = tv.affine(image, angle, shift, scale, [0.0], interpolation=InterpolationMode.BILINEAR)
             mask = tv.affine(mask, angle, shift, scale, [0.0])
-        if random.random() < options["colour"]:
+        if random.random() < options["color"]:
             image = self.jitter(image)
         return tv.pil_to_tensor(image).permute(1, 2, 0).contiguous(), tv.pil_to_tensor(mask)[0]
 
@@ -182,7 +182,7 @@ def compare(config: Config, args: argparse.Namespace, device: torch.device, stor
     dataset = build_training_set(config, store)
     batch_size = min(args.batch_size, len(store))
     sampler = EpochSampler(
-        rarity_weights(store.presence, config.data.rare_frequency),
+        repeat_factors(store.presence, config.data.repeat_threshold),
         seed=config.run.seed,
         epochs=10**6,
         first_epoch=0,

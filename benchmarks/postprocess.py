@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from face_parsing.data.pairs import read_pair
 from face_parsing.data.split import make_split
-from face_parsing.evaluation.confusion import class_counts, confusion_matrices, in_order, mirrored
+from face_parsing.evaluation.confusion import class_counts, confusion_matrices, lr_corrected, mirrored
 from face_parsing.evaluation.metrics import f_scores
 from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
 from face_parsing.inference.logit_biases import read_biases
@@ -61,7 +61,7 @@ def judge(masks: list[np.ndarray], truths: torch.Tensor, labels: LabelSet) -> tu
     """The F-Score of each mask, raw and with left and right in order: (N,) each."""
     predicted = torch.from_numpy(np.stack(masks))
     counts = confusion_matrices(predicted, truths, len(labels))
-    ordered = in_order(counts, mirrored(predicted, labels), mirrored(truths, labels), labels)
+    ordered = lr_corrected(counts, mirrored(predicted, labels), mirrored(truths, labels), labels)
     return f_scores(class_counts(counts)).numpy(), f_scores(class_counts(ordered)).numpy()
 
 

@@ -38,7 +38,7 @@ def steps(model: nn.Module, photos: Tensor, size: int) -> dict[str, Callable[[],
     """Each step's way to the masks of photos (1, H, W, 3), seen by the network at size."""
     device = torch.device("cpu")
     H, W = photos.shape[1:3]
-    folded = prepare_model(model, device)
+    fused = prepare_model(model, device)
 
     def through_probabilities() -> Tensor:
         return largest_class(predict_probabilities([model], photos, image_size=size), (H, W))
@@ -46,7 +46,7 @@ def steps(model: nn.Module, photos: Tensor, size: int) -> dict[str, Callable[[],
     return {
         "probabilities, then the largest": through_probabilities,
         "the largest logit": lambda: predict_masks([model], photos, image_size=size),
-        "and each BatchNorm folded into its convolution": lambda: predict_masks([folded], photos, image_size=size),
+        "and each BatchNorm fused into its convolution": lambda: predict_masks([fused], photos, image_size=size),
     }
 
 

@@ -11,7 +11,7 @@ between them were done on the way), at the rate that a large copy reaches. Then 
 runs after a first one, and the operations that take most of it (torch.profiler, own time, without what they call).
 Prediction: one decoded photo to its mask in fp32, the config's network with random weights, as inference.py does it.
 Training: one step of the config's network, loss and optimiser in the config's precision, on a batch that is there;
-on a GPU it is also replayed from a recording, as training does it (run.record_steps).
+on a GPU it is also replayed from a recording, as training does it (run.cuda_graphs).
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         # The operations of a compiled or a recorded step have no names, and its convolutions cannot be counted.
-        config = load_config(args.config, [*args.overrides, "run.compile=false", "run.record_steps=false"])
+        config = load_config(args.config, [*args.overrides, "run.compile=false", "run.cuda_graphs=false"])
         device = choose_device(config.run.device)
     except (ConfigError, ValueError) as error:
         print(f"profile_step.py: {error}", file=sys.stderr)
@@ -217,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench = Bench(device, time.process_time if args.cpu_time else time.perf_counter)
     report(bench, works, args.runs)
     if device.type == "cuda":
-        recorded = load_config(args.config, [*args.overrides, "run.compile=false", "run.record_steps=true"])
+        recorded = load_config(args.config, [*args.overrides, "run.compile=false", "run.cuda_graphs=true"])
         replayed = training_step(recorded, args.size, args.batch_size, device)
         bench.seconds(replayed, WARM_UPS)
         print(f"\nReplayed from a recording: {1000 * statistics.median(bench.seconds(replayed, args.runs)):.1f} ms.")

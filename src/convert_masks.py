@@ -26,7 +26,7 @@ from tqdm import tqdm
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
 from face_parsing.data.problems import DataError
-from face_parsing.drawing.kaggle import HEADER, LARGEST_SIZE, SIZE, in_order, read_kaggle, write_kaggle
+from face_parsing.drawing.kaggle import HEADER, LARGEST_SIZE, SIZE, numeric_order, read_kaggle, write_kaggle
 from face_parsing.labels import NUM_CLASSES
 from face_parsing.system.cli import refuse_existing
 from face_parsing.system.files import atomic_path
@@ -38,7 +38,7 @@ def _masks_in(folder: Path) -> list[Path]:
     masks = [path for path in photos_in(folder) if path.suffix.lower() == ".png"]
     if not masks:
         raise DataError(f"There are no PNG masks in {folder}.")
-    return in_order(masks)
+    return numeric_order(masks)
 
 
 def _names(source: Path | None, count: int) -> list[str]:
@@ -46,7 +46,7 @@ def _names(source: Path | None, count: int) -> list[str]:
     if source is None:
         return [str(image) for image in range(count)]
     if source.is_dir():
-        names = [path.stem for path in in_order(photos_in(source))]
+        names = [path.stem for path in numeric_order(photos_in(source))]
     else:
         try:
             lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]

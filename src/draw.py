@@ -1,4 +1,4 @@
-"""Pictures of masks and runs: ``python src/draw.py {colour,ids,overlay,panel,curves} ...``, each with ``--help``."""
+"""Pictures of masks and runs: ``python src/draw.py {color,ids,overlay,panel,curves} ...``, each with ``--help``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from face_parsing.config.classes import read_classes
-from face_parsing.data.masks import ids_of_colours, read_mask, save_mask
+from face_parsing.data.masks import ids_of_colors, read_mask, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
 from face_parsing.drawing.plots import FORMATS, plot_runs
-from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colourize
+from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
 from face_parsing.system.cli import UsageError, positive, refuse_existing
 
 NAMES_SHOWN = 5
@@ -43,17 +43,17 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--classes", type=Path, help="YAML of a coarser task whose ids the masks hold")
         return sub
 
-    colour = command("colour", "masks of class ids to RGB pictures in the standard palette", "folder for <name>.png")
-    colour.add_argument("--input", type=Path, required=True, help="a mask, or a folder of them")
+    color = command("color", "masks of class ids to RGB pictures in the standard palette", "folder for <name>.png")
+    color.add_argument("--input", type=Path, required=True, help="a mask, or a folder of them")
 
-    ids = command("ids", "pictures in the palette's colours back to masks of class ids", "folder for <name>.png")
-    ids.add_argument("--input", type=Path, required=True, help="a colour picture, or a folder of them")
-    ids.add_argument("--nearest", action="store_true", help="take the nearest colour, as for JPEGs")
+    ids = command("ids", "pictures in the palette's colors back to masks of class ids", "folder for <name>.png")
+    ids.add_argument("--input", type=Path, required=True, help="a color picture, or a folder of them")
+    ids.add_argument("--nearest", action="store_true", help="take the nearest color, as for JPEGs")
 
-    overlay = command("overlay", "photos under their masks' colours, with a legend", "folder for <name>.jpg")
+    overlay = command("overlay", "photos under their masks' colors, with a legend", "folder for <name>.jpg")
     overlay.add_argument("--images", type=Path, required=True, help="a photo, or a folder of them")
     overlay.add_argument("--masks", type=Path, required=True, help="its mask, or the folder of masks of the same names")
-    overlay.add_argument("--alpha", type=_share, default=0.5, help="share of the colour (0.5)")
+    overlay.add_argument("--alpha", type=_share, default=0.5, help="share of the color (0.5)")
 
     panel = command("panel", "several masks of the same faces side by side", "PNG or JPEG file")
     panel.add_argument("--images", type=Path, help="a photo, or a folder of them, for the first column")
@@ -120,9 +120,9 @@ def _each(args: argparse.Namespace, inputs: Sequence[Path], make: Callable[[Path
     print(f"wrote {len(inputs)} pictures to {args.output}")
 
 
-def _colour(args: argparse.Namespace, labels: LabelSet) -> None:
+def _color(args: argparse.Namespace, labels: LabelSet) -> None:
     def make(path: Path, output: Path) -> None:
-        save_picture(colourize(_read_mask(path, labels), labels), output)
+        save_picture(colorize(_read_mask(path, labels), labels), output)
 
     _each(args, find_photos(args.input), make)
 
@@ -132,11 +132,11 @@ def _ids(args: argparse.Namespace, labels: LabelSet) -> None:
 
     def make(path: Path, output: Path) -> None:
         picture = read_photo(path)
-        mask, exact = ids_of_colours(picture, labels)
+        mask, exact = ids_of_colors(picture, labels)
         if not exact.all() and not args.nearest:
             y, x = np.argwhere(~exact)[0].tolist()
             raise UsageError(
-                f"{path}: the colour {tuple(picture[y, x].tolist())} at column {x}, row {y} is none of the palette's; "
+                f"{path}: the color {tuple(picture[y, x].tolist())} at column {x}, row {y} is none of the palette's; "
                 "mend the picture, or add --nearest to take the nearest one."
             )
         guessed.append(1 - float(exact.mean()))
@@ -144,7 +144,7 @@ def _ids(args: argparse.Namespace, labels: LabelSet) -> None:
 
     _each(args, find_photos(args.input), make)
     if max(guessed) > 0:
-        print(f"{np.mean(guessed):.1%} of the pixels were of no exact colour, up to {max(guessed):.1%} in a picture")
+        print(f"{np.mean(guessed):.1%} of the pixels were of no exact color, up to {max(guessed):.1%} in a picture")
 
 
 def _overlay(args: argparse.Namespace, labels: LabelSet) -> None:
@@ -206,7 +206,7 @@ def _curves(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after a sentence on stderr."""
     args = _parser().parse_args(argv)
-    commands = {"colour": _colour, "ids": _ids, "overlay": _overlay, "panel": _panel}
+    commands = {"color": _color, "ids": _ids, "overlay": _overlay, "panel": _panel}
     try:
         if args.command == "curves":
             _curves(args)

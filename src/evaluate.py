@@ -16,13 +16,13 @@ from pathlib import Path
 from face_parsing.config.classes import read_classes
 from face_parsing.drawing.plots import plot_confusion
 from face_parsing.evaluation.evaluator import (
-    Face,
-    Judgement,
+    EvaluationItem,
+    EvaluationResult,
     Predictor,
+    evaluate_predictions,
     exported,
-    faces_in,
-    faces_of,
-    judge,
+    items_in,
+    items_of,
     networks,
     stored_masks,
 )
@@ -32,7 +32,7 @@ from face_parsing.inference.postprocess import refine
 from face_parsing.inference.postprocess_options import add_arguments, settings_of
 from face_parsing.inference.torch_network import Refine
 from face_parsing.labels import CELEBAMASK, LabelSet
-from face_parsing.system.cli import UsageError, positive, refuse_existing, refuse_for_onnx, side
+from face_parsing.system.cli import UsageError, image_side, positive, refuse_existing, refuse_for_onnx
 from face_parsing.system.device import choose_device, prepare_device
 from face_parsing.system.files import atomic_path
 
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
-    what.add_argument("--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)")
+    what.add_argument(
+        "--size", type=image_side, help="longer side at which the network sees a photo (the checkpoint's own)"
+    )
     what.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="of checkpoints: bf16 is faster, less exact"
     )
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     other = parser.add_argument_group("compare two on the same faces")
     other.add_argument("--compare", type=Path, nargs="+", help="another folder, zip or checkpoint")
-    other.add_argument("--compare_size", type=side, help="--size for the other checkpoint")
+    other.add_argument("--compare_size", type=image_side, help="--size for the other checkpoint")
     other.add_argument("--compare_tta", action="store_true", help="--tta for the other checkpoint alone")
 
     other.add_argument("--compare_plain", action="store_true", help="no post-processing for the other checkpoint")
@@ -116,7 +118,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _predictor(
     paths: Sequence[Path],
-    faces: Sequence[Face],
+    faces: Sequence[EvaluationItem],
     args: argparse.Namespace,
     *,
     tta: bool,
@@ -160,23 +162,25 @@ def _predictor(
     return predictor, known, f"{name} with {' and '.join(more)}" if more else name
 
 
-def _draw(args: argparse.Namespace, judgement: Judgement, faces: Sequence[Face], predictor: Predictor) -> None:
+def _draw(
+    args: argparse.Namespace, result: EvaluationResult, faces: Sequence[EvaluationItem], predictor: Predictor
+) -> None:
     if args.confusion is not None:
-        plot_confusion(judgement.confusion.numpy(), judgement.labels.names, args.confusion)
+        plot_confusion(result.confusion.numpy(), result.labels.names, args.confusion)
     if args.worst is not None:
-        worst = choose_faces(judgement.f_score, 10, "worst")
-        draw_faces(judgement, faces, predictor, worst, args.worst, full=False)
+        worst = choose_faces(result.f_score, 10, "worst")
+        draw_faces(result, faces, predictor, worst, args.worst, full=False)
     if args.panels is not None:
-        chosen = choose_faces(judgement.f_score, args.faces, args.choose)
-        draw_faces(judgement, faces, predictor, chosen, args.panels, full=True)
+        chosen = choose_faces(result.f_score, args.faces, args.choose)
+        draw_faces(result, faces, predictor, chosen, args.panels, full=True)
 
 
 def _run(args: argparse.Namespace) -> None:
     _check(args)
     if args.data is not None:
-        faces = faces_of(args.data, args.split, args.val_stems)
+        faces = items_of(args.data, args.split, args.val_stems)
     else:
-        faces = faces_in(args.truth, args.images)
+        faces = items_in(args.truth, args.images)
     classes = read_classes(args.classes) if args.classes is not None else CELEBAMASK
     paths = [args.predictions] if args.predictions is not None else args.model_path
     predictor, labels, name = _predictor(paths, faces, args, tta=args.tta, size=args.size, refined=True, labels=classes)
@@ -189,23 +193,23 @@ def _run(args: argparse.Namespace) -> None:
         second = _predictor(args.compare, faces, args, tta=tta, size=size, refined=refined, labels=labels)
         if second[1] != labels:
             raise UsageError(f"{name} and {second[2]} tell other classes apart; only systems of one task compare.")
-    judgement = judge(faces, predictor, labels, tolerance=args.boundary_px)
-    print(report(judgement, args.boundary_px))
-    content = figures(judgement)
+    result = evaluate_predictions(faces, predictor, labels, tolerance=args.boundary_px)
+    print(report(result, args.boundary_px))
+    content = figures(result)
     other = None
     if second is not None:
-        other = judge(faces, second[0], labels, tolerance=args.boundary_px)
-        comparison = Comparison(judgement, other, name, second[2])
+        other = evaluate_predictions(faces, second[0], labels, tolerance=args.boundary_px)
+        comparison = Comparison(result, other, name, second[2])
         print(comparison.report())
         content["comparison"] = comparison.figures()
     if args.json is not None:
         with atomic_path(args.json) as path:
             path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if args.csv is not None:
-        write_csv(judgement, args.csv)
+        write_csv(result, args.csv)
     if args.per_image is not None:
-        write_per_image(judgement, other, args.per_image)
-    _draw(args, judgement, faces, predictor)
+        write_per_image(result, other, args.per_image)
+    _draw(args, result, faces, predictor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

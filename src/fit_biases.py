@@ -5,7 +5,7 @@ fitted on, on folds of them that were left out of the fit, and on the validation
 the fit has seen. But where a network is unsure on new faces, it is not on those it has learnt: ``--on val`` fits on the
 validation pairs, a few ``--classes`` best, and the folds left out are then the only honest gain. Of several networks of
 one recipe (``--model_path A.pth B.pth``) it finds what suits them all, and so less of what is one network's chance.
-``fold_biases.py`` puts the result into a network.
+``merge_biases.py`` puts the result into a network.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
     print(named(biases, labels))
     with atomic_path(args.output) as path:
         write_biases(path, biases, labels)
-    print(f"wrote {args.output}; use it with inference.py --biases {args.output}, or fold_biases.py")
+    print(f"wrote {args.output}; use it with inference.py --biases {args.output}, or merge_biases.py")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

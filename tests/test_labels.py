@@ -17,7 +17,7 @@ from face_parsing.labels import (
     LEFT_RIGHT_PAIRS,
     NUM_CLASSES,
     PALETTE,
-    colourize,
+    colorize,
     group_labels,
     is_mirrored,
     palette_bytes,
@@ -43,7 +43,7 @@ def columns(*labels: int, height: int = 2) -> np.ndarray:
 def test_names_and_palette_are_the_challenges() -> None:
     assert NUM_CLASSES == 19
     assert list(CLASS_NAMES) == NAMES.split()
-    assert [",".join(map(str, colour)) for colour in PALETTE] == COLOURS.split()
+    assert [",".join(map(str, color)) for color in PALETTE] == COLOURS.split()
     assert len(set(PALETTE)) == NUM_CLASSES
     assert NUM_CLASSES <= IGNORE_INDEX <= 255
 
@@ -67,13 +67,13 @@ def test_palette_bytes_fill_a_png() -> None:
     picture = Image.fromarray(mask)
     picture.putpalette(palette_bytes())
     assert len(palette_bytes()) == 768
-    np.testing.assert_array_equal(np.array(picture.convert("RGB")), colourize(mask))
+    np.testing.assert_array_equal(np.array(picture.convert("RGB")), colorize(mask))
 
 
-def test_colourize() -> None:
+def test_colorize() -> None:
     mask = np.array([[0, 18], [13, 255]], dtype=np.uint8)
-    assert colourize(mask).tolist() == [[[0, 0, 0], [0, 204, 0]], [[0, 0, 204], [0, 0, 0]]]
-    assert colourize(mask).dtype == np.uint8
+    assert colorize(mask).tolist() == [[[0, 0, 0], [0, 204, 0]], [[0, 0, 204], [0, 0, 0]]]
+    assert colorize(mask).dtype == np.uint8
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from face_parsing.inference.torch_network import Refine, parse_with
 from face_parsing.labels import LabelSet
 from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
 from face_parsing.system import distributed
-from face_parsing.system.cli import UsageError, positive, refuse_existing, refuse_for_onnx, side
+from face_parsing.system.cli import UsageError, image_side, positive, refuse_existing, refuse_for_onnx
 from face_parsing.system.device import choose_device, prepare_device
 from face_parsing.system.environment import PROJECT_ROOT
 
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tta", action="store_true", help="average over the checkpoint's scales and flip: better, slower"
     )
     parser.add_argument(
-        "--size", type=side, help="longer side at which the network sees a photo (the checkpoint's own)"
+        "--size", type=image_side, help="longer side at which the network sees a photo (the checkpoint's own)"
     )
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster on GPUs and new CPUs, less exact"

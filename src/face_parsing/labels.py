@@ -131,7 +131,7 @@ CELEBAMASK = LabelSet(CLASS_NAMES, tuple((i,) for i in range(NUM_CLASSES)), PALE
 def group_labels(groups: Mapping[str, Sequence[str]]) -> LabelSet:
     """The classes of a coarser task, by name, each with the names of the 19 that it is made of; {}: all 19.
 
-    The first class also gets every name that no class lists. A class has the colour of its first member.
+    The first class also gets every name that no class lists. A class has the color of its first member.
     Raises ValueError for an unknown or repeated name, and for a class whose mirror image is no class.
     """
     if not groups:
@@ -179,12 +179,12 @@ def group_labels(groups: Mapping[str, Sequence[str]]) -> LabelSet:
 
 def palette_bytes(labels: LabelSet = CELEBAMASK) -> list[int]:
     """The palette as ``PIL.Image.putpalette`` takes it: 256 * 3 values, unused ids black."""
-    flat = [value for colour in labels.palette for value in colour]
+    flat = [value for color in labels.palette for value in color]
     return flat + [0] * (256 * 3 - len(flat))
 
 
-def colourize(mask: np.ndarray, labels: LabelSet = CELEBAMASK) -> np.ndarray:
-    """Class ids (H, W) uint8 to colours (H, W, 3) uint8; ids of no class become black."""
+def colorize(mask: np.ndarray, labels: LabelSet = CELEBAMASK) -> np.ndarray:
+    """Class ids (H, W) uint8 to colors (H, W, 3) uint8; ids of no class become black."""
     table = np.array(palette_bytes(labels), dtype=np.uint8).reshape(256, 3)
     return table[mask]
 

@@ -60,7 +60,7 @@ def test_a_clean_set(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     train = report["splits"]["train"]
     assert train["image_sizes"] == train["mask_sizes"] == {"64x64": 12}
     assert (train["image_modes"], train["image_formats"], train["mask_modes"]) == ({"RGB": 12}, {"JPEG": 12}, {"P": 12})
-    assert train["in_order"] + len(train["undecided"]) == 12
+    assert train["not_mirrored"] + len(train["undecided"]) == 12
     assert report["problems"] == report["notes"] == report["near_duplicates"] == train["mirrored"] == []
     held = sum(bool((read_mask(path) == 13).any()) for path in (faces / "train" / "masks").iterdir())
     assert train["ids"]["13"] == report["classes"]["per_split"]["train"]["images"]["hair"] == held
@@ -118,7 +118,7 @@ def _no_image(train: Path) -> str:
     return "00003.png: no image of this name"
 
 
-def _colour_mask(train: Path) -> str:
+def _color_mask(train: Path) -> str:
     Image.new("RGB", (SIZE, SIZE)).save(train / "masks/00003.png")
     return "00003.png: mode RGB"
 
@@ -150,7 +150,7 @@ def _same_stem(train: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "spoil", [_no_mask, _no_image, _colour_mask, _wrong_id, _truncated, _no_png, _sizes, _same_stem]
+    "spoil", [_no_mask, _no_image, _color_mask, _wrong_id, _truncated, _no_png, _sizes, _same_stem]
 )
 def test_problems_are_named_and_the_audit_goes_on(data: Path, tmp_path: Path, spoil: Callable[[Path], str]) -> None:
     expected = spoil(data / "train")
@@ -174,7 +174,7 @@ def test_what_training_takes_is_noted(data: Path) -> None:
     (images / ".hidden").write_text("x")
     report = report_of(data)
     assert report["problems"] == []
-    expected = ("notes.txt: neither", "00000.jpg: one colour", "00001.jpg: has no colour", "00002.png: hair all over",
+    expected = ("notes.txt: neither", "00000.jpg: one color", "00001.jpg: has no color", "00002.png: hair all over",
                 "00003.png: nothing but ignored")  # fmt: skip
     assert len(report["notes"]) == len(expected)
     assert all(any(text in note for note in report["notes"]) for text in expected)

@@ -8,7 +8,7 @@ import pytest
 
 from face_parsing.augmentation.accessories import (
     ACCESSORIES,
-    FACE,
+    FACE_PARTS,
     Accessory,
     AccessoryChoice,
     Paint,
@@ -39,14 +39,14 @@ PARTS = {
 }
 
 
-def face(size: int = 64, *, colour: int = 100, **worn: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def face(size: int = 64, *, color: int = 100, **worn: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A grey face whose accessories, boxes by class name, are brighter by 50."""
     mask = np.zeros((64, 64), np.uint8)
     for name, (top, bottom, left, right) in {**PARTS, **worn}.items():
         mask[top:bottom, left:right] = ID[name]
-    image = np.full((64, 64, 3), colour, np.uint8)
+    image = np.full((64, 64, 3), color, np.uint8)
     for name in worn:
-        image[mask == ID[name]] = colour + 50
+        image[mask == ID[name]] = color + 50
     k = size // 64
     return image.repeat(k, 0).repeat(k, 1), mask.repeat(k, 0).repeat(k, 1)
 
@@ -65,7 +65,7 @@ def test_part_centres_are_shares_of_the_size() -> None:
     assert centres[ID["nose"]] == pytest.approx((32 + 36j) / 64)
     assert np.isnan(centres[ID["hat"]])
     # Located in a smaller copy, a part keeps its place.
-    assert part_centres(face(512)[1])[list(FACE)] == pytest.approx(centres[list(FACE)], abs=0.005)
+    assert part_centres(face(512)[1])[list(FACE_PARTS)] == pytest.approx(centres[list(FACE_PARTS)], abs=0.005)
 
 
 def test_face_similarity_is_scale_and_tilt() -> None:
@@ -75,7 +75,7 @@ def test_face_similarity_is_scale_and_tilt() -> None:
     assert face_similarity(source, 2.5 * source) is None
     assert face_similarity(source, np.exp(1.2j) * source) is None
     lonely = source.copy()
-    lonely[list(FACE[2:])] = np.nan
+    lonely[list(FACE_PARTS[2:])] = np.nan
     assert face_similarity(lonely, source) is None
 
 
@@ -123,8 +123,8 @@ def test_earrings_go_to_the_ears_that_show() -> None:
 
 
 def test_a_necklace_takes_the_light_of_its_wearer() -> None:
-    donor = face(colour=100, neck_l=(54, 58, 24, 40))
-    wearer = face(colour=50)
+    donor = face(color=100, neck_l=(54, 58, 24, 40))
+    wearer = face(color=50)
     where = placements(NECKLACE, part_centres(donor[1]), part_centres(wearer[1]))
     image, mask = paste(wearer, donor, NECKLACE, where)
     # The neck's centre is not the same, as the necklace hides a part of it.
@@ -219,7 +219,7 @@ def test_hats_tilt_about_the_face_to_either_side() -> None:
     centres = np.stack([part_centres(mask) for _, mask in faces])
     (where,) = placements(HAT, centres[1], centres[0], tilt=0.5)
     assert where.matrix @ [0, -1, 0] == pytest.approx([np.sin(0.5), -np.cos(0.5)])  # its top, to the right
-    place = centres[1][list(FACE)].mean()
+    place = centres[1][list(FACE_PARTS)].mean()
     assert where.matrix @ [place.real, place.imag, 1] == pytest.approx([place.real, place.imag])
     presence = np.array([np.isin(np.arange(19), mask) for _, mask in faces])
     choose = AccessoryChoice(presence, centres, probability=1.0)
@@ -229,7 +229,7 @@ def test_hats_tilt_about_the_face_to_either_side() -> None:
     assert all(abs(tilt) <= HAT.tilt for tilt in tilts)
 
 
-def test_a_tint_colours_the_accessory_alone() -> None:
+def test_a_tint_colors_the_accessory_alone() -> None:
     donor, wearer = face(hat=(6, 16, 16, 48)), face()
     where = placements(HAT, part_centres(donor[1]), part_centres(wearer[1]))
     image, mask = paste(wearer, donor, HAT, where, tint=(0.5, 1.0, 1.2))
@@ -238,7 +238,7 @@ def test_a_tint_colours_the_accessory_alone() -> None:
     assert (mask[6:16, 16:48] == ID["hat"]).all()
 
 
-def test_paint_colours_the_edge_and_the_inside_of_the_accessory_alone() -> None:
+def test_paint_colors_the_edge_and_the_inside_of_the_accessory_alone() -> None:
     donor, wearer = face(eye_g=(20, 31, 18, 46)), face()
     where = placements(SUNGLASSES, part_centres(donor[1]), part_centres(wearer[1]))
     # Six pixels deep in the middle, so that the edge is two pixels wide.
@@ -323,7 +323,7 @@ def test_the_choice_is_that_of_its_seed_and_only_of_what_a_face_lacks() -> None:
     for accessory in (GLASSES, SUNGLASSES, HAT, BAND):
         assert sum(c.accessory is accessory for c in chosen) == pytest.approx(len(chosen) / 4, abs=30)
     assert sum(c.mirrored for c in chosen) == pytest.approx(len(chosen) / 2, abs=30)
-    assert {c.accessory.any_colour for c in chosen if c.tint != (1, 1, 1)} == {True}
+    assert {c.accessory.any_color for c in chosen if c.tint != (1, 1, 1)} == {True}
     assert {c.donor for c in chosen} == {1, 2, 3}
     assert {c.accessory.label for seed in range(100) if (c := choose(1, seed=seed))} == {ID["hat"]}
     again = choose(0, seed=7), choose(0, seed=7)

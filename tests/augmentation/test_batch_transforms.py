@@ -17,7 +17,7 @@ from face_parsing.augmentation.batch_transforms import (
     NOISE_BANK,
     BatchAugmentation,
     Draws,
-    colour_values,
+    color_values,
     sampling_matrices,
 )
 from face_parsing.augmentation.image_ops import (
@@ -36,9 +36,9 @@ from face_parsing.labels import FLIP_TABLE, IGNORE_INDEX, NUM_CLASSES
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.system.seeds import mix_seeds
 
-OFF = {"flip": 0.0, "geometric": 0.0, "rotate": 20.0, "scale": (0.78, 1.28), "shift": 0.12, "colour": 0.0,
-       "colour_strength": 0.3, "grey": 0.0, "noise": 0.0, "occlusion": 0.0}  # fmt: skip
-ALL = {**OFF, "flip": 0.5, "geometric": 0.9, "colour": 0.8, "grey": 0.2, "noise": 0.8, "occlusion": 0.5}
+OFF = {"flip": 0.0, "geometric": 0.0, "rotate": 20.0, "scale": (0.78, 1.28), "shift": 0.12, "color": 0.0,
+       "color_strength": 0.3, "grey": 0.0, "noise": 0.0, "occlusion": 0.0}  # fmt: skip
+ALL = {**OFF, "flip": 0.5, "geometric": 0.9, "color": 0.8, "grey": 0.2, "noise": 0.8, "occlusion": 0.5}
 SIZE = 96
 CPU = torch.device("cpu")
 
@@ -132,12 +132,12 @@ def test_brightness_contrast_saturation_and_hue(pairs: tuple[Tensor, Tensor], pl
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1), (1, 3, 2, 0)])
-def test_colours_in_each_order(pairs: tuple[Tensor, Tensor], order: tuple[int, ...]) -> None:
+def test_colors_in_each_order(pairs: tuple[Tensor, Tensor], order: tuple[int, ...]) -> None:
     factors, hue = np.array([[1.2, 0.8, 1.25]] * 4), np.full(4, 0.02)
     place = order.index(3)
     draws = Draws(
         rows={f"hue {place}": np.arange(4)},
-        values={**colour_values(factors, np.array([order] * 4)), f"hue {place}": hue},
+        values={**color_values(factors, np.array([order] * 4)), f"hue {place}": hue},
     )
     images, _ = build()(*pairs, draws)
     there = A.ColorJitter(p=1)
@@ -185,11 +185,11 @@ def test_jpeg_errs_as_opencv_does(pairs: tuple[Tensor, Tensor], planes: Tensor, 
 
 @pytest.mark.parametrize("size", [32, 37, 64, 96, 128, 192, 200])
 def test_resizing(pairs: tuple[Tensor, Tensor], size: int) -> None:
-    other_side = [(False, False), (True, False), (False, True), (True, True)]
-    images, masks = resize_batch(*pairs, size, torch.tensor(other_side))
+    rounding = [(False, False), (True, False), (False, True), (True, True)]
+    images, masks = resize_batch(*pairs, size, torch.tensor(rounding))
     assert images.is_contiguous()
     for i in range(4):
-        image, mask = resize_pair(pairs[0][i].numpy(), pairs[1][i].numpy(), size, other_side=other_side[i])
+        image, mask = resize_pair(pairs[0][i].numpy(), pairs[1][i].numpy(), size, rounding=rounding[i])
         assert difference(images[i].numpy(), image).max() <= 1
         np.testing.assert_array_equal(masks[i].numpy(), mask)
 
@@ -244,16 +244,16 @@ CASES: dict[str, tuple[dict[str, object], Callable[[], tuple[np.ndarray, np.ndar
     "corner": ({"geometric": 1.0}, dot, lambda i, m: float(i[0, 0, 0]), 0),
     "moved": ({"geometric": 0.5}, dot, lambda i, m: float((m != dot()[1]).any()), 0),
     "flip": ({"flip": 0.3}, dot, lambda i, m: float((m != dot()[1]).any()), 0),
-    "red": ({"colour": 0.8}, dot, lambda i, m: float(i[..., 0].mean()), 2),  # its fractions are cut off
-    "blue": ({"colour": 0.8}, dot, lambda i, m: float(i[..., 2].mean()), 2),
-    "contrast": ({"colour": 1.0}, dot, lambda i, m: float(i.std()), 1),
-    "saturation": ({"colour": 1.0}, dot, chroma, 1),
+    "red": ({"color": 0.8}, dot, lambda i, m: float(i[..., 0].mean()), 2),  # its fractions are cut off
+    "blue": ({"color": 0.8}, dot, lambda i, m: float(i[..., 2].mean()), 2),
+    "contrast": ({"color": 1.0}, dot, lambda i, m: float(i.std()), 1),
+    "saturation": ({"color": 1.0}, dot, chroma, 1),
     "grey": ({"grey": 0.2}, dot, lambda i, m: float(np.ptp(i, axis=2).max() == 0), 0),
     "noise": ({"noise": 1.0}, flat, lambda i, m: float(i.std()), 0.2),
     "sharpness": ({"noise": 1.0}, texture, gradient, 0.2),
     "loss": ({"noise": 0.5}, texture, lambda i, m: float(difference(i, texture()[0]).mean()), 0.2),
     "boxes": ({"occlusion": 0.5}, flat, lambda i, m: float((i != 128).any(2).mean() * 100), 0),
-    "box colour": ({"occlusion": 1.0}, flat, lambda i, m: float(i.astype(float)[(i != 128).any(2)].mean()), 0),
+    "box color": ({"occlusion": 1.0}, flat, lambda i, m: float(i.astype(float)[(i != 128).any(2)].mean()), 0),
 }  # fmt: skip
 
 
@@ -352,16 +352,16 @@ def test_without_any_probability_nothing_happens(pairs: tuple[Tensor, Tensor]) -
 
 
 def test_steps_are_drawn_apart_from_each_other() -> None:
-    often = {"flip": 0.5, "geometric": 0.5, "colour": 0.5, "grey": 0.5, "noise": 0.5, "occlusion": 0.5}
+    often = {"flip": 0.5, "geometric": 0.5, "color": 0.5, "grey": 0.5, "noise": 0.5, "occlusion": 0.5}
     augmentation = build(**often)
     taken = []
     for index in range(400):
         draws = augmentation.draw([(0, index, SIZE)])
         # A matrix that only mirrors is no geometry.
         moved = "matrix" in draws.values and abs(draws.values["matrix"][0, 0, 1]) > 0
-        coloured = "own" in draws.values
+        colored = "own" in draws.values
         rows = [name in draws.rows for name in ("flip", "grey", "blur", "noise", "jpeg")]
-        taken.append([moved, coloured, bool(draws.boxes), *rows])
+        taken.append([moved, colored, bool(draws.boxes), *rows])
     together = np.corrcoef(np.array(taken, dtype=float).T)
     assert np.abs(together - np.eye(8)).max() < 0.2
 
@@ -377,8 +377,8 @@ def test_a_gpu_gives_what_a_cpu_gives(pairs: tuple[Tensor, Tensor]) -> None:
         assert difference(images.numpy(), others.cpu().numpy()).mean() < 0.1
         assert (masks == ids.cpu()).float().mean() > 0.999
     for size in (48, 96, 130):
-        other_side = torch.tensor([False, True, True, False]).view(2, 2).repeat(2, 1)
-        small = resize_batch(*pairs, size, other_side)
-        large = resize_batch(pairs[0].to(gpu), pairs[1].to(gpu), size, other_side.to(gpu))
+        rounding = torch.tensor([False, True, True, False]).view(2, 2).repeat(2, 1)
+        small = resize_batch(*pairs, size, rounding)
+        large = resize_batch(pairs[0].to(gpu), pairs[1].to(gpu), size, rounding.to(gpu))
         assert difference(small[0].numpy(), large[0].cpu().numpy()).max() <= 1
         assert torch.equal(small[1], large[1].cpu())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from face_parsing.augmentation.accessories import part_centres
-from face_parsing.augmentation.hoods import BROWS, CHINS, COVERED, FACE, WIDTHS, Hood, HoodChoice, fabric_of
+from face_parsing.augmentation.hoods import BROWS, CHINS, COVERED, FACE_AREA, WIDTHS, Hood, HoodChoice, fabric_of
 from face_parsing.labels import CLASS_NAMES
 
 ID = {name: i for i, name in enumerate(CLASS_NAMES)}
@@ -68,7 +68,7 @@ def test_a_hood_hides_what_it_lies_on_and_leaves_the_face(covered: tuple[int, ..
     assert (mask == before[1]).all()
     hat = labels == ID["hat"]
     assert (labels[~hat] == mask[~hat]).all()
-    skin = np.isin(mask, FACE)
+    skin = np.isin(mask, FACE_AREA)
     assert not hat[skin].any()
     inner = np.s_[28:68, 32:64]  # of the skin, out of reach of the soft edge
     assert (hooded[inner] == image[inner]).all()
@@ -99,7 +99,7 @@ def test_what_is_behind_is_not_seen_through_the_opening() -> None:
     assert (labels[22:26, 32:64] == ID["hat"]).all()
 
 
-def test_a_tint_colours_the_fabric() -> None:
+def test_a_tint_colors_the_fabric() -> None:
     plain, labels = PLAIN(face(), tailor())
     tinted, same = replace(PLAIN, tint=(2.0, 0.5, 1.0))(face(), tailor())
     assert (labels == same).all()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_parsing.augmentation.textures import HAIR, TEXTURED, TextureChoice, continued, recoloured, retexture
+from face_parsing.augmentation.textures import HAIR, TEXTURED, TextureChoice, continued, recolored, retexture
 from face_parsing.labels import CLASS_NAMES
 
 BACKGROUND, CLOTH = (CLASS_NAMES.index(name) for name in ("background", "cloth"))
@@ -14,7 +14,7 @@ AROUND = np.ones((9, 9), np.uint8)  # how far a soft edge reaches
 
 
 def pictures(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise of some colour, and a mask with clothes at the bottom, hair at the top, skin between, background around."""
+    """Noise of some color, and a mask with clothes at the bottom, hair at the top, skin between, background around."""
     rng = np.random.default_rng(seed)
     image = rng.normal(rng.uniform(60, 190, 3), 12, (120, 120, 3)).clip(0, 255).astype(np.uint8)
     mask = np.zeros((120, 120), np.uint8)
@@ -23,7 +23,7 @@ def pictures(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 32, 45])
-def test_an_image_is_continued_by_colours_that_it_has(size: int) -> None:
+def test_an_image_is_continued_by_colors_that_it_has(size: int) -> None:
     rng = np.random.default_rng(size)
     image = rng.integers(50, 200, (size, size, 3)).astype(np.uint8)
     region = rng.random((size, size)) < 0.3
@@ -57,14 +57,14 @@ def test_a_plain_region_goes_on_as_it_is_and_an_empty_one_is_black() -> None:
 def test_hair_takes_mean_and_contrast() -> None:
     (image, mask), (donor, theirs) = pictures(1), pictures(2)
     region, other = mask == HAIR, theirs == HAIR
-    result = recoloured(image, region, donor, other)[region]
+    result = recolored(image, region, donor, other)[region]
     np.testing.assert_allclose(result.mean(0), donor[other].mean(0), atol=1e-2)
     np.testing.assert_allclose(result.std(0), donor[other].std(0), rtol=0.02)
     # What is bright among the hair is bright as before.
     for channel in range(3):
         assert np.corrcoef(result[:, channel], image[region][:, channel])[0, 1] > 0.999
     flat = np.full_like(donor, 90)
-    assert recoloured(image, region, flat, other)[region].std(0) == pytest.approx(image[region].std(0) / 2, rel=1e-3)
+    assert recolored(image, region, flat, other)[region].std(0) == pytest.approx(image[region].std(0) / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("label", TEXTURED)

@@ -13,9 +13,9 @@ from face_parsing.data.pairs import resize_pair
 from face_parsing.labels import FLIP_TABLE, IGNORE_INDEX, NUM_CLASSES
 from face_parsing.synthetic.dataset import make_pair
 
-OFF = {"flip": 0.0, "geometric": 0.0, "rotate": 20.0, "scale": (0.78, 1.28), "shift": 0.12, "colour": 0.0,
-       "colour_strength": 0.3, "grey": 0.0, "noise": 0.0, "occlusion": 0.0}  # fmt: skip
-ALL = {**OFF, "flip": 0.5, "geometric": 1.0, "colour": 1.0, "grey": 0.3, "noise": 0.8, "occlusion": 0.8}
+OFF = {"flip": 0.0, "geometric": 0.0, "rotate": 20.0, "scale": (0.78, 1.28), "shift": 0.12, "color": 0.0,
+       "color_strength": 0.3, "grey": 0.0, "noise": 0.0, "occlusion": 0.0}  # fmt: skip
+ALL = {**OFF, "flip": 0.5, "geometric": 1.0, "color": 1.0, "grey": 0.3, "noise": 0.8, "occlusion": 0.8}
 SIZE = 48
 
 
@@ -100,7 +100,7 @@ def test_image_and_mask_move_together(changes: dict[str, object]) -> None:
     assert moved >= 13
 
 
-def test_geometry_keeps_colours_and_alters_the_pixels(pair: tuple[np.ndarray, np.ndarray]) -> None:
+def test_geometry_keeps_colors_and_alters_the_pixels(pair: tuple[np.ndarray, np.ndarray]) -> None:
     white = np.full_like(pair[0], 200)
     image, mask = apply(build(geometric=1.0), white, pair[1])
     np.testing.assert_array_equal(image, white)  # borders are continued, not filled
@@ -130,8 +130,8 @@ def test_shapes_and_types_stay(pair: tuple[np.ndarray, np.ndarray]) -> None:
         assert (mask.shape, mask.dtype) == ((SIZE, SIZE), np.dtype("uint8"))
 
 
-@pytest.mark.parametrize("name", ["colour", "grey", "noise", "occlusion"])
-def test_what_changes_colours_leaves_the_mask_alone(pair: tuple[np.ndarray, np.ndarray], name: str) -> None:
+@pytest.mark.parametrize("name", ["color", "grey", "noise", "occlusion"])
+def test_what_changes_colors_leaves_the_mask_alone(pair: tuple[np.ndarray, np.ndarray], name: str) -> None:
     transform = build(**{name: 1.0})
     for seed in range(5):
         image, mask = apply(transform, *pair, seed)
@@ -209,14 +209,14 @@ def test_labels_between_two_pixels_are_taken_from_either_side(size: int) -> None
     for axis, turned in ((0, mask), (1, mask.T)):
         found = []
         for other in (False, True):
-            other_side = (other, False) if axis == 0 else (False, other)
-            labels = resize_pair(drawn_after(turned), turned, size, other_side=other_side)[1]
+            rounding = (other, False) if axis == 0 else (False, other)
+            labels = resize_pair(drawn_after(turned), turned, size, rounding=rounding)[1]
             line = labels[:, 0] if axis == 0 else labels[0]
             assert (labels == (line[:, None] if axis == 0 else line)).all()
             found.append(line.astype(float))
         assert np.abs(np.stack(found) - middles).max() <= 0.5
         assert np.mean(found) == pytest.approx(middles.mean())
-        across = resize_pair(drawn_after(turned), turned, size, other_side=(axis == 1, axis == 0))[1]
+        across = resize_pair(drawn_after(turned), turned, size, rounding=(axis == 1, axis == 0))[1]
         np.testing.assert_array_equal(across[:, 0] if axis == 0 else across[0], found[0])
 
 

@@ -171,7 +171,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
             ("model.chanels: unknown key. Did you mean channels?", "model (light_unet) knows: name, channels"),
         ),
         ("track=closed", ('track = "closed"', "'challenge' or 'open'")),
-        ("colour=1", ("colour: unknown key", "the config knows: track, data, model")),
+        ("color=1", ("color: unknown key", "the config knows: track, data, model")),
         ("data.1=3", ("data.1: unknown key", "data knows: root")),
     ],
 )
@@ -303,8 +303,8 @@ def test_keys_of_a_network_may_be_set_before_its_name(tmp_path: Path) -> None:
 
 
 def test_a_section_without_a_name_is_the_references() -> None:
-    section = {"channels": [8, 12, 16], "fold": 1}
-    assert from_dict({"model": section}).model == LightUNet(channels=(8, 12, 16), fold=1)
+    section = {"channels": [8, 12, 16], "space_to_depth": 1}
+    assert from_dict({"model": section}).model == LightUNet(channels=(8, 12, 16), space_to_depth=1)
 
 
 def test_keys_of_another_network_do_not_belong(tmp_path: Path) -> None:

@@ -22,15 +22,15 @@ from face_parsing.data.loader import batches_of, build_loader
 from face_parsing.data.masks import read_mask
 from face_parsing.data.pairs import Pair, find_pairs, read_pair
 from face_parsing.data.problems import PROBLEMS_SHOWN, DataError
-from face_parsing.data.sampler import EpochSampler, rarity_weights
+from face_parsing.data.sampler import EpochSampler, repeat_factors
 from face_parsing.data.split import Split, load_split, make_split
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, is_mirrored, palette_bytes, swap_left_right
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.system.workers import is_dead_worker
 
 AUGMENTATION: dict[str, object] = {
-    "flip": 0.5, "geometric": 1.0, "rotate": 20.0, "scale": (0.78, 1.28), "shift": 0.12, "colour": 0.8,
-    "colour_strength": 0.3, "grey": 0.05, "noise": 0.3, "occlusion": 0.3,
+    "flip": 0.5, "geometric": 1.0, "rotate": 20.0, "scale": (0.78, 1.28), "shift": 0.12, "color": 0.8,
+    "color_strength": 0.3, "grey": 0.05, "noise": 0.3, "occlusion": 0.3,
 }  # fmt: skip
 SIZE = 64
 
@@ -65,7 +65,7 @@ def problems(call: Callable[[], object]) -> list[str]:
 # --- finding pairs ----------------------------------------------------------------------------------
 
 
-def test_pairs_are_found_by_stem_and_in_order(tmp_path: Path) -> None:
+def test_pairs_are_found_by_stem_and_lr_corrected(tmp_path: Path) -> None:
     write_faces(tmp_path, ["b", "a.1", "10", "9"])
     (tmp_path / "images" / ".hidden.png").write_bytes(b"")
     (tmp_path / "images" / "notes.txt").write_text("no photo")
@@ -110,7 +110,7 @@ def test_folders_that_are_missing_or_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["P", "L"])
-def test_ids_are_read_and_not_colours(tmp_path: Path, mode: str) -> None:
+def test_ids_are_read_and_not_colors(tmp_path: Path, mode: str) -> None:
     mask = np.resize(np.array([*range(NUM_CLASSES), IGNORE_INDEX], dtype=np.uint8), (8, 10))
     picture = Image.fromarray(mask)
     if mode == "P":
@@ -429,11 +429,11 @@ def test_weights_are_drawn_in_proportion() -> None:
 def test_rarity_weights_by_hand() -> None:
     presence = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 1], [1, 0, 1]], dtype=bool)
     # Shares 1, 1/4, 1/2. With a threshold of 0.5 only the second class is rare: sqrt(0.5 / 0.25).
-    assert rarity_weights(presence, 0.5).tolist() == pytest.approx([2**0.5, 1, 1, 1])
+    assert repeat_factors(presence, 0.5).tolist() == pytest.approx([2**0.5, 1, 1, 1])
     # With 1 the third is, too: sqrt(1 / 0.5); the largest of an image's factors counts.
-    assert rarity_weights(presence, 1.0).tolist() == pytest.approx([2, 1, 2**0.5, 2**0.5])
-    assert rarity_weights(presence, 0.0).tolist() == [1, 1, 1, 1]
-    assert rarity_weights(np.zeros((2, 3), dtype=bool), 0.5).tolist() == [1, 1]
+    assert repeat_factors(presence, 1.0).tolist() == pytest.approx([2, 1, 2**0.5, 2**0.5])
+    assert repeat_factors(presence, 0.0).tolist() == [1, 1, 1, 1]
+    assert repeat_factors(np.zeros((2, 3), dtype=bool), 0.5).tolist() == [1, 1]
 
 
 # --- the training set and its loader ----------------------------------------------------------------
@@ -483,7 +483,7 @@ def test_the_sampler_says_the_size(cached: PairStore) -> None:
 
 
 def test_a_mask_of_half_the_size_is_moved_to_no_side(cached: PairStore) -> None:
-    off = dict.fromkeys(("flip", "geometric", "colour", "grey", "noise", "occlusion"), 0.0)
+    off = dict.fromkeys(("flip", "geometric", "color", "grey", "noise", "occlusion"), 0.0)
     drawn = TrainingSet(cached, seed=0, augmentation={**AUGMENTATION, **off})
     mask = cached[2][1]
     corners = [mask[down::2, across::2] for down in (0, 1) for across in (0, 1)]
@@ -634,7 +634,7 @@ def test_the_steps_of_the_augmentation_are_drawn_apart() -> None:
         def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
             return image, mask
 
-    off = {**AUGMENTATION, "geometric": 0.0, "colour": 0.0, "noise": 0.0, "occlusion": 0.0}
+    off = {**AUGMENTATION, "geometric": 0.0, "color": 0.0, "noise": 0.0, "occlusion": 0.0}
     dataset = TrainingSet(OnePair(), seed=0, augmentation={**off, "flip": 0.5, "grey": 0.5})
     drawn = [dataset[epoch, 0, size] for epoch in range(200)]
     flipped = np.array([int(mask[0, 0]) == 0 for _, mask in drawn])

@@ -23,9 +23,9 @@ from face_parsing.data.dataset import TrainingSet
 from face_parsing.data.device_loader import (
     DeviceLoader,
     JoinedSampler,
+    augments_on_device,
     build_device_loader,
     fits_on,
-    is_chosen,
     joined_batches,
 )
 from face_parsing.data.pairs import find_pairs
@@ -36,8 +36,8 @@ from face_parsing.system.workers import LOADED_AHEAD
 from face_parsing.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-SOME = {"flip": 0.5, "geometric": 0.5, "rotate": 10.0, "scale": (0.9, 1.1), "shift": 0.05, "colour": 0.5,
-        "colour_strength": 0.2, "grey": 0.1, "noise": 0.3, "occlusion": 0.3}  # fmt: skip
+SOME = {"flip": 0.5, "geometric": 0.5, "rotate": 10.0, "scale": (0.9, 1.1), "shift": 0.05, "color": 0.5,
+        "color_strength": 0.2, "grey": 0.1, "noise": 0.3, "occlusion": 0.3}  # fmt: skip
 STAGES = [(32, 4), (64, 4), (32, 6)]
 
 
@@ -106,10 +106,10 @@ def test_neither_workers_nor_where_pairs_lie_change_anything(
 def test_what_comes_of_other_faces_comes_before_the_rest(store: PairStore, key: str, part: int) -> None:
     nothing: dict[str, Any] = {
         **SOME,
-        **dict.fromkeys(("flip", "geometric", "colour", "grey", "noise", "occlusion"), 0.0),
+        **dict.fromkeys(("flip", "geometric", "color", "grey", "noise", "occlusion"), 0.0),
     }
     dataset = TrainingSet(store, seed=3, augmentation={**nothing, key: 1.0})
-    altered = 0
+    composite = 0
     for resident in (False, True):
         batches = iter(loaded(store, augmentation={**nothing, key: 1.0}, resident=resident))
         for keys in sampler(store):
@@ -117,8 +117,8 @@ def test_what_comes_of_other_faces_comes_before_the_rest(store: PairStore, key: 
             for sample, *pair in zip(keys, images, masks, strict=True):
                 if sample[2] == store.size:
                     assert all(torch.equal(a, b) for a, b in zip(pair, dataset[sample], strict=True))
-                    altered += not np.array_equal(pair[part].numpy(), store[sample[1]][part])
-    assert altered > 1
+                    composite += not np.array_equal(pair[part].numpy(), store[sample[1]][part])
+    assert composite > 1
 
 
 def test_shares_of_the_processes_make_up_the_batches(store: PairStore) -> None:
@@ -194,7 +194,7 @@ def test_which_loader_is_chosen(store: PairStore) -> None:
     gpu = torch.device("cuda")
     uncached = cast(PairStore, SimpleNamespace(cached=False))
     choices = {
-        (where, device.type, one.cached): is_chosen(where, device, one)
+        (where, device.type, one.cached): augments_on_device(where, device, one)
         for where in ("auto", "workers", "device")
         for device in (CPU, gpu)
         for one in (store, uncached)

@@ -1,4 +1,4 @@
-"""The commands that draw: colours and ids, overlays, panels, curves, and what they refuse."""
+"""The commands that draw: colors and ids, overlays, panels, curves, and what they refuse."""
 
 from __future__ import annotations
 
@@ -34,41 +34,41 @@ def masks(tmp_path: Path) -> Path:
     return tmp_path / "masks"
 
 
-def test_colours_and_back(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("colour", "--input", masks, "--output", tmp_path / "colour") == 0
-    assert run("ids", "--input", tmp_path / "colour", "--output", tmp_path / "ids") == 0
+def test_colors_and_back(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("color", "--input", masks, "--output", tmp_path / "color") == 0
+    assert run("ids", "--input", tmp_path / "color", "--output", tmp_path / "ids") == 0
     assert "exact" not in capsys.readouterr().out
     for i in range(3):
-        coloured = pixels(tmp_path / "colour" / f"{i}.png")
-        assert coloured.shape == (64, 64, 3)
-        np.testing.assert_array_equal(coloured, np.array(PALETTE, dtype=np.uint8)[pixels(masks / f"{i}.png")])
+        colored = pixels(tmp_path / "color" / f"{i}.png")
+        assert colored.shape == (64, 64, 3)
+        np.testing.assert_array_equal(colored, np.array(PALETTE, dtype=np.uint8)[pixels(masks / f"{i}.png")])
         np.testing.assert_array_equal(pixels(tmp_path / "ids" / f"{i}.png"), pixels(masks / f"{i}.png"))
-    assert run("colour", "--input", masks / "1.png", "--output", tmp_path / "one") == 0
+    assert run("color", "--input", masks / "1.png", "--output", tmp_path / "one") == 0
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["1.png"]
 
 
-def test_ids_name_the_first_unknown_colour_or_take_the_nearest(
+def test_ids_name_the_first_unknown_color_or_take_the_nearest(
     masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("colour", "--input", masks / "0.png", "--output", tmp_path) == 0
+    assert run("color", "--input", masks / "0.png", "--output", tmp_path) == 0
     picture = pixels(tmp_path / "0.png").copy()
     picture[7, 5] = (201, 3, 0)
     save_picture(picture, tmp_path / "odd.png")
     words = ["ids", "--input", tmp_path / "odd.png", "--output", tmp_path / "ids"]
     assert run(*words) == 2
-    assert "odd.png: the colour (201, 3, 0) at column 5, row 7 is none of the palette's" in capsys.readouterr().err
+    assert "odd.png: the color (201, 3, 0) at column 5, row 7 is none of the palette's" in capsys.readouterr().err
     assert not (tmp_path / "ids").exists()
     assert run(*words, "--nearest") == 0
     found, expected = pixels(tmp_path / "ids" / "odd.png"), pixels(masks / "0.png").copy()
     expected[7, 5] = 1
     np.testing.assert_array_equal(found, expected)
-    assert "0.0% of the pixels were of no exact colour" in capsys.readouterr().out
+    assert "0.0% of the pixels were of no exact color" in capsys.readouterr().out
 
 
-def test_colours_of_a_coarser_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_colors_of_a_coarser_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "classes.yaml").write_text("rest: []\neyes: [l_eye, r_eye]\n")
     save_mask(np.array([[0, 1]], dtype=np.uint8), tmp_path / "m.png")
-    words = ["colour", "--input", tmp_path / "m.png", "--output", tmp_path / "out"]
+    words = ["color", "--input", tmp_path / "m.png", "--output", tmp_path / "out"]
     assert run(*words, "--classes", tmp_path / "classes.yaml") == 0
     assert pixels(tmp_path / "out" / "m.png").tolist() == [[list(PALETTE[0]), list(PALETTE[4])]]
     save_mask(np.array([[0, 2]], dtype=np.uint8), tmp_path / "m.png")
@@ -135,7 +135,7 @@ def test_curves_of_runs_with_one_name(
 
 
 def test_nothing_is_replaced_unasked(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["colour", "--input", masks, "--output", tmp_path / "out"]
+    words = ["color", "--input", masks, "--output", tmp_path / "out"]
     assert run(*words) == 0
     before = (tmp_path / "out" / "0.png").read_bytes()
     assert run(*words) == 2
@@ -143,5 +143,5 @@ def test_nothing_is_replaced_unasked(masks: Path, tmp_path: Path, capsys: pytest
     assert run(*words, "--overwrite") == 0
     assert (tmp_path / "out" / "0.png").read_bytes() == before
     # Not even with --overwrite does a picture replace the mask that it shows.
-    assert run("colour", "--input", masks, "--output", masks, "--overwrite") == 2
+    assert run("color", "--input", masks, "--output", masks, "--overwrite") == 2
     assert "would be replaced by its own picture" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import convert_masks
 from face_parsing.data.masks import save_mask
 from face_parsing.data.problems import DataError
 from face_parsing.drawing import kaggle
-from face_parsing.drawing.kaggle import decode_runs, encode_runs, in_order, read_kaggle, rows_of, write_kaggle
+from face_parsing.drawing.kaggle import decode_runs, encode_runs, numeric_order, read_kaggle, rows_of, write_kaggle
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
 
 MASKS = arrays.arrays(
@@ -160,7 +160,7 @@ def test_the_commands_there_and_back(masks: Path, tmp_path: Path, capsys: pytest
 
 
 def test_other_orders_labels_and_line_ends_are_read(masks: Path, tmp_path: Path) -> None:
-    write_kaggle(in_order(masks.iterdir()), tmp_path / "a.csv", size=8)
+    write_kaggle(numeric_order(masks.iterdir()), tmp_path / "a.csv", size=8)
     header, *rows = (tmp_path / "a.csv").read_text().splitlines()
     turned = [",".join([n, '"Public"', str(int(n) % 19), runs]) for n, _, _, runs in (r.split(",") for r in rows[::-1])]
     (tmp_path / "b.csv").write_bytes(("\ufeff" + "\r\n".join([header, *turned])).encode())

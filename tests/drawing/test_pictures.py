@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_parsing.data.masks import ids_of_colours, save_mask
+from face_parsing.data.masks import ids_of_colors, save_mask
 from face_parsing.drawing.pictures import (
     CELL,
     WRONG,
@@ -20,7 +20,7 @@ from face_parsing.drawing.pictures import (
     save_panel,
     save_picture,
 )
-from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE, colourize, group_labels, palette_bytes
+from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE, colorize, group_labels, palette_bytes
 from face_parsing.synthetic.dataset import make_pair
 
 SKIN, NOSE, HAIR = CLASS_NAMES.index("skin"), CLASS_NAMES.index("nose"), CLASS_NAMES.index("hair")
@@ -79,10 +79,10 @@ def test_panel_shows_photo_truth_and_prediction_side_by_side() -> None:
     assert 2 * CELL < sheet.shape[0] < 3 * CELL
     for row in (sheet[CELL // 2], sheet[CELL // 2 + CELL + 30]):
         thirds = np.array_split(row, 3)
-        for third, colour in zip(thirds, [(10, 200, 90), PALETTE[SKIN], PALETTE[HAIR]], strict=True):
-            assert (third[len(third) // 2] == colour).all()
-    colours = {tuple(colour) for colour in sheet[-5 * 20 :].reshape(-1, 3).tolist()}
-    assert set(PALETTE) <= colours  # the legend
+        for third, color in zip(thirds, [(10, 200, 90), PALETTE[SKIN], PALETTE[HAIR]], strict=True):
+            assert (third[len(third) // 2] == color).all()
+    colors = {tuple(color) for color in sheet[-5 * 20 :].reshape(-1, 3).tolist()}
+    assert set(PALETTE) <= colors  # the legend
 
 
 def test_panel_without_truth_and_with_photos_of_any_shape(tmp_path: Path) -> None:
@@ -99,31 +99,31 @@ def test_panel_without_truth_and_with_photos_of_any_shape(tmp_path: Path) -> Non
         panel(photos, None, masks[:1])
 
 
-def colours_in(picture: np.ndarray) -> set[tuple[int, ...]]:
-    return {tuple(colour) for colour in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
+def colors_in(picture: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(color) for color in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
 
 
-def test_colours_and_ids_there_and_back() -> None:
+def test_colors_and_ids_there_and_back() -> None:
     mask = np.random.default_rng(0).integers(0, 19, (40, 30), dtype=np.uint8)
-    found, exact = ids_of_colours(colourize(mask))
+    found, exact = ids_of_colors(colorize(mask))
     np.testing.assert_array_equal(found, mask)
     assert exact.all()
-    picture = colourize(mask)
+    picture = colorize(mask)
     picture[3, 4] = (200, 10, 0)  # near skin's (204, 0, 0)
     picture[5, 6] = (0, 0, 179)  # between l_lip's 153 and hair's 204, by one nearer to hair
-    found, exact = ids_of_colours(picture)
+    found, exact = ids_of_colors(picture)
     assert np.argwhere(~exact).tolist() == [[3, 4], [5, 6]]
     assert (found[3, 4], found[5, 6]) == (SKIN, HAIR)
 
 
-def test_colours_of_a_coarser_task(tmp_path: Path) -> None:
+def test_colors_of_a_coarser_task(tmp_path: Path) -> None:
     labels = group_labels({"rest": [], "eyes": ["l_eye", "r_eye"]})
     mask = np.array([[0, 1], [1, 0]], dtype=np.uint8)
     save_mask(mask, tmp_path / "m.png", labels)
     with Image.open(tmp_path / "m.png") as picture:
         assert picture.getpixel((1, 0)) == 1
         assert picture.convert("RGB").getpixel((1, 0)) == PALETTE[4]
-    found, exact = ids_of_colours(colourize(mask, labels), labels)
+    found, exact = ids_of_colors(colorize(mask, labels), labels)
     assert found.tolist() == mask.tolist()
     assert exact.all()
     assert overlay(np.zeros((2, 2, 3), dtype=np.uint8), mask, 1.0, labels)[0, 1].tolist() == list(PALETTE[4])
@@ -136,7 +136,7 @@ def test_difference_marks_wrong_pixels_and_no_ignored_one() -> None:
     assert difference(truth, prediction, photo).tolist() == [[[115] * 3, list(WRONG), [255] * 3]]
     drawn = difference(truth, prediction)
     assert drawn[0, 1].tolist() == list(WRONG)
-    assert len(set(drawn[0, 0].tolist())) == 1  # grey, whatever the class's colour
+    assert len(set(drawn[0, 0].tolist())) == 1  # grey, whatever the class's color
 
 
 def test_an_overlay_s_legend_holds_the_classes_that_occur() -> None:
@@ -146,11 +146,11 @@ def test_an_overlay_s_legend_holds_the_classes_that_occur() -> None:
     drawn = overlay_with_legend(photo, mask, alpha=0)
     assert drawn.shape[1] == 400
     np.testing.assert_array_equal(drawn[:300], photo)
-    legend = colours_in(drawn[300:])
+    legend = colors_in(drawn[300:])
     assert {PALETTE[SKIN], PALETTE[NOSE]} <= legend
     assert not {PALETTE[HAIR], PALETTE[4]} & legend
     small = overlay_with_legend(photo[:20, :30], np.full((20, 30), HAIR, dtype=np.uint8))
-    assert small.shape[1] > 60  # the name beside the colour has its room
+    assert small.shape[1] > 60  # the name beside the color has its room
 
 
 def test_a_panel_shows_where_masks_differ() -> None:
@@ -161,7 +161,7 @@ def test_a_panel_shows_where_masks_differ() -> None:
     assert four[CELL // 2, -CELL // 2].tolist() == list(WRONG)
     without = panel(None, [truth], [truth], differences=True)
     assert 3 * CELL < without.shape[1] < 3.2 * CELL
-    assert WRONG not in colours_in(without)
+    assert WRONG not in colors_in(without)
 
 
 def test_a_contact_sheet_of_any_columns_with_a_legend_of_some_classes() -> None:
@@ -171,4 +171,4 @@ def test_a_contact_sheet_of_any_columns_with_a_legend_of_some_classes() -> None:
     assert [tuple(sheet[CELL // 2, 8 + CELL // 2 + i * (CELL + 8)]) for i in range(3)] == [
         PALETTE[SKIN], PALETTE[NOSE], PALETTE[SKIN],
     ]  # fmt: skip
-    assert PALETTE[HAIR] not in colours_in(sheet)
+    assert PALETTE[HAIR] not in colors_in(sheet)

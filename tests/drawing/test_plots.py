@@ -11,7 +11,7 @@ from PIL import Image
 
 from face_parsing.drawing.plots import plot_confusion, plot_history, plot_runs
 
-COLUMNS = ["epoch", "image_size", "lr", "loss", "loss_ce", "loss_dice", "loss_focal", "f_score", "f_score_in_order"]
+COLUMNS = ["epoch", "image_size", "lr", "loss", "loss_ce", "loss_dice", "loss_focal", "f_score", "f_score_lr_corrected"]
 
 
 def only_these(folder: Path, *names: str) -> bool:
@@ -61,7 +61,7 @@ def test_curves_show_every_loss_the_learning_rate_and_the_changes_of_size(
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert [list(line.get_xdata()) for line in dashed] == [[3, 3]]
     labels = [line.get_label() for line in axes.lines if line not in dashed]
-    assert labels == ["f_score", "f_score_in_order"]
+    assert labels == ["f_score", "f_score_lr_corrected"]
 
 
 def test_one_validation_is_enough_for_curves_and_none_is_not(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_one_validation_is_enough_for_curves_and_none_is_not(tmp_path: Path) -> 
 
 
 def test_runs_share_a_figure_raw_solid_and_in_order_dashed(tmp_path: Path, figures: list[object]) -> None:
-    columns = ["epoch", "seconds", "loss", "f_score", "f_score_in_order"]
+    columns = ["epoch", "seconds", "loss", "f_score", "f_score_lr_corrected"]
     write_history(tmp_path / "a.csv", [[1, 60, 3, 0.1, 0.1], [2, 120, 2, 0.8, 0.82]], columns)
     write_history(tmp_path / "b.csv", [[4, 300, 1, 0.6, 0.65]], columns)
     histories = {"first": tmp_path / "a.csv", "second": tmp_path / "b.csv"}

@@ -19,7 +19,7 @@ from face_parsing import cli
 from face_parsing.data.masks import save_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.evaluation import evaluator
-from face_parsing.evaluation.evaluator import faces_in, faces_of, judge, networks, stored_masks
+from face_parsing.evaluation.evaluator import evaluate_predictions, items_in, items_of, networks, stored_masks
 from face_parsing.evaluation.panels import choose_faces
 from face_parsing.evaluation.significance import bootstrap_interval
 from face_parsing.inference.predict import parse_photos, prepare_model
@@ -110,7 +110,7 @@ def test_figures_are_the_referees(
     found = json.loads(out.read_text(encoding="utf-8"))
     expected = referee.score(referee.masks_in(predictions), referee.masks_in(truth))
     assert found["f_score"] == pytest.approx(expected["f_score"], abs=1e-9)
-    assert found["f_score_in_order"] == pytest.approx(expected["f_score_left_right_in_order"], abs=1e-9)
+    assert found["f_score_lr_corrected"] == pytest.approx(expected["f_score_left_right_in_order"], abs=1e-9)
     assert found["miou"] == pytest.approx(expected["miou"], abs=1e-9)
     assert found["f1"] == pytest.approx(expected["f1_per_class"], abs=1e-9)
     assert f"F-Score {expected['f_score']:.4f} [" in capsys.readouterr().out
@@ -118,12 +118,12 @@ def test_figures_are_the_referees(
 
 def test_pooled_figures_intervals_and_files(folders: tuple[Path, Path], tmp_path: Path) -> None:
     predictions, truth = folders
-    faces = faces_in(truth)
-    judged = judge(faces, stored_masks(predictions, faces), progress=False)
-    assert judged.stems == ["0", "1", "2"]
-    assert judged.f_score[0] == pytest.approx(1)
-    assert judged.f_score.mean() == pytest.approx(judged.scores.f_score)
-    assert judged.in_order.mean() == pytest.approx(judged.scores.f_score_in_order)
+    faces = items_in(truth)
+    result = evaluate_predictions(faces, stored_masks(predictions, faces), progress=False)
+    assert result.stems == ["0", "1", "2"]
+    assert result.f_score[0] == pytest.approx(1)
+    assert result.f_score.mean() == pytest.approx(result.scores.f_score)
+    assert result.lr_corrected.mean() == pytest.approx(result.scores.f_score_lr_corrected)
 
     true, guess = (np.stack([ids(folder / f"{i}.png") for i in range(3)]) for folder in (truth, predictions))
     by_hand = {
@@ -131,36 +131,36 @@ def test_pooled_figures_intervals_and_files(folders: tuple[Path, Path], tmp_path
         for c, name in enumerate(CLASS_NAMES)
         if (true == c).any()
     }
-    assert judged.set_f1 == pytest.approx(by_hand)
+    assert result.set_f1 == pytest.approx(by_hand)
     foreground = [value for name, value in by_hand.items() if name != "background"]
-    assert judged.set_f1_mean == pytest.approx(np.mean(foreground))
+    assert result.set_f1_mean == pytest.approx(np.mean(foreground))
 
     arguments = ["--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--per_image", tmp_path / "faces.csv"]
     assert run("--predictions", predictions, "--truth", truth, *arguments) == 0
     found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert found["set_f1_mean"] == pytest.approx(np.mean(foreground))
-    assert tuple(found["f_score_interval"]) == bootstrap_interval(judged.f_score)
+    assert tuple(found["f_score_interval"]) == bootstrap_interval(result.f_score)
     rows = rows_of(tmp_path / "a.csv")
     assert [row["class"] for row in rows] == [*by_hand, "all"]
-    assert float(rows[-1]["f_score"]) == judged.scores.f_score
-    assert float(rows[-1]["iou"]) == pytest.approx(judged.scores.miou)
-    assert float(rows[-1]["f_score_in_order_low"]) == found["f_score_in_order_interval"][0]
+    assert float(rows[-1]["f_score"]) == result.scores.f_score
+    assert float(rows[-1]["iou"]) == pytest.approx(result.scores.miou)
+    assert float(rows[-1]["f_score_lr_corrected_low"]) == found["f_score_lr_corrected_interval"][0]
     assert [row["f_score"] for row in rows[:-1]] == [""] * len(by_hand)
-    assert {row["class"]: float(row["f1"]) for row in rows[:-1]} == judged.scores.f1
+    assert {row["class"]: float(row["f1"]) for row in rows[:-1]} == result.scores.f1
     each = rows_of(tmp_path / "faces.csv")
     assert [(row["stem"], float(row["f_score"])) for row in each] == list(
-        zip(judged.stems, judged.f_score.tolist(), strict=True)
+        zip(result.stems, result.f_score.tolist(), strict=True)
     )
 
 
 def test_a_zip_is_judged_as_its_folder_and_not_unpacked(folders: tuple[Path, Path], tmp_path: Path) -> None:
     predictions, truth = folders
-    faces = faces_in(truth)
-    expected = judge(faces, stored_masks(predictions, faces), progress=False)
+    faces = items_in(truth)
+    expected = evaluate_predictions(faces, stored_masks(predictions, faces), progress=False)
     before = sorted(tmp_path.iterdir())
     for name, prefix in (("submission.zip", "masks/"), ("plain.zip", "")):
         packed = pack(tmp_path / name, predictions, prefix)
-        assert judge(faces, stored_masks(packed, faces), progress=False).scores == expected.scores
+        assert evaluate_predictions(faces, stored_masks(packed, faces), progress=False).scores == expected.scores
         packed.unlink()
     assert sorted(tmp_path.iterdir()) == before
 
@@ -181,7 +181,7 @@ def test_a_coarser_task_maps_the_truth_and_reads_predictions_as_they_are(tmp_pat
 
 
 def test_a_checkpoint_is_judged_as_its_masks(model: Path, faces: Path, tmp_path: Path) -> None:
-    found = faces_of(faces, "val", None)
+    found = items_of(faces, "val", None)
     assert len(found) == 4
     content = load_checkpoint(model)
     network = prepare_model(restore_model(content, model), CPU)
@@ -192,15 +192,18 @@ def test_a_checkpoint_is_judged_as_its_masks(model: Path, faces: Path, tmp_path:
             save_mask(mask, tmp_path / str(tta) / f"{face.stem}.png")
         predictor, labels = networks([model], tta=tta, track="challenge", device=CPU)
         assert labels == CELEBAMASK
-        judged = judge(found, predictor, progress=False)
-        assert judged.scores == judge(found, stored_masks(tmp_path / str(tta), found), progress=False).scores
+        result = evaluate_predictions(found, predictor, progress=False)
+        assert (
+            result.scores
+            == evaluate_predictions(found, stored_masks(tmp_path / str(tta), found), progress=False).scores
+        )
     out = tmp_path / "a.json"
     words = ["--model_path", model, "--data", faces, "--compare", model, "--compare_tta", "--json", out]
     assert run(*words, "--threads", 1) == 0
     content = json.loads(out.read_text(encoding="utf-8"))
     assert content["comparison"]["other"] == f"{model} with test-time augmentation"
-    assert content["comparison"]["other_figures"]["f_score"] == judged.scores.f_score
-    assert content["f_score"] != judged.scores.f_score
+    assert content["comparison"]["other_figures"]["f_score"] == result.scores.f_score
+    assert content["f_score"] != result.scores.f_score
 
 
 def test_a_network_is_judged_at_another_size(model: Path, faces: Path, tmp_path: Path) -> None:
@@ -209,14 +212,17 @@ def test_a_network_is_judged_at_another_size(model: Path, faces: Path, tmp_path:
     assert run(*words, "--threads", 1) == 0
     content = json.loads(out.read_text(encoding="utf-8"))
     assert content["comparison"]["other"] == f"{model} at 96 px"
-    found = faces_of(faces, "val", None)
+    found = items_of(faces, "val", None)
     predictor, _ = networks([model], tta=False, track="challenge", device=CPU, size=96)
-    assert content["comparison"]["other_figures"]["f_score"] == judge(found, predictor, progress=False).scores.f_score
+    assert (
+        content["comparison"]["other_figures"]["f_score"]
+        == evaluate_predictions(found, predictor, progress=False).scores.f_score
+    )
     assert content["f_score"] != content["comparison"]["other_figures"]["f_score"]
 
 
 def test_post_processing_changes_what_is_counted(model: Path, faces: Path) -> None:
-    found = faces_of(faces, "val", None)
+    found = items_of(faces, "val", None)
 
     def only_background(photo: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         assert photo.ndim == probabilities.ndim == 3
@@ -236,9 +242,9 @@ def test_post_processing_is_judged_as_inference_does_it(
     assert cli.main([*words, *steps]) == 0
     by_masks, by_network = tmp_path / "masks.json", tmp_path / "network.json"
     assert run("--predictions", tmp_path / "out" / "masks", "--truth", faces / "val" / "masks", "--json", by_masks) == 0
-    judged = ["--model_path", model, "--data", faces]
+    words_for_both = ["--model_path", model, "--data", faces]
     compared = ["--compare", model, "--compare_plain", "--json", by_network]
-    assert run(*judged, *steps, *compared) == 0
+    assert run(*words_for_both, *steps, *compared) == 0
     content = json.loads(by_network.read_text(encoding="utf-8"))
     assert content["f_score"] == json.loads(by_masks.read_text(encoding="utf-8"))["f_score"]
     assert content["comparison"]["other_figures"]["f_score"] != content["f_score"]
@@ -248,8 +254,8 @@ def test_post_processing_is_judged_as_inference_does_it(
             ["--predictions", tmp_path / "out" / "masks", "--truth", faces / "val" / "masks", *steps],
             "need a checkpoint",
         ),
-        ([*judged, "--compare", model, "--compare_plain"], "--compare_plain needs"),
-        ([*judged, "--crf_weight", "2"], "does nothing without --postprocess crf"),
+        ([*words_for_both, "--compare", model, "--compare_plain"], "--compare_plain needs"),
+        ([*words_for_both, "--crf_weight", "2"], "does nothing without --postprocess crf"),
     ):
         assert run(*refused) == 2
         assert words in capsys.readouterr().err
@@ -260,24 +266,24 @@ def test_a_checkpoint_of_coarser_classes(faces: Path, tmp_path: Path) -> None:
     path = write_model(tmp_path / "coarse.pth", labels=labels)
     predictor, found = networks([path], tta=True, track="challenge", device=CPU)
     assert found == labels
-    judged = judge(faces_of(faces, "val", None), predictor, found, progress=False)
-    assert set(judged.scores.f1) <= {"rest", "eyes", "nose"}
-    assert judged.confusion.shape == (3, 3)
+    result = evaluate_predictions(items_of(faces, "val", None), predictor, found, progress=False)
+    assert set(result.scores.f1) <= {"rest", "eyes", "nose"}
+    assert result.confusion.shape == (3, 3)
 
 
 def test_the_faces_of_a_split(faces: Path, tmp_path: Path) -> None:
-    pairs = {face.stem for face in faces_of(faces, "train", None)}
+    pairs = {face.stem for face in items_of(faces, "train", None)}
     assert len(pairs) == 12
     root = tmp_path / "data"
     shutil.copytree(faces / "train", root / "train")
     (tmp_path / "val.txt").write_text("\n".join(sorted(pairs)[:3]))
-    assert {face.stem for face in faces_of(root, "val", tmp_path / "val.txt")} == set(sorted(pairs)[:3])
-    assert len(faces_of(root, "train", tmp_path / "val.txt")) == 9
+    assert {face.stem for face in items_of(root, "val", tmp_path / "val.txt")} == set(sorted(pairs)[:3])
+    assert len(items_of(root, "train", tmp_path / "val.txt")) == 9
     split = {"train": sorted(pairs)[2:], "val": sorted(pairs)[:2]}
     (tmp_path / "split.json").write_text(json.dumps(split))
-    assert [face.stem for face in faces_of(root, "val", tmp_path / "split.json")] == split["val"]
+    assert [face.stem for face in items_of(root, "val", tmp_path / "split.json")] == split["val"]
     with pytest.raises(ValueError, match="name the faces by --val_stems"):
-        faces_of(root, "val", None)
+        items_of(root, "val", None)
 
 
 # --- comparing ------------------------------------------------------------------------------------
@@ -362,7 +368,7 @@ def _wrong_size(predictions: Path, truth: Path) -> str:
     return "The prediction of 2.png is 32x64, its ground truth is 64x64"
 
 
-def _colours(predictions: Path, truth: Path) -> str:
+def _colors(predictions: Path, truth: Path) -> str:
     Image.new("RGB", (64, 64)).save(predictions / "0.png")
     return "0.png: mode RGB"
 
@@ -383,7 +389,7 @@ def _empty(predictions: Path, truth: Path) -> str:
     return "no PNG masks"
 
 
-@pytest.mark.parametrize("spoil", [_missing_prediction, _wrong_size, _colours, _ignored, _damaged, _empty])
+@pytest.mark.parametrize("spoil", [_missing_prediction, _wrong_size, _colors, _ignored, _damaged, _empty])
 def test_refusals_of_masks(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], spoil: Any) -> None:
     message = spoil(*folders)
     assert run("--predictions", folders[0], "--truth", folders[1]) == 2

@@ -17,7 +17,7 @@ from PIL import Image
 
 from face_parsing.evaluation import confusion, metrics
 from face_parsing.evaluation.boundary import boundary_f1
-from face_parsing.evaluation.confusion import class_counts, confusion_matrices, in_order, mirrored
+from face_parsing.evaluation.confusion import class_counts, confusion_matrices, lr_corrected, mirrored
 from face_parsing.evaluation.metrics import ScoreKeeper, Scores, class_f1, f_scores, set_f1
 from face_parsing.labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
 from face_parsing.synthetic.dataset import make_pair
@@ -50,7 +50,7 @@ def scored(guesses: np.ndarray, truths: np.ndarray, *, batch: int = 4) -> Scores
 def assert_agree(ours: Scores, theirs: dict[str, Any]) -> None:
     assert ours.images == theirs["images"]
     assert ours.f_score == pytest.approx(theirs["f_score"], abs=1e-9, rel=0)
-    assert ours.f_score_in_order == pytest.approx(theirs["f_score_left_right_in_order"], abs=1e-9, rel=0)
+    assert ours.f_score_lr_corrected == pytest.approx(theirs["f_score_left_right_in_order"], abs=1e-9, rel=0)
     assert ours.miou == pytest.approx(theirs["miou"], abs=1e-9, rel=0)
     assert ours.pixel_accuracy == pytest.approx(theirs["pixel_accuracy"], abs=1e-9, rel=0)
     assert ours.f1 == pytest.approx(theirs["f1_per_class"], abs=1e-9, rel=0)
@@ -90,7 +90,7 @@ def test_faces_some_of_them_mirrored_score_as_the_referee_says(referee: ModuleTy
     guesses, truths = faces(9, 0)
     ours = scored(guesses, truths)
     assert sum(is_mirrored(mask) for mask in truths) == 3
-    assert ours.f_score_in_order > ours.f_score + 0.02
+    assert ours.f_score_lr_corrected > ours.f_score + 0.02
     assert_agree(ours, judged(referee, guesses, truths))
 
 
@@ -121,8 +121,8 @@ def test_real_masks_shifted_by_a_pixel_score_as_the_referee_says(
     assert sum(is_mirrored(mask) for mask in real_masks) == 5
     assert_agree(ours, judged(referee, guesses, real_masks))
     if knows_left_from_right:
-        assert ours.f_score < ours.f_score_in_order - 0.05
-    assert 0.9 < ours.f_score_in_order < 1
+        assert ours.f_score < ours.f_score_lr_corrected - 0.05
+    assert 0.9 < ours.f_score_lr_corrected < 1
 
 
 # --- by hand ----------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_permuting_the_matrix_is_counting_the_swapped_masks(drawn: tuple[int, in
     truths = masks_of(*drawn)
     guesses = masks_of(seed, len(truths), [*drawn[2], 4, 5, 8, 9])
     swap_guess, swap_truth = mirrored(guesses), mirrored(truths)
-    found = in_order(confusion_matrices(guesses, truths), swap_guess, swap_truth)
+    found = lr_corrected(confusion_matrices(guesses, truths), swap_guess, swap_truth)
 
     def swapped(masks: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
         pairs = zip(masks.numpy(), which.tolist(), strict=True)
@@ -339,7 +339,7 @@ def test_table_and_summary_hold_every_class_that_occurs() -> None:
     assert f"F-Score {found.f_score:.4f}" in rows[-1]
     assert found.summary() == {
         "f_score": found.f_score,
-        "f_score_in_order": found.f_score_in_order,
+        "f_score_lr_corrected": found.f_score_lr_corrected,
         "miou": found.miou,
         "pixel_accuracy": found.pixel_accuracy,
     }
@@ -389,7 +389,9 @@ def test_counting_runs_is_counting_pixels(seed: int, batch: int, height: int, wi
     keeper.update(guesses, truths)
     assert torch.equal(keeper.confusion(), expected.sum(0))
     assert torch.equal(keeper.counts(), class_counts(expected).int())
-    assert torch.equal(keeper.ordered(), class_counts(in_order(expected, mirrored(guesses), mirrored(truths))).int())
+    assert torch.equal(
+        keeper.lr_corrected_counts(), class_counts(lr_corrected(expected, mirrored(guesses), mirrored(truths))).int()
+    )
 
 
 @pytest.mark.parametrize("waiting", [1, 4, 7])

@@ -49,7 +49,7 @@ def write_checkpoint(path: Path, description: dict[str, Any], **changes: Any) ->
         "image_size": 64,
         "inference": {"scales": [1.0], "flip": False},
         "track": "challenge",
-        "scores": {"f_score": 0.5, "f_score_in_order": 0.625},
+        "scores": {"f_score": 0.5, "f_score_lr_corrected": 0.625},
     }
     save_checkpoint(path, state_dict=model.state_dict(), **{**content, **changes})
     return path
@@ -85,9 +85,9 @@ def test_the_onnx_file_says_what_it_is(exported: Path) -> None:
     assert (output.name, output.type, output.shape) == ("logits", "tensor(float)", [1, 19, 64, 64])
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == list(CLASS_NAMES)
-    assert json.loads(facts["palette"]) == [list(colour) for colour in PALETTE]
+    assert json.loads(facts["palette"]) == [list(color) for color in PALETTE]
     assert json.loads(facts["image_size"]) == 64
-    assert json.loads(facts["scores"]) == {"f_score": 0.5, "f_score_in_order": 0.625}
+    assert json.loads(facts["scores"]) == {"f_score": 0.5, "f_score_lr_corrected": 0.625}
     assert facts["source"] == "best_model.pth"
     assert facts["track"] == "challenge"
     assert "non-commercial" in facts["licence"]

@@ -106,8 +106,8 @@ def test_a_folder_gives_every_photo_a_mask_of_its_own_size(model: Path, photos: 
             values = np.array(mask)
             assert values.max() < NUM_CLASSES
             assert len(np.unique(values)) > 1
-            colours = np.array(mask.convert("RGB"))
-        np.testing.assert_array_equal(ids(output / "color" / f"{photo.stem}.png"), colours)
+            colors = np.array(mask.convert("RGB"))
+        np.testing.assert_array_equal(ids(output / "color" / f"{photo.stem}.png"), colors)
         with Image.open(output / "overlay" / f"{photo.stem}.jpg") as picture:
             assert picture.size == size
 
@@ -408,7 +408,7 @@ def test_a_submission_without_augmentation_holds_float32_weights(
     ("damage", "sentence"),
     [
         ("missing", r"There is no mask .*face1\.png of the photo"),
-        ("colours", r"face1\.png has the mode RGB; a mask is single-channel"),
+        ("colors", r"face1\.png has the mode RGB; a mask is single-channel"),
         ("label", r"face1\.png holds the label 19; ids are 0 to 18"),
         ("size", r"masks/face1\.png is 61x90, but its photo .*face1\.png is 90x61"),
         ("track", r"trained on the track 'open'.* only one of the track 'challenge'"),
@@ -427,7 +427,7 @@ def test_what_the_challenge_would_refuse_leaves_no_zip(
     mask = ids(masks / "face1.png")
     if damage == "missing":
         (masks / "face1.png").unlink()
-    elif damage == "colours":
+    elif damage == "colors":
         Image.fromarray(mask).convert("RGB").save(masks / "face1.png")
     elif damage == "label":
         Image.fromarray(mask + 19 - mask).save(masks / "face1.png")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import merge_biases
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import fit_biases
-import fold_biases
 from face_parsing.evaluation.confusion import class_counts, confusion_matrices
 from face_parsing.evaluation.metrics import f_scores
 from face_parsing.inference import postprocess
@@ -454,14 +454,14 @@ def test_the_command_fits_some_classes_on_validation_pairs_for_several_networks(
 
 NETWORKS: list[dict[str, Any]] = [
     TIMID,
-    {"name": "light_unet", "channels": [8, 8], "fold": 2},
-    {"name": "light_unet", "channels": [8, 8], "fold": 1},
+    {"name": "light_unet", "channels": [8, 8], "space_to_depth": 2},
+    {"name": "light_unet", "channels": [8, 8], "space_to_depth": 1},
     {"name": "deeplabv3plus"},
     {"name": "separable_unet"},
 ]
 
 
-@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: f"{model['name']}{model.get('fold', '')}")
+@pytest.mark.parametrize("model", NETWORKS, ids=lambda model: f"{model['name']}{model.get('space_to_depth', '')}")
 @pytest.mark.parametrize("labels", [CELEBAMASK, COARSE], ids=["19", "coarse"])
 def test_a_network_takes_biases_into_its_classifier(
     model: dict[str, Any], labels: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -474,7 +474,7 @@ def test_a_network_takes_biases_into_its_classifier(
     values = np.round(RNG.normal(size=len(labels)), 2)
     write_biases(biases, values, labels)
     words = ["--model_path", str(source), "--biases", str(biases), "--output", str(output)]
-    assert fold_biases.main(words) == 0
+    assert merge_biases.main(words) == 0
     assert f"{labels.names[0]} {values[0]:+.2f}" in capsys.readouterr().out
     before, after = (load_checkpoint(path) for path in (source, output))
     image = torch.randn(2, 3, 48, 80)
@@ -485,7 +485,7 @@ def test_a_network_takes_biases_into_its_classifier(
     assert {key: after[key] for key in ("model", "image_size", "inference", "track", "classes")} == {
         key: before[key] for key in ("model", "image_size", "inference", "track", "classes")
     }
-    assert fold_biases.main(words) == 2
+    assert merge_biases.main(words) == 2
     assert f"{output} would be replaced; add --overwrite" in capsys.readouterr().err
 
 
@@ -501,7 +501,7 @@ def test_a_network_that_cannot_take_biases_is_left_as_it_was() -> None:
     model = Twice()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(ValueError, match="logits do not rise"):
-        fold_biases.fold_biases(model, [1.0, 0.0, 0.0])
+        merge_biases.merge_biases(model, [1.0, 0.0, 0.0])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with pytest.raises(ValueError, match="no classifier with a bias"):
-        fold_biases.fold_biases(model, [1.0, 0.0])
+        merge_biases.merge_biases(model, [1.0, 0.0])

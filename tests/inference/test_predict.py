@@ -17,7 +17,7 @@ from face_parsing.inference.predict import (
     MEAN,
     STD,
     exact_arithmetic,
-    fold_norms,
+    fuse_conv_bn,
     largest_class,
     normalize,
     parse_photos,
@@ -105,7 +105,7 @@ def test_rgb_is_read_as_it_is(tmp_path: Path) -> None:
 def test_transparent_pixels_become_white_and_half_transparent_ones_half_white(tmp_path: Path) -> None:
     pixels = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [0, 100, 200, 51]]], dtype=np.uint8)
     photo = read_photo(saved(tmp_path / "a.png", Image.fromarray(pixels, "RGBA")))
-    # 51/255 = 0.2 of the colour and 0.8 of 255.
+    # 51/255 = 0.2 of the color and 0.8 of 255.
     np.testing.assert_array_equal(photo[0], [[255, 255, 255], [10, 20, 30], [204, 224, 244]])
 
 
@@ -163,7 +163,7 @@ def test_exif_orientation_6_is_turned_clockwise(tmp_path: Path) -> None:
 
 
 def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     photo = read_photo(saved(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:]))
     np.testing.assert_array_equal(photo[0, 0], [255, 0, 0])
 
@@ -460,10 +460,10 @@ def test_only_plain_norms_behind_plain_convolutions_are_folded() -> None:
         Backwards(conv(), nn.BatchNorm2d(3)),
     )
     model = seen(nn.Sequential(kept, nn.Sequential(conv(), nn.BatchNorm2d(3), nn.ReLU())))
-    folded = fold_norms(model)
-    assert norms_in(folded) == norms_in(kept) == 4
+    fused = fuse_conv_bn(model)
+    assert norms_in(fused) == norms_in(kept) == 4
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(folded(x), model(x), rtol=0, atol=1e-5)
+    torch.testing.assert_close(fused(x), model(x), rtol=0, atol=1e-5)
 
 
 def test_the_largest_logit_is_the_largest_probability() -> None:
@@ -494,8 +494,8 @@ def test_the_shipped_weights_predict_the_same_masks_folded(root: Path) -> None:
     content = load_checkpoint(source)
     photos = batch_of(read_photo(root / "docs" / "images" / "astronaut.jpg"), make_pair(0)[0])
     model = restore_model(content, source)
-    plain, folded = (
+    plain, fused = (
         largest_class(predict_probabilities([m], photos, image_size=512), (512, 512))
         for m in (model, prepare_model(model, CPU))
     )
-    assert (plain == folded).double().mean() >= 0.9999
+    assert (plain == fused).double().mean() >= 0.9999

@@ -25,7 +25,7 @@ from face_parsing.inference.predict import parse_photos, prepare_model
 from face_parsing.inference.run_py import SubmissionError, build_run_py
 from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import BUILDERS, build_model, count_parameters
-from face_parsing.models.layers import _unfold_in_turns, resize, unfold_channels
+from face_parsing.models.layers import _depth_to_space_in_turns, depth_to_space, resize
 from face_parsing.models.light_unet import LightUNet
 from face_parsing.models.smp import PaddedModel
 from face_parsing.synthetic.dataset import make_pair
@@ -356,7 +356,7 @@ def test_weights_of_timm_are_asked_for_by_the_encoders_name(monkeypatch: pytest.
         ({"encoder": "tu-resnet43"}, r"model\.encoder = 'tu-resnet43' is unknown; choose one of .*tu-resnet34"),
         ({"encoder": "resnet18", "encoder_weights": "all"}, r"model\.encoder_weights = 'all' is unknown; .* imagenet"),
         ({"encoder": "tu-test_resnet_none"}, r"model\.encoder = 'tu-test_resnet_none' is unknown; .*tu-test_resnet"),
-        ({"options": {"colour": 3}}, r"built with model\.options = \{'colour': 3\}: .*unexpected keyword .*'colour'"),
+        ({"options": {"color": 3}}, r"built with model\.options = \{'color': 3\}: .*unexpected keyword .*'color'"),
         ({"options": {"decoder_channels": [8]}}, r"model\.options = .*decoder_channels.* for 1 blocks"),
         ({"depth": 3}, "does not fit smp: .*unexpected keyword argument 'depth'"),
     ],
@@ -389,28 +389,28 @@ def test_the_gradient_of_an_enlargement_is_torchs(layout: torch.memory_format) -
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("fold", [1, 2, 3, 4])
+@pytest.mark.parametrize("block", [1, 2, 3, 4])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_unfolded_channels_are_torchs_pixel_shuffle(dtype: torch.dtype, fold: int, channels_last: bool) -> None:
+def test_depth_to_space_is_torchs_pixel_shuffle(dtype: torch.dtype, block: int, channels_last: bool) -> None:
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    x = torch.randn(2, 5 * fold**2, 3, 4).to(dtype).contiguous(memory_format=layout).requires_grad_()
-    weights = torch.randn(2, 5, 3 * fold, 4 * fold).to(dtype)
-    ours, torchs = unfold_channels(x, fold), F.pixel_shuffle(x, fold)
+    x = torch.randn(2, 5 * block**2, 3, 4).to(dtype).contiguous(memory_format=layout).requires_grad_()
+    weights = torch.randn(2, 5, 3 * block, 4 * block).to(dtype)
+    ours, torchs = depth_to_space(x, block), F.pixel_shuffle(x, block)
     assert torch.equal(ours, torchs)
     # The gradient of a sum comes as a single value seen many times.
     for weight in (weights, torch.ones((), dtype=dtype)):
         gradients = [torch.autograd.grad((y * weight).sum(), x, retain_graph=True)[0] for y in (ours, torchs)]
         assert torch.equal(*gradients)
-    assert torch.equal(unfold_channels(x.detach(), fold), torchs)
+    assert torch.equal(depth_to_space(x.detach(), block), torchs)
     # As exported graphs have it.
-    assert torch.equal(_unfold_in_turns(x, fold), torchs)
+    assert torch.equal(_depth_to_space_in_turns(x, block), torchs)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 97)])
-@pytest.mark.parametrize("fold", [1, 2, 4])
-def test_the_largest_class_of_groups_is_that_of_pixels(fold: int, height: int, width: int) -> None:
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_the_largest_class_of_groups_is_that_of_pixels(block: int, height: int, width: int) -> None:
     torch.manual_seed(0)
-    model = LightUNet(5, channels=[8, 8, 8], fold=fold).eval()
+    model = LightUNet(5, channels=[8, 8, 8], space_to_depth=block).eval()
     torch.nn.init.normal_(model.head[1].weight)  # type: ignore[arg-type]
     image = torch.randn(2, 3, height, width)
     with torch.no_grad():

@@ -165,7 +165,7 @@ def test_parts_are_merged_as_the_slow_way_does(tmp_path: Path, seed: int) -> Non
         picture = Image.fromarray((part * (1 if c % 3 else 255)).astype(np.uint8))  # 1 is a part too
         mode = next(modes)
         if mode == "P":
-            picture.putpalette([255] * 768)  # ids count, not colours
+            picture.putpalette([255] * 768)  # ids count, not colors
         elif mode == "1":
             picture = Image.fromarray(part)
         else:
@@ -576,7 +576,7 @@ def test_statistics_are_numpys(tmp_path: Path, run: Run) -> None:
     assert "bad.jpg" in complaint
 
 
-def test_statistics_of_one_colour(tmp_path: Path) -> None:
+def test_statistics_of_one_color(tmp_path: Path) -> None:
     write_image(np.full((4, 4, 3), (51, 102, 255), np.uint8), tmp_path / "a.png")
     figures = from_histogram(histogram(tmp_path / "a.png"), 1)
     assert figures.mean == (0.2, 0.4, 1.0)

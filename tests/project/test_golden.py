@@ -142,7 +142,7 @@ LOSSES = {
 }
 SUMMARY = {
     "f_score": 0.3658536017974564,
-    "f_score_in_order": 0.3658536017974564,
+    "f_score_lr_corrected": 0.3658536017974564,
     "miou": 0.2686715343136312,
     "pixel_accuracy": 0.7294921875,
 }
@@ -158,5 +158,5 @@ EPOCH = {
     "loss": 5.648265202840169, "loss_ce": 3.2107345263163247, "loss_dice": 0.9640591541926066,
     "loss_focal": 2.9469432830810547,
 }  # fmt: skip
-EPOCH_SCORES = {"f_score": 0.019667649812247473, "f_score_in_order": 0.019899805667017136}
+EPOCH_SCORES = {"f_score": 0.019667649812247473, "f_score_lr_corrected": 0.019899805667017136}
 EPOCH_WEIGHTS = 3508.979182603217

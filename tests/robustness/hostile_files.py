@@ -339,20 +339,20 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, data: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
+def png(width: int, height: int, data: bytes, *, depth: int = 8, color: int = 2) -> bytes:
     """A PNG whose header says what it is told to, around any compressed data."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     chunks = png_chunk(b"IHDR", header), png_chunk(b"IDAT", data), png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @cache
-def flat_png(width: int, height: int, *, colour: int = 0) -> bytes:
-    """A PNG of one colour whose pixels, one bit or one palette entry each, really are as many as it says."""
+def flat_png(width: int, height: int, *, color: int = 0) -> bytes:
+    """A PNG of one color whose pixels, one bit or one palette entry each, really are as many as it says."""
     rows = zlib.compressobj(9)
     row = b"\0" + bytes((width + 7) // 8)
     data = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
-    return png(width, height, data, depth=1, colour=colour)
+    return png(width, height, data, depth=1, color=color)
 
 
 def _bmp(width: int, height: int) -> bytes:
@@ -386,7 +386,7 @@ def _modes() -> Iterator[tuple[str, bytes]]:
     yield "palette.png", encoded(palette, "PNG")
     yield "palette, one entry clear.png", encoded(palette, "PNG", transparency=3)
     yield "palette, all clear.png", encoded(palette, "PNG", transparency=bytes(16))
-    yield "colour key.png", encoded(rgb, "PNG", transparency=(0, 0, 0))
+    yield "color key.png", encoded(rgb, "PNG", transparency=(0, 0, 0))
     yield "interlaced.gif", encoded(palette, "GIF", interlace=1)
     yield "clear.gif", encoded(palette, "GIF", transparency=0)
     yield "plain.bmp", encoded(rgb, "BMP")
@@ -440,12 +440,12 @@ def photos() -> Iterator[Case]:
         "header says 8000 squared.png": (png(8_000, 8_000, small), CANNOT),
         "header says 0 squared.png": (png(0, 0, small), CANNOT),
         "header says 99 bits.png": (png(8, 8, small, depth=99), CANNOT),
-        "header says colour 77.png": (png(8, 8, small, colour=77), CANNOT),
+        "header says color 77.png": (png(8, 8, small, color=77), CANNOT),
         "no pixels.png": (png(8, 8, b""), CANNOT),
         "pixels that inflate.png": (lambda: png(8, 8, zlib.compress(bytes(10**8))), None),
         "text that inflates.png": (
             lambda: encoded(rgb, "PNG")[:33] + png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2 * 10**8))), CANNOT),
-        "20000 squared of one colour.png": (lambda: flat_png(20_000, 20_000), TOO_LARGE),
+        "20000 squared of one color.png": (lambda: flat_png(20_000, 20_000), TOO_LARGE),
         "80 million in a row.png": (png(80_000_001, 1, small), TOO_LARGE),
         "header says 30000 squared.bmp": (_bmp(30_000, 30_000), TOO_LARGE),
         "header says less than nothing.bmp": (_bmp(-5, 10), CANNOT + "|" + TOO_LARGE),
@@ -533,11 +533,11 @@ def masks() -> Iterator[Case]:
         yield Case(f"damaged {i}", written("m.png", bytes(damaged)), None)
     small = zlib.compress(b"\0" + bytes(8))
     for side in (2**31 - 1, 20_000, 13_000, 9_000):
-        said = png(side, side, small, colour=0)
+        said = png(side, side, small, color=0)
         yield Case(
             f"header says {side} squared", written("m.png", said), f"{NO_MASK} .*more than 80 megapixels|{NO_MASK}"
         )
-    yield Case("12000 squared of one id", written("m.png", lambda: flat_png(12_000, 12_000, colour=0)), NO_MASK)
+    yield Case("12000 squared of one id", written("m.png", lambda: flat_png(12_000, 12_000, color=0)), NO_MASK)
     yield Case("text", written("m.png", b"no mask"), NO_MASK)
     yield Case("a folder", _folder("m.png"), rf"{NO_MASK} \(it is no file\)")
     yield Case("a pipe", _pipe("m.png"), rf"{NO_MASK} \(it is no file\)")
@@ -594,7 +594,7 @@ def zips() -> Iterator[Case]:
     )
     others = {
         "of another size": (Image.new("L", (40, 40)), "is 40x40, its ground truth is 48x48"),
-        "in colours": (face(), "mode RGB"),
+        "in colors": (face(), "mode RGB"),
         "of pixels to ignore": (Image.new("L", (48, 48), 255), "holds the label 255"),
     }
     for name, (image, expected) in others.items():

@@ -25,7 +25,7 @@ from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.drawing.kaggle import HEADER, read_kaggle, write_kaggle
-from face_parsing.evaluation.evaluator import Face, stored_masks
+from face_parsing.evaluation.evaluator import EvaluationItem, stored_masks
 from face_parsing.inference.submission import _write_zip
 from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES
 from face_parsing.models.checkpoint import CheckpointError, load_checkpoint, restore_model
@@ -217,7 +217,7 @@ def test_a_submissions_masks_come_back_from_its_zip(stored: dict[str, np.ndarray
         _write_zip(place / "s.zip", place, photos, content())
         with zipfile.ZipFile(place / "s.zip") as archive:
             assert archive.testzip() is None
-        faces = [Face(stem, place / f"{stem}.png") for stem in stored]
+        faces = [EvaluationItem(stem, place / f"{stem}.png") for stem in stored]
         read = stored_masks(place / "s.zip", faces)
         for face in faces:
             np.testing.assert_array_equal(read(face), stored[face.stem])
@@ -235,5 +235,5 @@ def test_any_zip_is_predictions_or_refused_by_name(
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(f"masks/{name}.png"), data)
     path.write_bytes(noise if pure else buffer.getvalue() + noise)
-    found, message = attempt(lambda: stored_masks(path, [Face("0", place / "0.png")]), DataError)
+    found, message = attempt(lambda: stored_masks(path, [EvaluationItem("0", place / "0.png")]), DataError)
     assert found is not None or str(path) in message

@@ -96,7 +96,7 @@ def test_parts_lie_where_they_belong(pairs: list[tuple[np.ndarray, np.ndarray]])
 
 def test_edges_of_mask_and_image_agree(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     def contrast(image: np.ndarray, mask: np.ndarray) -> float:
-        """Mean colour step across the mask's vertical edges."""
+        """Mean color step across the mask's vertical edges."""
         step = np.abs(np.diff(image.astype(int), axis=1)).sum(axis=2)
         return float(step[np.diff(mask.astype(int), axis=1) != 0].mean())
 

@@ -145,13 +145,15 @@ def test_losses_of_shares_have_the_mean_of_the_batch() -> None:
     counts: list[list[Tensor]] = [[], []]
     for half in (0, 1):  # what each process would tell the other
         tell = counts[half].append
-        CombinedLoss(**options, over=lambda c, tell=tell: (tell(c), c)[1])(logits[half::2], target[half::2])
+        CombinedLoss(**options, process_mean=lambda c, tell=tell: (tell(c), c)[1])(logits[half::2], target[half::2])
     means = [torch.stack(pair).mean(0) for pair in zip(*counts, strict=True)]
     assert all(not torch.equal(*pair) for pair in zip(*counts, strict=True))
     parts = []
     for half in (0, 1):
         told = iter(means)
-        parts.append(CombinedLoss(**options, over=lambda c, told=told: next(told))(logits[half::2], target[half::2]))
+        parts.append(
+            CombinedLoss(**options, process_mean=lambda c, told=told: next(told))(logits[half::2], target[half::2])
+        )
     for name, value in whole.items():
         torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, value, rtol=1e-6, atol=1e-7)
     both = gradient((parts[0]["loss"] + parts[1]["loss"]) / 2)
@@ -193,7 +195,7 @@ def test_scores_of_shares_are_those_of_the_whole(processes: int) -> None:
     merged = ScoreKeeper.merged(parts)
     assert torch.equal(merged.confusion(), whole.confusion())
     assert torch.equal(merged.counts(), whole.counts())
-    assert torch.equal(merged.ordered(), whole.ordered())
+    assert torch.equal(merged.lr_corrected_counts(), whole.lr_corrected_counts())
     assert merged.scores() == whole.scores()
 
 

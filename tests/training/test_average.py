@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, faces: Path, write_tiny: Call
     found = []
     for seed in (1, 2):
         output = folder / f"seed_{seed}"
-        more = [f"run.output={output}", f"run.start_from={folder / 'first'}", f"run.seed={seed}"]
+        more = [f"run.output={output}", f"run.init_from={folder / 'first'}", f"run.seed={seed}"]
         assert train.main([*words, *more]) == 0
         found.append(output)
     return found
@@ -67,7 +67,7 @@ def test_the_average_is_a_network_to_judge_and_start_from(
     assert average.main(words) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert average.main([*words, "--overwrite"]) == 0
-    more = [f"run.output={tmp_path / 'next'}", f"run.start_from={output}"]
+    more = [f"run.output={tmp_path / 'next'}", f"run.init_from={output}"]
     assert train.main(["--config", str(write_tiny(tmp_path / "tiny.yaml", faces)), "--set", *more]) == 0
 
 

@@ -15,7 +15,7 @@ from face_parsing.data.dataset import Batch
 from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.synthetic.dataset import make_pair
-from face_parsing.training.cuda_graph import WARM_UPS, RecordedStep
+from face_parsing.training.cuda_graph import WARM_UPS, CudaGraphStep
 from face_parsing.training.losses import CombinedLoss
 from face_parsing.training.trainer import NonFiniteLossError, Trainer
 
@@ -30,7 +30,9 @@ STEPS = WARM_UPS + 5
 
 def learner(*, record: bool, model: nn.Module | None = None, precision: torch.dtype = torch.float32) -> Trainer:
     torch.manual_seed(0)
-    network = build_model({"name": "light_unet", "channels": [16, 24, 32], "fold": 2, "dropout": 0.0}, NUM_CLASSES)
+    network = build_model(
+        {"name": "light_unet", "channels": [16, 24, 32], "space_to_depth": 2, "dropout": 0.0}, NUM_CLASSES
+    )
     return Trainer(
         model or network,
         CombinedLoss(label_smoothing=0.05),
@@ -70,7 +72,7 @@ def whole_floats() -> Iterator[None]:
 
 def is_recorded(trainer: Trainer) -> bool:
     step = trainer._take
-    return isinstance(step, RecordedStep) and step._graph is not None
+    return isinstance(step, CudaGraphStep) and step._graph is not None
 
 
 def flat(model: nn.Module) -> Tensor:
@@ -116,7 +118,9 @@ def test_bf16_is_recorded_and_learns() -> None:
 def test_dropout_draws_anew_at_each_replay_and_by_the_seed() -> None:
     def network() -> nn.Module:
         torch.manual_seed(0)
-        return build_model({"name": "light_unet", "channels": [16, 24], "fold": 2, "dropout": 0.5}, NUM_CLASSES)
+        return build_model(
+            {"name": "light_unet", "channels": [16, 24], "space_to_depth": 2, "dropout": 0.5}, NUM_CLASSES
+        )
 
     trainer = learner(record=True, model=network())
     trainer.schedule |= {"steps": 1, "final_ratio": 0.0, "warmup_steps": 0}

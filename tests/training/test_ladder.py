@@ -21,7 +21,7 @@ rungs:
   none:
   low rate: [optimizer.lr=1e-3]
 """
-COLUMNS = "epoch,f_score,f_score_in_order,seconds,f1_eye_g,f1_hat,f1_ear_r,f1_neck_l"
+COLUMNS = "epoch,f_score,f_score_lr_corrected,seconds,f1_eye_g,f1_hat,f1_ear_r,f1_neck_l"
 
 
 @pytest.fixture

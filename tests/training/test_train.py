@@ -80,7 +80,7 @@ def test_a_run_leaves_everything(start: Start, tmp_path: Path, capsys: pytest.Ca
     rows = history(output)
     # Epoch 2 ends a stage, epoch 3 is the third, epoch 4 the last.
     assert [(row["epoch"], row["image_size"]) for row in rows] == [("2", "32"), ("3", "64"), ("4", "64")]
-    assert {"loss", "loss_ce", "loss_dice", "loss_focal", "f_score", "f_score_in_order"} <= rows[0].keys()
+    assert {"loss", "loss_ce", "loss_dice", "loss_focal", "f_score", "f_score_lr_corrected"} <= rows[0].keys()
 
     scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
     best = load_checkpoint(output / "checkpoints" / "best_model.pth")
@@ -117,7 +117,7 @@ def test_referee_agrees_with_the_printed_score(
     scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
     # The network's size is the pairs' own here, or half of it: the same path either way, so the same masks.
     assert judged["f_score"] == pytest.approx(scores["f_score"], abs=1e-3)
-    assert judged["f_score_left_right_in_order"] == pytest.approx(scores["f_score_in_order"], abs=1e-3)
+    assert judged["f_score_left_right_in_order"] == pytest.approx(scores["f_score_lr_corrected"], abs=1e-3)
     capsys.readouterr()
 
 
@@ -168,7 +168,7 @@ def test_workers_do_not_change_the_weights(start: Start, tmp_path: Path) -> None
 
 def test_a_stage_may_predict_at_another_size(start: Start, tmp_path: Path) -> None:
     stage = "schedule.stages=[{image_size: 32, epochs: 2, batch_size: 4%s}]"
-    for name, size in (("plain", ""), ("larger", ", predict_size: 64")):
+    for name, size in (("plain", ""), ("larger", ", eval_size: 64")):
         assert start(tmp_path / name, overrides=(stage % size,)) == 0
     plain, larger = (load_checkpoint(tmp_path / n / "checkpoints" / "last_model.pth") for n in ("plain", "larger"))
     assert (plain["image_size"], larger["image_size"]) == (32, 64)
@@ -309,7 +309,7 @@ def test_a_run_starts_from_another_ones_best_weights(
 ) -> None:
     first, still, second = tmp_path / "first", tmp_path / "still", tmp_path / "second"
     assert start(first) == 0
-    begins = f"run.start_from={first}"
+    begins = f"run.init_from={first}"
     # Steps of no length leave the weights, and so the average, where they began.
     assert start(still, overrides=(begins, "run.seed=7", "optimizer.lr=1e-12", "optimizer.weight_decay=0")) == 0
     best = [load_checkpoint(run / "checkpoints" / "best_model.pth")["state_dict"] for run in (first, still)]
@@ -320,15 +320,15 @@ def test_a_run_starts_from_another_ones_best_weights(
     assert "Starting from" in capsys.readouterr().out
     shutil.rmtree(first)  # a run that goes on needs it no more
     assert start(second, "--resume", overrides=(begins,)) == 0
-    assert start(second, "--resume", overrides=("run.start_from=null",)) == 2
-    assert "run.start_from" in capsys.readouterr().err
+    assert start(second, "--resume", overrides=("run.init_from=null",)) == 2
+    assert "run.init_from" in capsys.readouterr().err
 
 
 def test_a_run_starts_from_no_run_against_the_rules(
     start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    begins = f"run.start_from={first}"
+    begins = f"run.init_from={first}"
 
     def refused(*overrides: str) -> str:
         assert start(second, overrides=(begins, *overrides)) == 2
@@ -357,7 +357,7 @@ def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: P
     write_dataset(more, train=6, val=1, test=1, size=64, seed=9, progress=False)
     config = load_config(
         config_file,
-        ["track=open", "data.rare_frequency=0", f"open_track.external_data=[{{root: {more}, weight: 0.5}}]"],
+        ["track=open", "data.repeat_threshold=0", f"open_track.external_data=[{{root: {more}, weight: 0.5}}]"],
     )
     store, _, split = load_data(config, None)
     assert (len(store), len(split.train)) == (18, 12)

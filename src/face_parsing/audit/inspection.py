@@ -84,7 +84,7 @@ class MaskFacts:
 
 
 @dataclass
-class Face:
+class InspectedPair:
     """One stem of a split, with all that was found out about it."""
 
     split: str
@@ -112,7 +112,7 @@ def _list_files(folder: Path, notes: list[str]) -> Iterator[Path]:
     yield from photos
 
 
-def find_faces(root: Path, val_stems: Path | None = None) -> tuple[list[Face], list[str], list[str]]:
+def find_faces(root: Path, val_stems: Path | None = None) -> tuple[list[InspectedPair], list[str], list[str]]:
     """Every stem of root/{train,val,dev,test}, with the problems and notes that belong to no single face.
 
     Stems of train that the file val_stems lists go to the split val. A split may have images alone, but train and
@@ -123,7 +123,7 @@ def find_faces(root: Path, val_stems: Path | None = None) -> tuple[list[Face], l
     chosen = set(read_stems(val_stems)) if val_stems is not None else set()
     if val_stems is not None and (root / "val").is_dir():
         raise DataError(f"--val_stems {val_stems} and the folder {root / 'val'} are both there; keep one of them.")
-    faces: dict[tuple[str, str], Face] = {}
+    faces: dict[tuple[str, str], InspectedPair] = {}
     problems: list[str] = []
     notes: list[str] = []
     for split in SPLITS:
@@ -134,7 +134,7 @@ def find_faces(root: Path, val_stems: Path | None = None) -> tuple[list[Face], l
             problems.append(f"{folder}: there is no folder {folder / lacks}")
         for part in wanted:
             for path in _list_files(folder / part, notes):
-                face = faces.setdefault((split, path.stem), Face(split, path.stem))
+                face = faces.setdefault((split, path.stem), InspectedPair(split, path.stem))
                 other = face.image if part == "images" else face.mask
                 if other is not None:
                     face.problems.append(f"{path}: {other.name} has the same stem")
@@ -164,7 +164,7 @@ def photo_facts(path: Path) -> PhotoFacts:
     with Image.open(path) as image:  # the header alone: read_photo has shown that the pixels are fine
         mode, kind = image.mode, image.format or ""
     thumbnail = cv2.resize(photo, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    # Both allow what JPEG adds to one colour, or to none.
+    # Both allow what JPEG adds to one color, or to none.
     constant = bool(cv2.meanStdDev(photo)[1].max() < 1)
     grey = bool(np.ptp(thumbnail.astype(int), axis=2).max() <= 2)
     height, width = photo.shape[:2]
@@ -202,7 +202,7 @@ def mask_facts(path: Path) -> MaskFacts:
     )
 
 
-def _inspect(face: Face) -> None:
+def _inspect(face: InspectedPair) -> None:
     if face.image is not None:
         try:
             face.photo_facts = photo_facts(face.image)
@@ -218,9 +218,9 @@ def _inspect(face: Face) -> None:
         (w, h), (image_w, image_h) = mask.size, photo.size
         face.problems.append(f"{face.mask}: {w}x{h}, but its image is {image_w}x{image_h}")
     if photo and photo.constant:
-        face.notes.append(f"{face.image}: one colour all over")
+        face.notes.append(f"{face.image}: one color all over")
     elif photo and photo.grey:
-        face.notes.append(f"{face.image}: has no colour")
+        face.notes.append(f"{face.image}: has no color")
     if mask and np.count_nonzero(mask.pixels) <= 1:
         what = "nothing but ignored pixels" if not mask.pixels.any() else CLASS_NAMES[int(mask.pixels.argmax())]
         face.notes.append(f"{face.mask}: {what} all over")
@@ -228,7 +228,7 @@ def _inspect(face: Face) -> None:
         face.notes.append(f"{face.mask}: eyes, brows and ears disagree about which side is left")
 
 
-def inspect_faces(faces: Sequence[Face], *, progress: bool = True) -> None:
+def inspect_faces(faces: Sequence[InspectedPair], *, progress: bool = True) -> None:
     """Fill in the facts, problems and notes of each face."""
     with ThreadPoolExecutor() as pool:
         done = pool.map(_inspect, faces)

@@ -97,7 +97,7 @@ def find_duplicates(
     On 1100 images of the challenge (900 train, 100 dev, 100 test) 84 of 1.2 million comparisons were above 0.7.
     One pair is the same photo in two crops: 0.996. The next ones, 0.76 and below (looked at down to a candidate's
     0.65), are different photos; hence DUPLICATE = 0.9. Copies made of 100 of them with JPEG quality 30, half the size,
-    noise, no colour, darkened, shifted by 1.5 %, zoomed by 5 % or turned by 3 degrees were all candidates and
+    noise, no color, darkened, shifted by 1.5 %, zoomed by 5 % or turned by 3 degrees were all candidates and
     correlated at 0.99 or more, with gamma 1.8 at 0.91 or more. Beyond it are larger shifts (of 3 %: most) and zooms,
     and photos partly painted over. Of an image with more than 20 candidates the best 20 are looked at.
     """

@@ -14,7 +14,7 @@ import numpy as np
 from face_parsing.audit.inspection import (
     SPLITS,
     ClassShares,
-    Face,
+    InspectedPair,
     class_shares,
     count,
     find_faces,
@@ -42,7 +42,7 @@ PAIRS_SHOWN = 12
 REASONS_SHOWN = 3
 
 
-def _split_summary(faces: Sequence[Face]) -> dict[str, Any]:
+def _split_summary(faces: Sequence[InspectedPair]) -> dict[str, Any]:
     """What one split holds, as plain values."""
     photos = [face.photo_facts for face in faces if face.photo_facts is not None]
     masks = [face.mask_facts for face in faces if face.mask_facts is not None]
@@ -59,7 +59,7 @@ def _split_summary(faces: Sequence[Face]) -> dict[str, Any]:
         "mask_modes": count(mask.mode for mask in masks),
         "ids": {c: number for c, number in held.items() if number},
         "mirrored": [face.stem for face, mask in zip(with_masks, masks, strict=True) if mask.mirrored],
-        "in_order": sum(mask.mirrored is False for mask in masks),
+        "not_mirrored": sum(mask.mirrored is False for mask in masks),
         "undecided": [face.stem for face, mask in zip(with_masks, masks, strict=True) if mask.mirrored is None],
         "undecided_looks_mirrored": [
             face.stem
@@ -70,7 +70,7 @@ def _split_summary(faces: Sequence[Face]) -> dict[str, Any]:
     }
 
 
-def _likeness_summary(likeness: Likeness, faces: Sequence[Face]) -> dict[str, Any]:
+def _likeness_summary(likeness: Likeness, faces: Sequence[InspectedPair]) -> dict[str, Any]:
     return {
         "first": faces[likeness.first].name,
         "second": faces[likeness.second].name,
@@ -135,7 +135,7 @@ def readable(report: dict[str, Any]) -> str:
         if part["masks"]:
             lines.append("  ids: " + " ".join(part["ids"]))
             lines.append(
-                f"  left and right: {part['in_order']} in order, {len(part['mirrored'])} mirrored without their labels "
+                f"  left and right: {part['not_mirrored']} right, {len(part['mirrored'])} mirrored without labels "
                 f"swapped, {len(part['undecided'])} undecided (no pair of eyes, brows or ears)"
             )
             if part["undecided_looks_mirrored"]:
@@ -165,7 +165,7 @@ def readable(report: dict[str, Any]) -> str:
 
 def audit(
     root: Path, *, val_stems: Path | None = None, worst: int = 20, progress: bool = True
-) -> tuple[dict[str, Any], list[Face], dict[str, float]]:
+) -> tuple[dict[str, Any], list[InspectedPair], dict[str, float]]:
     """Everything that is to be said about a data set as plain values, its faces, and the oddness of each mask by name.
 
     Raises DataError where there is nothing to look at; bad files are told in the report.
@@ -205,7 +205,7 @@ def audit(
     return report, faces, oddness
 
 
-def write_table(faces: Sequence[Face], oddness: dict[str, float], path: Path) -> None:
+def write_table(faces: Sequence[InspectedPair], oddness: dict[str, float], path: Path) -> None:
     """One CSV line a face: files, sizes, modes, mirrored, oddness, problems, and the pixels of each class."""
     columns = ["split", "stem", "image", "mask", "image_size", "image_mode", "image_format", "mask_size", "mask_mode",
                "mirrored", "oddness", "problems", "notes", *CLASS_NAMES, "ignored"]  # fmt: skip
@@ -237,12 +237,12 @@ def plot_classes(classes: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(11, 6.5), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    colours = [[value / 255 for value in colour] for colour in PALETTE]
+    colors = [[value / 255 for value in color] for color in PALETTE]
     names = list(CLASS_NAMES)
     images = [100 * classes["images"][name] / classes["masks"] for name in names]
     pixels = [100 * classes["pixels"][name] for name in names]
     for axes, values in ((left, images), (right, pixels)):
-        axes.barh(names, values, color=colours, edgecolor="black", linewidth=0.8)
+        axes.barh(names, values, color=colors, edgecolor="black", linewidth=0.8)
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
     left.invert_yaxis()
@@ -267,7 +267,7 @@ def _short(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:21]}…"
 
 
-def draw_oddest(report: dict[str, Any], faces: dict[str, Face], path: Path) -> None:
+def draw_oddest(report: dict[str, Any], faces: dict[str, InspectedPair], path: Path) -> None:
     """The oddest masks with their photos, one row each, the reasons beneath."""
     rows, captions = [], []
     for rank, odd in enumerate(report["oddest"], 1):
@@ -281,7 +281,7 @@ def draw_oddest(report: dict[str, Any], faces: dict[str, Face], path: Path) -> N
     save_picture(contact_sheet(rows, ["photo", "mask", "overlay"], captions), path)
 
 
-def draw_mirrored(faces: Sequence[Face], path: Path) -> None:
+def draw_mirrored(faces: Sequence[InspectedPair], path: Path) -> None:
     """Photos and masks of mirrored pairs, two pairs a row; at most MIRRORED_SHOWN."""
     shown = [face for face in faces if face.image and face.mask and face.photo_facts][:MIRRORED_SHOWN]
     rows, captions = [], []
@@ -294,7 +294,7 @@ def draw_mirrored(faces: Sequence[Face], path: Path) -> None:
     save_picture(contact_sheet(rows, ["photo", "mask"] * 2, captions), path)
 
 
-def draw_duplicates(report: dict[str, Any], faces: dict[str, Face], path: Path) -> None:
+def draw_duplicates(report: dict[str, Any], faces: dict[str, InspectedPair], path: Path) -> None:
     """The near-duplicates and, where they leave room, the most alike pairs that are none, with their masks."""
     rows, captions = [], []
     found = [(pair, "duplicate") for pair in report["near_duplicates"]]
@@ -311,7 +311,9 @@ def draw_duplicates(report: dict[str, Any], faces: dict[str, Face], path: Path) 
     save_picture(contact_sheet(rows, ["first", "its mask", "second", "its mask"], captions), path)
 
 
-def write_report(report: dict[str, Any], faces: Sequence[Face], oddness: dict[str, float], output: Path) -> None:
+def write_report(
+    report: dict[str, Any], faces: Sequence[InspectedPair], oddness: dict[str, float], output: Path
+) -> None:
     """Write the files of REPORT_FILES for which there is something to show; older ones of the others go."""
     by_name = {face.name: face for face in faces}
     for name in REPORT_FILES:

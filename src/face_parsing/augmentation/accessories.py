@@ -15,13 +15,13 @@ import numpy as np
 
 from face_parsing.labels import CLASS_NAMES, FLIPPED_IDS, IGNORE_INDEX, NUM_CLASSES, class_ids, swap_left_right
 
-Pair = tuple[np.ndarray, np.ndarray]
+ImageAndMask = tuple[np.ndarray, np.ndarray]
 
 _ID = {name: i for i, name in enumerate(CLASS_NAMES)}
 
 
 EYES = class_ids("l_eye", "r_eye")
-FACE = class_ids("l_eye", "r_eye", "l_brow", "r_brow", "nose", "u_lip", "l_lip")
+FACE_PARTS = class_ids("l_eye", "r_eye", "l_brow", "r_brow", "nose", "u_lip", "l_lip")
 """Parts that give the scale and the tilt of a face."""
 FEWEST_PARTS = 3
 SMALLEST_SCALE, LARGEST_SCALE = 0.5, 2.0
@@ -31,11 +31,11 @@ SAMPLED = 128
 GAIN_RANGE = (0.5, 2.0)
 EDGE_SIGMA = 0.6  # pixels
 LIGHT_SIGMA, HUE_SIGMA = 0.3, 0.15
-"""Of the logarithms of the factors that change an accessory's colour: of all channels together, of each alone."""
+"""Of the logarithms of the factors that change an accessory's color: of all channels together, of each alone."""
 PAINTED = 0.5
-"""Share of the glasses whose frames, and whose lenses if these are dark, get a colour of their own."""
+"""Share of the glasses whose frames, and whose lenses if these are dark, get a color of their own."""
 TINTING, HIDING = (0.0, 0.7), (0.7, 1.0)
-"""How much of a dark lens, and of one with an eye behind it, is the painted colour."""
+"""How much of a dark lens, and of one with an eye behind it, is the painted color."""
 CLEAR = (0.0, 0.9)
 """How much of the hair shows through a lens that had an eye behind it."""
 RIMS = (0.1, 0.35)
@@ -49,8 +49,8 @@ class Accessory:
     ``covers``: parts of the donor's face that lie in it, and become a part of it. ``lifts``: from how far to how far
     above its place it is put, in distances from the nose to the eyes, and ``heights``: how high it looks there, over
     how high it looks on the donor. ``tilt``: by how much it is turned about its place at most, to either side, in
-    radians. ``any_colour``: its colour says nothing about what it is. ``painted``: its edge, and its inside unless
-    parts of the face come along in it, may get other colours; where it covers some, its inside does.
+    radians. ``any_color``: its color says nothing about what it is. ``painted``: its edge, and its inside unless
+    parts of the face come along in it, may get other colors; where it covers some, its inside does.
     """
 
     label: int
@@ -60,7 +60,7 @@ class Accessory:
     lifts: tuple[float, float] | None = None
     heights: tuple[float, float] = (1.0, 1.0)
     tilt: float = 0.0
-    any_colour: bool = False
+    any_color: bool = False
     painted: bool = False
 
 
@@ -76,16 +76,16 @@ ACCESSORIES = (
     # those wear are black. Other glasses become some by what is painted on their lenses.
     Accessory(
         _ID["eye_g"],
-        places=(FACE,),
+        places=(FACE_PARTS,),
         covers=EYES,
         lifts=(2.5, 5.0),
         heights=(0.35, 1.0),  # they lean back
         painted=True,
     ),
     # Berets, above all, sit on one side of the head.
-    Accessory(_ID["hat"], places=(FACE,), tilt=0.6, any_colour=True),
+    Accessory(_ID["hat"], places=(FACE_PARTS,), tilt=0.6, any_color=True),
     # Bands and bows are hats as well. Without them, whatever lies flat on a hair is glasses.
-    Accessory(_ID["hat"], places=(FACE,), lifts=(0.0, 1.5), heights=(0.3, 0.8), any_colour=True),
+    Accessory(_ID["hat"], places=(FACE_PARTS,), lifts=(0.0, 1.5), heights=(0.3, 0.8), any_color=True),
     # One ear at a time, since of a turned head one alone may show.
     Accessory(_ID["ear_r"], places=(class_ids("l_ear"), class_ids("r_ear"))),
     Accessory(_ID["neck_l"], places=(class_ids("neck"),)),
@@ -106,7 +106,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Paint:
-    """Colours (3,), 0 to 255, and how much of them, 0 to 1, an accessory's edge and inside get.
+    """Colors (3,), 0 to 255, and how much of them, 0 to 1, an accessory's edge and inside get.
 
     ``rim``: how wide the edge is, as a share of the largest distance from it. ``through``: how much of what lies behind
     the inside shows through it.
@@ -126,18 +126,18 @@ class Paint:
         depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
         inside = depth > self.rim * depth.max()
         painted = image.astype(np.float32)
-        for part, colour, opacity in (
+        for part, color, opacity in (
             (region & ~inside, self.edge, self.edge_opacity),
             (inside, self.inside, self.inside_opacity),
         ):
-            painted[part] += np.float32(opacity) * (np.asarray(colour, np.float32) - painted[part])
+            painted[part] += np.float32(opacity) * (np.asarray(color, np.float32) - painted[part])
         return painted, np.where(inside, np.float32(1 - self.through), np.float32(1))
 
     @classmethod
     def drawn(
         cls, rng: np.random.Generator, inside: tuple[float, float], through: tuple[float, float] = (0.0, 0.0)
     ) -> Paint:
-        """Any colours, at least half of the edge's; of the inside's, and of what lies behind it, between two shares."""
+        """Any colors, at least half of the edge's; of the inside's, and of what lies behind it, between two shares."""
         return cls(
             rng.uniform(*RIMS),
             tuple(rng.uniform(0, 255, 3).tolist()),
@@ -168,7 +168,7 @@ def upwards(centres: np.ndarray) -> np.ndarray:
 
 
 def drawn_tint(rng: np.random.Generator) -> tuple[float, ...]:
-    """Factors of red, green and blue, for what may have any colour."""
+    """Factors of red, green and blue, for what may have any color."""
     factors: list[float] = np.exp(rng.normal(0, LIGHT_SIGMA) + rng.normal(0, HUE_SIGMA, 3)).tolist()
     return tuple(factors)
 
@@ -179,7 +179,7 @@ def face_similarity(source: np.ndarray, target: np.ndarray) -> complex | None:
     Least squares (Umeyama 1991) over the parts that both show; None where these are too few, or where the
     faces are too unlike in size or tilt.
     """
-    seen = [i for i in FACE if np.isfinite(source[i]) and np.isfinite(target[i])]
+    seen = [i for i in FACE_PARTS if np.isfinite(source[i]) and np.isfinite(target[i])]
     if len(seen) < FEWEST_PARTS:
         return None
     p, q = source[seen] - source[seen].mean(), target[seen] - target[seen].mean()
@@ -230,16 +230,16 @@ def placements(
     return found
 
 
-def _skin_gain(pair: Pair, donor: Pair) -> np.ndarray:
+def _skin_gain(pair: ImageAndMask, donor: ImageAndMask) -> np.ndarray:
     """By how much (3,) the skin of one face is brighter than the donor's, whose accessory shall stand in its light."""
     step = max(len(pair[1]) // SAMPLED, 1)
-    colours = []
+    colors = []
     for image, mask in (pair, donor):
         skin = image[::step, ::step][mask[::step, ::step] == _ID["skin"]]
         if not len(skin):
             return np.ones(3, np.float32)
-        colours.append(skin.mean(0) + 1)
-    return np.clip(colours[0] / colours[1], *GAIN_RANGE).astype(np.float32)
+        colors.append(skin.mean(0) + 1)
+    return np.clip(colors[0] / colors[1], *GAIN_RANGE).astype(np.float32)
 
 
 def mirror_centres(centres: np.ndarray) -> np.ndarray:
@@ -248,15 +248,15 @@ def mirror_centres(centres: np.ndarray) -> np.ndarray:
 
 
 def paste(
-    pair: Pair,
-    donor: Pair,
+    pair: ImageAndMask,
+    donor: ImageAndMask,
     accessory: Accessory,
     where: Sequence[Placement],
     *,
     mirrored: bool = False,
     tint: Sequence[float] = (1.0, 1.0, 1.0),
     paint: Paint | None = None,
-) -> Pair:
+) -> ImageAndMask:
     """Image (S, S, 3) and mask (S, S), uint8, with an accessory of the donor's pair, which has the same size.
 
     ``mirrored``: of the mirrored donor, for which ``where`` was found. ``tint``: factors of the accessory's red, green
@@ -315,7 +315,7 @@ class Paste:
     tint: tuple[float, ...]
     paint: Paint | None
 
-    def __call__(self, pair: Pair, donor: Pair) -> Pair:
+    def __call__(self, pair: ImageAndMask, donor: ImageAndMask) -> ImageAndMask:
         """``paste`` of the donor's pair on that of the face."""
         return paste(pair, donor, self.accessory, self.where, mirrored=self.mirrored, tint=self.tint, paint=self.paint)
 
@@ -370,7 +370,7 @@ class AccessoryChoice:
         )
         tilt = rng.uniform(-accessory.tilt, accessory.tilt) if accessory.tilt else 0.0
         where = placements(accessory, source, self.centres[index], lift=lift, height=height, tilt=tilt)
-        tint = drawn_tint(rng) if accessory.any_colour else (1.0, 1.0, 1.0)
+        tint = drawn_tint(rng) if accessory.any_color else (1.0, 1.0, 1.0)
         paint = None
         hides = self.presence[donor, list(accessory.covers)].any()
         if accessory.painted and (rng.random() < PAINTED or hides):

@@ -2,7 +2,7 @@
 
 All that is random is drawn on the CPU from (seed, epoch, index) alone, so that a pair's draw depends neither on the
 rest of its batch nor on the device; torch then does the pixels. Each step means what albumentations' step does, with
-OpenCV's borders, colour spaces and JPEG. Two differences are left: fractions of a level are kept until the last step,
+OpenCV's borders, color spaces and JPEG. Two differences are left: fractions of a level are kept until the last step,
 where albumentations cuts them off after each, and positions between pixels are not rounded to 1/32.
 """
 
@@ -29,7 +29,7 @@ from face_parsing.augmentation.image_ops import (
 )
 from face_parsing.augmentation.transforms import BOX_RANGE, MOST_BOXES, QUALITY_RANGE, SIGMA_RANGE, STD_RANGE
 from face_parsing.labels import FLIP_TABLE
-from face_parsing.system.seeds import mix_seeds
+from face_parsing.system.seeds import Stream, mix_seeds
 
 UNIFORMS = 25 + 7 * MOST_BOXES
 """Numbers in [0, 1) that each pair draws, whatever becomes of it."""
@@ -77,8 +77,8 @@ class BatchAugmentation:
         rotate: float,
         scale: tuple[float, float],
         shift: float,
-        colour: float,
-        colour_strength: float,
+        color: float,
+        color_strength: float,
         grey: float,
         noise: float,
         occlusion: float,
@@ -86,9 +86,9 @@ class BatchAugmentation:
     ) -> None:
         self.seed = seed
         self.device = device
-        self.flip, self.geometric, self.colour, self.grey = flip, geometric, colour, grey
+        self.flip, self.geometric, self.color, self.grey = flip, geometric, color, grey
         self.noise, self.occlusion = noise, occlusion
-        self.rotate, self.scale, self.shift, self.colour_strength = rotate, scale, shift, colour_strength
+        self.rotate, self.scale, self.shift, self.color_strength = rotate, scale, shift, color_strength
         k, n = np.arange(8)[:, None], np.arange(8)
         dct = np.cos((2 * n + 1) * k * np.pi / 16) / 2
         dct[0] /= np.sqrt(2)
@@ -102,12 +102,15 @@ class BatchAugmentation:
         """The draws of pairs (epoch, index, image size), all of one size."""
         size = keys[0][2]
         uniform = np.stack(
-            [np.random.default_rng(mix_seeds(self.seed, epoch, index, 4)).random(UNIFORMS) for epoch, index, _ in keys]
+            [
+                np.random.default_rng(mix_seeds(self.seed, epoch, index, Stream.DEVICE_AUGMENTATION)).random(UNIFORMS)
+                for epoch, index, _ in keys
+            ]
         )
         columns = iter(uniform.T)  # each pair's numbers, in this order for ever
         draws = Draws()
         self._draw_geometry(draws, [next(columns) for _ in range(6)], size)
-        self._draw_colour(draws, [next(columns) for _ in range(9)])
+        self._draw_color(draws, [next(columns) for _ in range(9)])
 
         def rows_of(name: str, probability: float) -> np.ndarray:
             rows = np.flatnonzero(next(columns) < probability)
@@ -144,15 +147,15 @@ class BatchAugmentation:
         shift = [np.where(moved, np.trunc(_between(u, -self.shift, self.shift) * size), 0) for u in columns[4:]]
         draws.values["matrix"] = sampling_matrices(angle, scale, np.stack(shift, 1), mirrored, size)
 
-    def _draw_colour(self, draws: Draws, columns: list[np.ndarray]) -> None:
-        chosen = columns[0] < self.colour
+    def _draw_color(self, draws: Draws, columns: list[np.ndarray]) -> None:
+        chosen = columns[0] < self.color
         if not chosen.any():
             return
-        s = self.colour_strength
+        s = self.color_strength
         factors = [np.where(chosen, _between(u, 1 - s, 1 + s), 1) for u in columns[1:4]]
         hue = np.where(chosen, _between(columns[4], -s / 10, s / 10), 0)
         order = np.argsort(np.stack(columns[5:9], 1), 1)
-        draws.values |= colour_values(np.stack(factors, 1), order)
+        draws.values |= color_values(np.stack(factors, 1), order)
         for place in range(4):
             rows = np.flatnonzero(chosen & (order[:, place] == HUE) & (hue != 0))
             if len(rows):
@@ -230,7 +233,7 @@ def sampling_matrices(
     return matrices
 
 
-def colour_values(factors: np.ndarray, order: np.ndarray) -> dict[str, np.ndarray]:
+def color_values(factors: np.ndarray, order: np.ndarray) -> dict[str, np.ndarray]:
     """The arguments (n, 4) of four ``mix_grey`` that do brightness, contrast and saturation (n, 3) in order (n, 4).
 
     Where it is the turn of the hue, they change nothing.

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from face_parsing.augmentation.accessories import EDGE_SIGMA, SAMPLED, Pair, drawn_tint, upwards
+from face_parsing.augmentation.accessories import EDGE_SIGMA, SAMPLED, ImageAndMask, drawn_tint, upwards
 from face_parsing.labels import class_ids
 
 HAT, CLOTH = class_ids("hat", "cloth")
-FACE = class_ids("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
+FACE_AREA = class_ids("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
 """What no hood hides."""
-HEAD = (*FACE, *class_ids("l_ear", "r_ear", "ear_r", "hair"))
+HEAD = (*FACE_AREA, *class_ids("l_ear", "r_ear", "ear_r", "hair"))
 NECK = class_ids("neck", "neck_l")
 COVERED = ((*HEAD,), (*HEAD, *NECK), (*HEAD, *NECK, CLOTH))
 """What lies under a hood, as long as it is not in its opening: the head alone, the neck too, the clothes as well."""
@@ -36,7 +36,7 @@ MAGNIFIED, PATTERNS = (1.0, 2.5), (0.2, 1.0)
 SMALLEST_FABRIC = 1 / 24  # half a side of the piece, as a share of the image's
 
 
-def fabric_of(pair: Pair) -> np.ndarray | None:
+def fabric_of(pair: ImageAndMask) -> np.ndarray | None:
     """The largest square of a face's clothes, within the largest circle of them: (P, P, 3) uint8.
 
     None where there is none that is large enough.
@@ -82,7 +82,7 @@ class Hood:
     tint: tuple[float, ...]
     seed: int
 
-    def __call__(self, pair: Pair, donor: Pair) -> Pair:
+    def __call__(self, pair: ImageAndMask, donor: ImageAndMask) -> ImageAndMask:
         """Image (S, S, 3) and mask (S, S), uint8, with the hood on. The arguments are not written to.
 
         Where the donor's clothes are too small, or there is no face, the pair itself is given back.
@@ -91,7 +91,7 @@ class Hood:
         S = len(mask)
         unit = self.unit * S
         rng = np.random.default_rng(self.seed)
-        fabric, face = fabric_of(donor), np.isin(mask, FACE)
+        fabric, face = fabric_of(donor), np.isin(mask, FACE_AREA)
         if fabric is None or not face.any():
             return pair
         rows = np.flatnonzero(face.any(1))

@@ -1,4 +1,4 @@
-"""Image operations on whole batches: colour, blur, noise, JPEG and resizing, on any device."""
+"""Image operations on whole batches: color, blur, noise, JPEG and resizing, on any device."""
 
 from __future__ import annotations
 
@@ -148,15 +148,15 @@ def _resize_tensors(source: int, size: int, device: torch.device) -> tuple[Tenso
     return torch.from_numpy(weights).to(device), torch.from_numpy(nearest).to(device)
 
 
-def resize_batch(images: Tensor, masks: Tensor, size: int, other_side: Tensor) -> tuple[Tensor, Tensor]:
-    """``transforms.resize_pair`` for images (B, S, S, 3) and masks (B, S, S), both uint8; other_side (B, 2) bool."""
+def resize_batch(images: Tensor, masks: Tensor, size: int, rounding: Tensor) -> tuple[Tensor, Tensor]:
+    """``transforms.resize_pair`` for images (B, S, S, 3) and masks (B, S, S), both uint8; rounding (B, 2) bool."""
     S = masks.shape[1]
     if size == S:
         return images, masks
     weights, nearest = _resize_tensors(S, size, images.device)
     planes = images.permute(0, 3, 1, 2).float()
     resized = (weights @ planes @ weights.T).add_(0.5 + TIE).clamp_(0, 255).to(torch.uint8)
-    places = torch.where(other_side[:, :, None], S - 1 - nearest.flip(0), nearest)  # (B, 2, size)
+    places = torch.where(rounding[:, :, None], S - 1 - nearest.flip(0), nearest)  # (B, 2, size)
     batch = torch.arange(len(masks), device=masks.device)[:, None, None]
     return resized.permute(0, 2, 3, 1).contiguous(), masks[batch, places[:, 0, :, None], places[:, 1, None, :]]
 

@@ -1,9 +1,9 @@
 """Backgrounds, hair and clothes of a training face that look like another's.
 
 800 faces show few backgrounds and few clothes, and a network comes to know them by heart. Where one stands for
-another, its outline and its label stay: what the network then learns is that a colour says little of what it covers.
+another, its outline and its label stay: what the network then learns is that a color says little of what it covers.
 Faces of the data set are aligned, so that one's background mostly lies where another's lies; what it does not cover is
-continued smoothly. Hair keeps its strands, and takes the other's colours alone: smooth, it would be a cap.
+continued smoothly. Hair keeps its strands, and takes the other's colors alone: smooth, it would be a cap.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from face_parsing.augmentation.accessories import ImageAndMask
 from face_parsing.labels import class_ids
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 (HAIR,) = class_ids("hair")
 TEXTURED = class_ids("background", "hair", "cloth")
-"""The classes that can look like anything: no two of them are told apart by colour alone."""
+"""The classes that can look like anything: no two of them are told apart by color alone."""
 CONTRAST_RANGE = (0.5, 2.0)
 EDGE_SIGMA = 0.8  # pixels
 
@@ -27,15 +26,15 @@ EDGE_SIGMA = 0.8  # pixels
 def continued(image: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Image (S, S, 3) float32 that is ``image`` in region (S, S) bool, and smoothly goes on from there elsewhere.
 
-    Push-pull (Gortler et al. 1996, The Lumigraph): halved until the region's colours have spread over all of it, then
+    Push-pull (Gortler et al. 1996, The Lumigraph): halved until the region's colors have spread over all of it, then
     enlarged again, each size filling the gaps of the next larger one. A region without a pixel gives zeros.
     """
     known = region.view(np.uint8)
     inside = cv2.copyTo(image, known).astype(np.float32)
     if len(image) == 1:
         return inside
-    colour, share = _halved(inside), _halved(known.astype(np.float32))
-    levels = [np.dstack([colour, share])]  # colour, weighted by how much of a pixel is known, and that
+    color, share = _halved(inside), _halved(known.astype(np.float32))
+    levels = [np.dstack([color, share])]  # color, weighted by how much of a pixel is known, and that
     while len(levels[-1]) > 1:
         levels.append(_halved(levels[-1]))
     last = levels.pop()
@@ -53,7 +52,7 @@ def _halved(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA)
 
 
-def recoloured(image: np.ndarray, region: np.ndarray, donor: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def recolored(image: np.ndarray, region: np.ndarray, donor: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Image (S, S, 3) float32 whose region has, in each channel, the mean and the contrast of the donor's region.
 
     Reinhard et al. (2001, Color Transfer between Images), in RGB. Contrast changes by CONTRAST_RANGE at most.
@@ -65,7 +64,7 @@ def recoloured(image: np.ndarray, region: np.ndarray, donor: np.ndarray, theirs:
     return cv2.LUT(image, levels.astype(np.float32).T.reshape(1, 256, 3))
 
 
-def retexture(pair: Pair, donor: Pair, label: int) -> Pair:
+def retexture(pair: ImageAndMask, donor: ImageAndMask, label: int) -> ImageAndMask:
     """Image (S, S, 3) and mask (S, S), uint8, with the class ``label`` looking as in the donor's, a pair of this size.
 
     The arguments are not written to. Where either has no pixel of that class, the pair itself is given back.
@@ -74,7 +73,7 @@ def retexture(pair: Pair, donor: Pair, label: int) -> Pair:
     region, theirs = mask == label, donor[1] == label
     if not region.any() or not theirs.any():
         return pair
-    look = recoloured(image, region, donor[0], theirs) if label == HAIR else continued(donor[0], theirs)
+    look = recolored(image, region, donor[0], theirs) if label == HAIR else continued(donor[0], theirs)
     # A hard edge would give it away.
     alpha = cv2.GaussianBlur(region.astype(np.float32), (0, 0), EDGE_SIGMA)
     mixed = cv2.blendLinear(look, image.astype(np.float32), alpha, 1 - alpha)
@@ -88,7 +87,7 @@ class Texture:
     donor: int
     label: int
 
-    def __call__(self, pair: Pair, donor: Pair) -> Pair:
+    def __call__(self, pair: ImageAndMask, donor: ImageAndMask) -> ImageAndMask:
         """``retexture`` of the pair by the donor's."""
         return retexture(pair, donor, self.label)
 

@@ -1,4 +1,4 @@
-"""What happens to a pair on its way into training: geometry, colour, noise and occlusion.
+"""What happens to a pair on its way into training: geometry, color, noise and occlusion.
 
 albumentations 2 does the work on (image, mask) together; masks are always resampled by nearest
 neighbour. Its horizontal flip knows nothing of left and right, so ours swaps the labels.
@@ -48,8 +48,8 @@ def build_augmentation(
     rotate: float,
     scale: tuple[float, float],
     shift: float,
-    colour: float,
-    colour_strength: float,
+    color: float,
+    color_strength: float,
     grey: float,
     noise: float,
     occlusion: float,
@@ -62,8 +62,8 @@ def build_augmentation(
     of each of its transforms before each use: the dataset does, so that a draw depends on nothing but seed, epoch
     and index.
     """
-    strength = (1 - colour_strength, 1 + colour_strength)
-    hue = colour_strength / 10
+    strength = (1 - color_strength, 1 + color_strength)
+    hue = color_strength / 10
     return A.Compose(
         [
             FlipWithLabels(flip_table, p=flip),
@@ -77,7 +77,7 @@ def build_augmentation(
                 mask_interpolation=cv2.INTER_NEAREST,
                 p=geometric,
             ),
-            A.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=(-hue, hue), p=colour),
+            A.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=(-hue, hue), p=color),
             A.ToGray(p=grey),
             A.GaussianBlur(blur_limit=0, sigma_limit=SIGMA_RANGE, p=noise / 2),
             A.GaussNoise(std_range=STD_RANGE, noise_scale_factor=0.5, p=noise),

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import json
 import re
+import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from face_parsing.config.networks import NETWORKS
+from face_parsing.config.renamed import current_key, with_current_names
 from face_parsing.config.sections import Config, ExternalData, Schedule, Stage
 from face_parsing.system.untrusted import MOST_CHARACTERS, check_extent
 
@@ -108,13 +110,23 @@ def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _set(values: dict[str, Any], override: str) -> None:
-    """Put one ``section.key=value`` into values; a number in the path picks an entry of a list."""
+def _set(values: dict[str, Any], override: str) -> list[str]:
+    """Put one ``section.key=value`` into values; a number in the path picks an entry of a list.
+
+    Returns a line for each old name that it has.
+    """
     path, equals, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
+    given = path.strip().split(".")
+    keys = current_key(given)
+    if not equals or not all(given):
         raise ConfigError(f"--set {override}: write it as section.key=value, for example optimizer.lr=3e-3.")
     value = parse_yaml(text, f"--set {override}: the value")
+    try:
+        value, told = with_current_names(value, ".".join(key for key in keys if not key.isdecimal()))
+    except ValueError as error:
+        raise ConfigError(f"--set {override}: {error}.") from None
+    if keys != given:
+        told.append(f"{'.'.join(given)} is called {'.'.join(keys)} now")
     place: Any = values
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
@@ -134,6 +146,7 @@ def _set(values: dict[str, Any], override: str) -> None:
                 place = place.setdefault(key, {})
         else:
             raise ConfigError(f"--set {override}: {where} is a value, not a section.")
+    return told
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:
@@ -214,11 +227,16 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Conf
 
     Raises ConfigError with everything that is wrong, one line a key.
     """
-    file_values = _read_file(path) if path is not None else {}
+    try:
+        file_values, told = with_current_names(_read_file(path) if path is not None else {})
+    except ValueError as error:
+        raise ConfigError(f"The config file {path}: {error}.") from None
     overrides = list(overrides)
     values = _merge(_defaults(file_values, overrides), file_values)
     for override in overrides:
-        _set(values, override)
+        told += _set(values, override)
+    for line in dict.fromkeys(told):
+        print(f"Config: {line}.", file=sys.stderr)
     return from_dict(values)
 
 

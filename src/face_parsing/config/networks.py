@@ -64,9 +64,9 @@ class LightUNet:
     """Which network."""
     channels: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=6)] = (32, 64, 80, 96, 112, 128)
     """Channels at 1, 1/2, 1/4, 1/8, ... of the size at which it begins."""
-    fold: Annotated[int, Field(ge=1, le=4)] = 2
-    """It begins at 1/fold of the input's size: groups of fold x fold pixels are folded into channels, and each map of
-    the classifier unfolds to such a group."""
+    space_to_depth: Annotated[int, Field(ge=1, le=4)] = 2
+    """It begins at 1/space_to_depth of the input's size: blocks of so many pixels a side become channels, and the
+    classifier predicts a block at once. 1: at the full size."""
     dropout: Dropout = 0.0
     """Share of the channels dropped before the classifier."""
 

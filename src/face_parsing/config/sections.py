@@ -40,7 +40,7 @@ class Data:
     {background: [], eyes: [l_eye, r_eye]}. The first also gets every name not listed. Empty: all 19."""
     repair_mirrored: bool = True
     """Swap left and right labels of training pairs that were mirrored without their labels being swapped."""
-    rare_frequency: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repeat_threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Images with a class that fewer than this share of images hold are drawn more often: by the square
     root of this share over the class's (repeat factor sampling, Gupta et al. 2019). 0 draws all alike."""
     synthetic_pairs: Annotated[int, Field(ge=0)] = 0
@@ -99,9 +99,9 @@ class Augmentation:
     """Smallest and largest scale."""
     shift: Probability = 0.12
     """Largest shift, as a share of the size."""
-    colour: Probability = 0.8
+    color: Probability = 0.8
     """Probability of a change of brightness, contrast, saturation and hue."""
-    colour_strength: Probability = 0.3
+    color_strength: Probability = 0.3
     """Largest relative change of brightness, contrast and saturation; hue changes by a tenth of it."""
     grey: Probability = 0.05
     """Probability of a grey image."""
@@ -113,7 +113,7 @@ class Augmentation:
     """Probability that a face gets glasses, a hat, earrings or a necklace of another training face, if it has none."""
     retexture: Probability = 0.0
     """Probability, for each of background, hair and clothes, that it looks like another training face's: hair takes
-    its colours alone."""
+    its colors alone."""
     hood: Probability = 0.0
     """Probability that a face without a hat gets a hood or a headscarf, of another training face's clothes."""
 
@@ -160,15 +160,15 @@ class Stage:
     """Passes over the training pairs."""
     batch_size: Positive = 16
     """Pairs a step."""
-    predict_size: ImageSize | None = None
+    eval_size: ImageSize | None = None
     """Size at which the network of this stage is judged, and at which it predicts if it is the best; null: image_size.
     Augmentation enlarges faces as often as it shrinks them, yet somewhat more than image_size is as a rule better
     (Touvron et al. 2019)."""
 
     @property
-    def judged_at(self) -> int:
-        """``predict_size``, whatever it was left to."""
-        return self.predict_size or self.image_size
+    def resolved_eval_size(self) -> int:
+        """``eval_size``, whatever it was left to."""
+        return self.eval_size or self.image_size
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -219,7 +219,7 @@ class Run:
 
     output: str = "outputs"
     """Folder of the run; checkpoints go to its checkpoints/."""
-    start_from: str | None = None
+    init_from: str | None = None
     """Folder of an earlier run, whose best weights this one starts from: a further cycle of the learning rate (warm
     restarts, Loshchilov and Hutter 2017). That run must have trained on none of the validation pairs and, on the
     challenge track, on nothing but this one's training pairs."""
@@ -233,7 +233,7 @@ class Run:
     """Memory layout of the convolutions; False is NCHW."""
     compile: bool = False
     """torch.compile: faster steps for a minute of compiling a stage."""
-    record_steps: bool = True
+    cuda_graphs: bool = True
     """On a GPU: record the step of each image size once and replay it (CUDA graphs), so that Python is not waited for.
     Does nothing with run.compile, fp16, several processes, a teacher or model.name = smp."""
     deterministic: bool = False
@@ -334,8 +334,8 @@ class Config:
                 raise ValueError("\n  ".join(broken))
         elif self.run.pack_submission:
             raise ValueError("run.pack_submission is true, but only track=challenge may be submitted; set it to false")
-        if self.run.start_from and self.open_track.pretrained:
-            raise ValueError("run.start_from and open_track.pretrained are both set; keep the one to start from")
+        if self.run.init_from and self.open_track.pretrained:
+            raise ValueError("run.init_from and open_track.pretrained are both set; keep the one to start from")
         if self.run.pack_submission and isinstance(self.model, Smp):
             raise ValueError(
                 "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "

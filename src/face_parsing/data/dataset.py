@@ -21,7 +21,7 @@ from face_parsing.augmentation.transforms import build_augmentation
 from face_parsing.data.cache import PairStore
 from face_parsing.data.pairs import resize_pair
 from face_parsing.data.sampler import SampleKey
-from face_parsing.system.seeds import mix_seeds
+from face_parsing.system.seeds import Stream, mix_seeds
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, H, W, 3) and masks (B, H, W), uint8."""
@@ -30,8 +30,8 @@ Batch = tuple[Tensor, Tensor]
 class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     """Augmented pairs. ``dataset[epoch, index, size]`` gives image (size, size, 3) and mask (size, size), uint8.
 
-    ``augmentation`` is what ``build_augmentation`` was given, None for none; what is taken of other faces (``altered``)
-    is no part of it.
+    ``augmentation`` is what ``build_augmentation`` was given, None for none; what is taken of other faces
+    (``composite``) is no part of it.
     """
 
     def __init__(self, store: PairStore, *, seed: int, augmentation: dict[str, object] | None) -> None:
@@ -59,7 +59,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         epoch, index, _ = key
-        image, mask = self.altered(key) or self._resized(key, index)
+        image, mask = self.composite(key) or self._resized(key, index)
         if self.transform is None:
             image, mask = image.copy(), mask.copy()
         else:
@@ -67,28 +67,34 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             # own random state, which repeats itself in every worker and every epoch. Each step has a seed of its
             # own: from one for all, all would draw the same number, and grey faces would all be flipped, and so on.
             for number, step in enumerate(self.transform.transforms):
-                step.set_random_seed(mix_seeds(self.seed, epoch, index, 1, number))
+                step.set_random_seed(mix_seeds(self.seed, epoch, index, Stream.AUGMENTATION, number))
             done = self.transform(image=image, mask=mask)
             image, mask = done["image"], done["mask"]
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask))
 
-    def other_side(self, key: SampleKey) -> tuple[bool, bool]:
+    def rounding(self, key: SampleKey) -> tuple[bool, bool]:
         """``resize_pair``'s, for all that the pair of that key is made of: either, as often as the other."""
         if self.transform is None:
             return False, False
         epoch, index, _ = key
-        coins = mix_seeds(self.seed, epoch, index, 4)
+        coins = mix_seeds(self.seed, epoch, index, Stream.ROUNDING)
         return bool(coins & 1), bool(coins & 2)
 
     def _resized(self, key: SampleKey, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return resize_pair(*self.store[index], key[2], other_side=self.other_side(key))
+        return resize_pair(*self.store[index], key[2], rounding=self.rounding(key))
 
-    def altered(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
+    def composite(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
         """The pair of that key, not augmented yet, with what it gets of other faces; None where it gets nothing."""
         epoch, index, _ = key
-        textures = self.textures(index, seed=mix_seeds(self.seed, epoch, index, 5)) if self.textures else []
-        pasted = self.accessories(index, seed=mix_seeds(self.seed, epoch, index, 3)) if self.accessories else None
-        hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, 6)) if self.hoods else None
+        textures = (
+            self.textures(index, seed=mix_seeds(self.seed, epoch, index, Stream.TEXTURES)) if self.textures else []
+        )
+        pasted = (
+            self.accessories(index, seed=mix_seeds(self.seed, epoch, index, Stream.ACCESSORIES))
+            if self.accessories
+            else None
+        )
+        hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, Stream.HOODS)) if self.hoods else None
         changes = [change for change in (*textures, pasted, hood) if change is not None]
         if not changes:
             return None

@@ -27,7 +27,7 @@ from face_parsing.data.sampler import EpochSampler, SampleKey
 from face_parsing.system.workers import LOADED_AHEAD, shared_room
 
 
-def is_chosen(augment_on: str, device: torch.device, store: PairStore) -> bool:
+def augments_on_device(augment_on: str, device: torch.device, store: PairStore) -> bool:
     """Whether the config's run.augment_on means this loader: auto does on a GPU where the pairs are decoded once."""
     return augment_on == "device" or (augment_on == "auto" and device.type == "cuda" and store.cached)
 
@@ -76,8 +76,8 @@ class JoinedSampler(Sampler[list[list[SampleKey]]]):
 class Gathered:
     """Batches of these ``lengths`` before the device has them: the ``indices`` (B,) of their pairs, and what these get.
 
-    ``other_side`` (B, 2) is ``resize_batch``'s. ``whole`` are all images (B, S, S, 3) and masks (B, S, S), unless
-    they lie on the device already. ``altered``, images (n, size, size, 3) and masks (n, size, size), are those of the
+    ``rounding`` (B, 2) is ``resize_batch``'s. ``whole`` are all images (B, S, S, 3) and masks (B, S, S), unless
+    they lie on the device already. ``composite``, images (n, size, size, 3) and masks (n, size, size), are those of the
     ``rows`` (n,) that got something of another.
     """
 
@@ -85,10 +85,10 @@ class Gathered:
     size: int
     draws: Draws | None
     indices: Tensor
-    other_side: Tensor
+    rounding: Tensor
     whole: Batch | None
     rows: Tensor
-    altered: Batch
+    composite: Batch
 
     def pin_memory(self) -> Gathered:
         """Itself in pinned memory, as torch's loader asks for it: copies to a GPU from there are not waited for."""
@@ -96,14 +96,14 @@ class Gathered:
         def pinned(tensor: Tensor) -> Tensor:
             return tensor.pin_memory() if len(tensor) else tensor
 
-        images, masks = self.altered
+        images, masks = self.composite
         return dataclasses.replace(
             self,
             indices=pinned(self.indices),
-            other_side=pinned(self.other_side),
+            rounding=pinned(self.rounding),
             whole=None if self.whole is None else (pinned(self.whole[0]), pinned(self.whole[1])),
             rows=pinned(self.rows),
-            altered=(pinned(images), pinned(masks)),
+            composite=(pinned(images), pinned(masks)),
         )
 
 
@@ -129,17 +129,17 @@ class GatheringSet(Dataset[Gathered]):
     def __getitem__(self, batches: list[list[SampleKey]]) -> Gathered:
         keys = [key for batch in batches for key in batch]
         store, size = self.dataset.store, keys[0][2]
-        pairs = [self.dataset.altered(key) for key in keys]
-        altered = {row: pair for row, pair in enumerate(pairs) if pair is not None}
+        pairs = [self.dataset.composite(key) for key in keys]
+        composite = {row: pair for row, pair in enumerate(pairs) if pair is not None}
         return Gathered(
             lengths=[len(batch) for batch in batches],
             size=size,
             draws=self.augmentation.draw(keys) if self.augmentation is not None else None,
             indices=torch.tensor([index for _, index, _ in keys]),
-            other_side=torch.tensor([self.dataset.other_side(key) for key in keys]),
+            rounding=torch.tensor([self.dataset.rounding(key) for key in keys]),
             whole=None if self.resident else _stacked([store[index] for _, index, _ in keys], store.size),
-            rows=torch.tensor(list(altered), dtype=torch.int64),
-            altered=_stacked(list(altered.values()), size),
+            rows=torch.tensor(list(composite), dtype=torch.int64),
+            composite=_stacked(list(composite.values()), size),
         )
 
 
@@ -194,12 +194,12 @@ class DeviceLoader:
         elif self._stacks is not None:
             indices = there(gathered.indices)
             images, masks = (stack.index_select(0, indices) for stack in self._stacks)
-        images, masks = resize_batch(images, masks, gathered.size, there(gathered.other_side))
+        images, masks = resize_batch(images, masks, gathered.size, there(gathered.rounding))
         if len(gathered.rows):
             rows = there(gathered.rows)
             images, masks = (
                 batch.index_copy(0, rows, there(part))
-                for batch, part in zip((images, masks), gathered.altered, strict=True)
+                for batch, part in zip((images, masks), gathered.composite, strict=True)
             )
         if self.augmentation is not None and gathered.draws is not None:
             images, masks = self.augmentation(images, masks, gathered.draws)

@@ -68,7 +68,7 @@ def batches_of(loader: DataLoader[T]) -> Iterator[T]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def told() -> Iterator[T]:
+    def with_clean_errors() -> Iterator[T]:
         try:
             yield from batches
         except DataError as error:  # raised in another process, it holds that one's traceback
@@ -76,4 +76,4 @@ def batches_of(loader: DataLoader[T]) -> Iterator[T]:
         except (ConnectionError, EOFError) as error:  # the process died while it handed a batch over
             raise RuntimeError(f"DataLoader worker is gone: {error}") from None
 
-    return told()
+    return with_clean_errors()

@@ -39,28 +39,28 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def save_mask(mask: np.ndarray, path: Path, labels: LabelSet = CELEBAMASK) -> None:
-    """Write class ids (H, W) uint8 as a PNG of mode P: ids when read, the usual colours when looked at."""
+    """Write class ids (H, W) uint8 as a PNG of mode P: ids when read, the usual colors when looked at."""
     picture = Image.fromarray(mask)
     picture.putpalette(palette_bytes(labels))
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")
 
 
-def _packed(colours: np.ndarray) -> np.ndarray:
-    """Colours (..., 3) uint8 as one number each, (...) int32."""
-    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+def _packed(colors: np.ndarray) -> np.ndarray:
+    """Colors (..., 3) uint8 as one number each, (...) int32."""
+    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue
 
 
-def ids_of_colours(picture: np.ndarray, labels: LabelSet = CELEBAMASK) -> tuple[np.ndarray, np.ndarray]:
-    """The class ids (H, W) uint8 of a picture (H, W, 3) uint8 in the palette's colours, and which are exact (H, W).
+def ids_of_colors(picture: np.ndarray, labels: LabelSet = CELEBAMASK) -> tuple[np.ndarray, np.ndarray]:
+    """The class ids (H, W) uint8 of a picture (H, W, 3) uint8 in the palette's colors, and which are exact (H, W).
 
-    Where a colour is none of the palette's, the id is that of the nearest one (Euclid in RGB; ties to the lower id).
+    Where a color is none of the palette's, the id is that of the nearest one (Euclid in RGB; ties to the lower id).
     """
     palette = np.array(labels.palette, dtype=np.int32)
-    colours, places = np.unique(_packed(picture), return_inverse=True)
-    parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
-    distance = ((parts[:, None] - palette) ** 2).sum(-1)  # (colours, C)
+    colors, places = np.unique(_packed(picture), return_inverse=True)
+    parts = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+    distance = ((parts[:, None] - palette) ** 2).sum(-1)  # (colors, C)
     nearest = distance.argmin(1).astype(np.uint8)
     shape = picture.shape[:2]
     return nearest[places].reshape(shape), (distance.min(1) == 0)[places].reshape(shape)

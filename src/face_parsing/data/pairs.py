@@ -16,19 +16,19 @@ from face_parsing.data.provenance import refuse_grouped
 
 
 def resize_pair(
-    image: np.ndarray, mask: np.ndarray, size: int, *, other_side: tuple[bool, bool] = (False, False)
+    image: np.ndarray, mask: np.ndarray, size: int, *, rounding: tuple[bool, bool] = (False, False)
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W, 3) and mask (H, W), both uint8, at size x size: image by area or linearly, mask by nearest.
 
     Where a pixel's middle lies just between two labels, as for all pixels of half the size, OpenCV's rounding takes the
-    one or, in the direction (down, across) in which ``other_side`` is true, the other one. Always the same would move
+    one or, in the direction (down, across) in which ``rounding`` is true, the other one. Always the same would move
     the mask against the image, by half a pixel of the larger one.
     """
     if image.shape[:2] == (size, size):
         return image, mask
     interpolation = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_LINEAR
     image = cv2.resize(image, (size, size), interpolation=interpolation)
-    turned = tuple(slice(None, None, -1 if other else 1) for other in other_side)
+    turned = tuple(slice(None, None, -1 if other else 1) for other in rounding)
     mask = cv2.resize(np.ascontiguousarray(mask[turned]), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
     return image, mask[turned]
 

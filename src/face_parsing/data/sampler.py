@@ -13,7 +13,7 @@ SampleKey = tuple[int, int, int]
 """(epoch, index, image size): what a sampler asks of the training set."""
 
 
-def rarity_weights(presence: np.ndarray, threshold: float) -> np.ndarray:
+def repeat_factors(presence: np.ndarray, threshold: float) -> np.ndarray:
     """How often each image is drawn, relative to an ordinary one: (N,) from presence (N, C) of classes in images.
 
     The largest sqrt(threshold / f) over the image's classes, at least 1, where f is the share of images

@@ -70,7 +70,7 @@ def decode_runs(text: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     return starts, lengths
 
 
-def in_order(paths: Iterable[Path]) -> list[Path]:
+def numeric_order(paths: Iterable[Path]) -> list[Path]:
     """Files in the order that the CSV numbers them: names that are numbers by value, then the others by name."""
 
     def key(path: Path) -> tuple[bool, int, str]:

@@ -1,4 +1,4 @@
-"""What a person looks at: masks in colour, overlays, where two masks differ, and panels of faces."""
+"""What a person looks at: masks in color, overlays, where two masks differ, and panels of faces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colourize
+from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
 from face_parsing.system.files import atomic_path
 
 CELL = 256  # longest side of a picture in a panel, pixels
@@ -29,7 +29,7 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
 
 
 def overlay(photo: np.ndarray, mask: np.ndarray, alpha: float = 0.5, labels: LabelSet = CELEBAMASK) -> np.ndarray:
-    """The photo (H, W, 3) uint8 under the colours of mask (H, W), alpha parts of them; class 0 is left as it is."""
+    """The photo (H, W, 3) uint8 under the colors of mask (H, W), alpha parts of them; class 0 is left as it is."""
     # Imported here: it takes a second, which who wants masks alone need not wait.
     from torchvision.utils import draw_segmentation_masks
 
@@ -49,7 +49,7 @@ def difference(
 
     Returns (H, W, 3) uint8. Pixels whose truth is IGNORE_INDEX cannot be wrong.
     """
-    beneath = Image.fromarray(colourize(truth, labels) if photo is None else photo)
+    beneath = Image.fromarray(colorize(truth, labels) if photo is None else photo)
     grey = 115 + np.asarray(beneath.convert("L")) * (140 / 255)
     picture = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     picture[(truth != prediction) & (truth != IGNORE_INDEX)] = WRONG
@@ -62,12 +62,12 @@ def _cell(picture: np.ndarray, labels: LabelSet) -> Image.Image:
     factor = CELL / max(h, w)
     size = max(1, round(w * factor)), max(1, round(h * factor))
     if picture.ndim == 2:
-        return Image.fromarray(colourize(picture, labels)).resize(size, Image.Resampling.NEAREST)
+        return Image.fromarray(colorize(picture, labels)).resize(size, Image.Resampling.NEAREST)
     return Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
 
 
 def _legend(width: int, labels: LabelSet, classes: Sequence[int], scale: float = 1.0) -> Image.Image:
-    """The colours of classes with their names, in as many columns as width (pixels) holds."""
+    """The colors of classes with their names, in as many columns as width (pixels) holds."""
     font = ImageFont.load_default(size=13 * scale)
     names = [labels.names[c] for c in classes]
     gap, line, box = (round(size * scale) for size in (GAP, LINE, 13))
@@ -143,7 +143,7 @@ def panel(
     """One row a face: photo (H, W, 3) and truth (H, W) unless they are None, prediction (H, W); all uint8.
 
     With differences also where truth and prediction differ. Returns (height, width, 3) uint8 with a header, the
-    faces' names under them, and a legend of the colours. Raises ValueError for sequences of different lengths.
+    faces' names under them, and a legend of the colors. Raises ValueError for sequences of different lengths.
     """
     if len({len(part) for part in (photos, truths, predictions, names) if part is not None}) != 1:
         raise ValueError("photos, truths, predictions and names must be of one length")

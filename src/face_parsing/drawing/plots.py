@@ -31,7 +31,9 @@ def read_columns(history_csv: Path) -> dict[str, list[float]]:
         rows = list(csv.DictReader(file))
     if not rows:
         raise ValueError(f"{history_csv} holds no validation yet, so there are no curves to draw.")
-    return {name: [float(row[name] or "nan") for row in rows] for name in rows[0] if name is not None}
+    # Runs of earlier versions call a column by its old name.
+    names = {name: name.replace("in_order", "lr_corrected") for name in rows[0] if name is not None}
+    return {new: [float(row[name] or "nan") for row in rows] for name, new in names.items()}
 
 
 def _lines(axes: Axes, columns: dict[str, list[float]], names: Sequence[str]) -> None:
@@ -88,7 +90,7 @@ def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = Fals
     from matplotlib.lines import Line2D
 
     along = "seconds" if minutes else "epoch"
-    styles: dict[str, Literal["-", "--"]] = {"f_score": "-", "f_score_in_order": "--"}
+    styles: dict[str, Literal["-", "--"]] = {"f_score": "-", "f_score_lr_corrected": "--"}
     runs = {name: read_columns(history) for name, history in histories.items()}
     for name, columns in runs.items():
         for column in (along, "loss", *styles):
@@ -135,9 +137,9 @@ def plot_confusion(confusion: np.ndarray, names: Sequence[str], path: Path) -> N
     side = 0.52 * len(names)
     figure = Figure(figsize=(side + 2.6, side + 1.3), dpi=110, layout="constrained")
     axes = figure.subplots()
-    colours = colormaps["Blues"].with_extremes(bad="0.85")
+    colors = colormaps["Blues"].with_extremes(bad="0.85")
     # The square root keeps small confusions visible beside a diagonal near 1.
-    image = axes.imshow(np.ma.masked_invalid(shares), cmap=colours, norm=PowerNorm(0.5, 0, 1))
+    image = axes.imshow(np.ma.masked_invalid(shares), cmap=colors, norm=PowerNorm(0.5, 0, 1))
     for true, predicted in zip(*np.nonzero(np.nan_to_num(shares) >= SHOWN_SHARE), strict=True):
         share = shares[true, predicted]
         ink = "white" if share > 0.3 else "black"

@@ -43,6 +43,6 @@ def report_validation(
     low, high = bootstrap_interval(change)
     print(
         f"validation, {before.images} pairs: F-Score {before.f_score:.4f} -> {after.f_score:.4f}, in order "
-        f"{before.f_score_in_order:.4f} -> {after.f_score_in_order:.4f}; "
+        f"{before.f_score_lr_corrected:.4f} -> {after.f_score_lr_corrected:.4f}; "
         f"change {change.mean():+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
     )

@@ -111,7 +111,7 @@ def mirrored(masks: Tensor, labels: LabelSet = CELEBAMASK) -> Tensor:
     return left_of_right(side_ids(masks, labels), labels)
 
 
-def in_order(
+def lr_corrected(
     confusion: Tensor, prediction_mirrored: Tensor, target_mirrored: Tensor, labels: LabelSet = CELEBAMASK
 ) -> Tensor:
     """The confusion matrices (B, C, C) after left and right labels of the mirrored masks were swapped.

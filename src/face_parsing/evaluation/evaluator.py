@@ -32,7 +32,7 @@ MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
 
 
 @dataclass(frozen=True)
-class Face:
+class EvaluationItem:
     """A true mask and, where it is known, its photo."""
 
     stem: str
@@ -40,11 +40,11 @@ class Face:
     photo: Path | None = None
 
 
-Predictor = Callable[[Face], np.ndarray]
+Predictor = Callable[[EvaluationItem], np.ndarray]
 """Gives the predicted mask (H, W) uint8 of a face, in the classes that are judged. Raises DataError."""
 
 
-def faces_in(truth: Path, images: Path | None = None) -> list[Face]:
+def items_in(truth: Path, images: Path | None = None) -> list[EvaluationItem]:
     """The masks of a folder, by name, with their photos from the folder images. Raises DataError."""
     if not truth.is_dir():
         raise DataError(f"There is no folder {truth} of PNG masks.")
@@ -52,17 +52,17 @@ def faces_in(truth: Path, images: Path | None = None) -> list[Face]:
     if not masks:
         raise DataError(f"There are no PNG masks in {truth}.")
     if images is None:
-        return [Face(path.stem, path) for path in masks]
+        return [EvaluationItem(path.stem, path) for path in masks]
     if not images.is_dir():
         raise DataError(f"There is no folder {images} of photos.")
     photos = {path.stem: path for path in photos_in(images)}
     missing = [path.stem for path in masks if path.stem not in photos]
     if missing:
         raise DataError(f"{images} lacks the photos of {len(missing)} of {len(masks)} masks, the first: {missing[0]}.")
-    return [Face(path.stem, path, photos[path.stem]) for path in masks]
+    return [EvaluationItem(path.stem, path, photos[path.stem]) for path in masks]
 
 
-def faces_of(root: Path, split: str, val_stems: Path | None) -> list[Face]:
+def items_of(root: Path, split: str, val_stems: Path | None) -> list[EvaluationItem]:
     """The faces of a data set's split ``val``, ``train`` or ``test``; val_stems as make_split, or a run's split.json.
 
     Raises DataError; also where nothing says which of the training pairs are validated on.
@@ -77,10 +77,10 @@ def faces_of(root: Path, split: str, val_stems: Path | None) -> list[Face]:
         else:
             chosen = make_split(root, val_stems=val_stems, val_fraction=0.1, seed=0)
         pairs = chosen.val if split == "val" else chosen.train
-    return [Face(pair.stem, pair.mask, pair.image) for pair in pairs]
+    return [EvaluationItem(pair.stem, pair.mask, pair.image) for pair in pairs]
 
 
-def read_truth(face: Face, labels: LabelSet) -> np.ndarray:
+def read_truth(face: EvaluationItem, labels: LabelSet) -> np.ndarray:
     """The true mask (H, W) uint8, whose 19 ids become the classes of labels."""
     mask = read_mask(face.mask)
     return mask if labels is CELEBAMASK else labels.table[mask]
@@ -93,7 +93,7 @@ def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
     return mask
 
 
-def _need_all(place: Path, found: set[str], faces: Sequence[Face]) -> None:
+def _need_all(place: Path, found: set[str], faces: Sequence[EvaluationItem]) -> None:
     missing = [face.mask.name for face in faces if face.stem not in found]
     if missing:
         raise DataError(f"{place} lacks {len(missing)} of {len(faces)} masks, the first: {missing[0]}.")
@@ -121,7 +121,7 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipI
     return found
 
 
-def stored_masks(place: Path, faces: Sequence[Face], labels: LabelSet = CELEBAMASK) -> Predictor:
+def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
     """Predictions that lie in a folder, or a zip (a submission's masks/*.png, or PNGs at its root), by stem.
 
     A zip is read in memory, a mask at a time. Raises DataError for a missing prediction and a zip that is none.
@@ -138,7 +138,7 @@ def stored_masks(place: Path, faces: Sequence[Face], labels: LabelSet = CELEBAMA
     members = _zip_members(archive, place)
     _need_all(place, set(members), faces)
 
-    def read(face: Face) -> np.ndarray:
+    def read(face: EvaluationItem) -> np.ndarray:
         name = f"{place}: {members[face.stem].filename}"
         try:
             data = archive.read(members[face.stem])
@@ -149,7 +149,7 @@ def stored_masks(place: Path, faces: Sequence[Face], labels: LabelSet = CELEBAMA
     return read
 
 
-def _photo_of(face: Face) -> np.ndarray:
+def _photo_of(face: EvaluationItem) -> np.ndarray:
     if face.photo is None:
         raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
     return read_photo(face.photo)
@@ -197,7 +197,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationResult:
     """What was counted of N faces; a face without a pixel to score is left out."""
 
     labels: LabelSet
@@ -205,7 +205,7 @@ class Judgement:
     scores: Scores
     f_score: np.ndarray
     """(N,); the mean is the challenge's F-Score."""
-    in_order: np.ndarray
+    lr_corrected: np.ndarray
     """(N,); the same with left and right in order."""
     class_f1: np.ndarray
     """(N, C) F1; nan where a face's truth lacks the class."""
@@ -249,21 +249,21 @@ class Judgement:
         return dict(zip(self.labels.names, (~np.isnan(self.class_f1)).sum(0).tolist(), strict=True))
 
 
-def judge(
-    faces: Sequence[Face],
+def evaluate_predictions(
+    faces: Sequence[EvaluationItem],
     predictor: Predictor,
     labels: LabelSet = CELEBAMASK,
     *,
     tolerance: float | None = None,
     progress: bool = True,
-) -> Judgement:
+) -> EvaluationResult:
     """Predict and count each face, one after the other. tolerance (pixels) is boundary_f1's.
 
     Raises DataError for a prediction of another size than its truth, ValueError where no face has a pixel to score.
     """
     keeper = ScoreKeeper(labels)
     boundary = np.empty((len(faces), len(labels)))
-    for i, face in enumerate(tqdm(faces, desc="judging", unit="face", disable=not progress, leave=False)):
+    for i, face in enumerate(tqdm(faces, desc="evaluating", unit="face", disable=not progress, leave=False)):
         target, predicted = read_truth(face, labels), predictor(face)
         if target.shape != predicted.shape:
             size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
@@ -272,14 +272,14 @@ def judge(
         boundary[i] = boundary_f1(predicted, target, tolerance=tolerance, num_classes=len(labels))
     scores, counts = keeper.scores(), keeper.counts()
     scored = counts[:, 2].sum(1) > 0
-    counts, ordered = counts[scored], keeper.ordered()[scored]
+    counts, ordered = counts[scored], keeper.lr_corrected_counts()[scored]
     pooled = set_f1(counts).tolist()
-    return Judgement(
+    return EvaluationResult(
         labels=labels,
         stems=[face.stem for face, kept in zip(faces, scored.tolist(), strict=True) if kept],
         scores=scores,
         f_score=f_scores(counts).numpy(),
-        in_order=f_scores(ordered).numpy(),
+        lr_corrected=f_scores(ordered).numpy(),
         class_f1=class_f1(counts).numpy(),
         boundary=boundary[scored.numpy()],
         confusion=keeper.confusion(),

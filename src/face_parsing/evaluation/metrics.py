@@ -24,8 +24,8 @@ from face_parsing.evaluation.confusion import (
     class_counts,
     confusion_matrices,
     count_runs,
-    in_order,
     left_of_right,
+    lr_corrected,
     side_ids,
 )
 from face_parsing.labels import CELEBAMASK, LabelSet
@@ -67,7 +67,7 @@ class Scores:
 
     images: int
     f_score: float
-    f_score_in_order: float
+    f_score_lr_corrected: float
     miou: float
     """Mean over classes of the IoU of all pixels of the set."""
     pixel_accuracy: float
@@ -82,7 +82,7 @@ class Scores:
         """The four single figures."""
         return {
             "f_score": self.f_score,
-            "f_score_in_order": self.f_score_in_order,
+            "f_score_lr_corrected": self.f_score_lr_corrected,
             "miou": self.miou,
             "pixel_accuracy": self.pixel_accuracy,
         }
@@ -95,7 +95,7 @@ class Scores:
             for name, f1 in self.f1.items()
         ]
         lines.append(
-            f"F-Score {self.f_score:.4f}   with left/right in order {self.f_score_in_order:.4f}   "
+            f"F-Score {self.f_score:.4f}   with left/right in order {self.f_score_lr_corrected:.4f}   "
             f"mIoU {self.miou:.4f}   pixel accuracy {self.pixel_accuracy:.4f}   ({self.images} images)"
         )
         return "\n".join(lines)
@@ -138,7 +138,7 @@ class ScoreKeeper:
             return
         confusion = torch.cat(self._confusions)
         predicted, true = (left_of_right(places, self.labels) for places in torch.cat(self._sides).unbind(1))
-        ordered = in_order(confusion, predicted, true, self.labels)
+        ordered = lr_corrected(confusion, predicted, true, self.labels)
         self._counts.append(torch.stack([class_counts(confusion), class_counts(ordered)], 1).int())
         total = confusion.sum(0)
         self._total = total if self._total is None else self._total + total
@@ -177,7 +177,7 @@ class ScoreKeeper:
         """The ``class_counts`` (N, 3, C) int32 of each image so far, on the CPU."""
         return self._all()[:, 0]
 
-    def ordered(self) -> Tensor:
+    def lr_corrected_counts(self) -> Tensor:
         """The same after left and right were put in order."""
         return self._all()[:, 1]
 
@@ -203,7 +203,7 @@ class ScoreKeeper:
         return Scores(
             images=len(counts),
             f_score=float(f_scores(counts).mean()),
-            f_score_in_order=float(f_scores(ordered).mean()),
+            f_score_lr_corrected=float(f_scores(ordered).mean()),
             miou=sum(iou.values()) / len(iou),
             pixel_accuracy=float(hit.sum() / total.sum()),
             f1=per_class(f1),

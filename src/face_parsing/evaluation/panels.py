@@ -9,7 +9,7 @@ import numpy as np
 
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.pictures import save_panel
-from face_parsing.evaluation.evaluator import Face, Judgement, Predictor, read_truth
+from face_parsing.evaluation.evaluator import EvaluationItem, EvaluationResult, Predictor, read_truth
 
 
 def choose_faces(f_score: np.ndarray, count: int, how: str) -> list[int]:
@@ -23,8 +23,8 @@ def choose_faces(f_score: np.ndarray, count: int, how: str) -> list[int]:
 
 
 def draw_faces(
-    judgement: Judgement,
-    faces: Sequence[Face],
+    result: EvaluationResult,
+    faces: Sequence[EvaluationItem],
     predictor: Predictor,
     indices: Sequence[int],
     path: Path,
@@ -33,12 +33,11 @@ def draw_faces(
 ) -> None:
     """A panel of truth and prediction; with full, the photo where it is known and where the two differ as well."""
     by_stem = {face.stem: face for face in faces}
-    chosen = [by_stem[judgement.stems[i]] for i in indices]
+    chosen = [by_stem[result.stems[i]] for i in indices]
     captions = [
-        f"{judgement.stems[i]}   F-Score {judgement.f_score[i]:.3f}   in order {judgement.in_order[i]:.3f}"
-        for i in indices
+        f"{result.stems[i]}   F-Score {result.f_score[i]:.3f}   in order {result.lr_corrected[i]:.3f}" for i in indices
     ]
     photos = [read_photo(face.photo) for face in chosen if full and face.photo is not None]
-    truths = [read_truth(face, judgement.labels) for face in chosen]
+    truths = [read_truth(face, result.labels) for face in chosen]
     predicted = [predictor(face) for face in chosen]
-    save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=judgement.labels)
+    save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=result.labels)

@@ -15,81 +15,80 @@ import numpy as np
 
 from face_parsing.config.sections import as_dict
 from face_parsing.evaluation.boundary import BOUNDARY_TOLERANCE
-from face_parsing.evaluation.evaluator import Judgement
+from face_parsing.evaluation.evaluator import EvaluationResult
 from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
 from face_parsing.system.files import atomic_path
 
 LEVEL = 0.05  # a difference of a smaller p-value is called distinguishable from chance
 
 
-def report(judgement: Judgement, tolerance: float | None) -> str:
+def report(result: EvaluationResult, tolerance: float | None) -> str:
     """A row a class, then the single figures, as text."""
-    scores, boundary = judgement.scores, judgement.class_boundary
+    scores, boundary = result.scores, result.class_boundary
     lines = [
         f"{'class':<12}{'faces':>6}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>8}{'F1 of set':>11}{'boundary':>10}"
     ]
     for name, f1 in scores.f1.items():
         lines.append(
-            f"{name:<12}{judgement.faces_with[name]:6}{f1:8.4f}{scores.precision[name]:11.4f}{scores.recall[name]:8.4f}"
-            f"{scores.iou[name]:8.4f}{judgement.set_f1[name]:11.4f}{boundary.get(name, float('nan')):10.4f}"
+            f"{name:<12}{result.faces_with[name]:6}{f1:8.4f}{scores.precision[name]:11.4f}{scores.recall[name]:8.4f}"
+            f"{scores.iou[name]:8.4f}{result.set_f1[name]:11.4f}{boundary.get(name, float('nan')):10.4f}"
         )
-    raw, ordered = (bootstrap_interval(values) for values in (judgement.f_score, judgement.in_order))
-    absent = [name for name in judgement.labels.names if name not in scores.f1]
+    raw, ordered = (bootstrap_interval(values) for values in (result.f_score, result.lr_corrected))
+    absent = [name for name in result.labels.names if name not in scores.f1]
     left_out = f" (in no truth, left out: {', '.join(absent)})" if absent else ""
     near = f"{tolerance:g} px" if tolerance else f"{BOUNDARY_TOLERANCE:.2%} of the diagonal"
     lines += [
         "",
         f"F-Score {scores.f_score:.4f} [{raw[0]:.4f}, {raw[1]:.4f}]   with left/right in order "
-        f"{scores.f_score_in_order:.4f} [{ordered[0]:.4f}, {ordered[1]:.4f}]   ({scores.images} images; "
+        f"{scores.f_score_lr_corrected:.4f} [{ordered[0]:.4f}, {ordered[1]:.4f}]   ({scores.images} images; "
         "95 % intervals, bootstrap over images)",
-        f"F1 of the whole set, mean of {len(judgement.foreground)} foreground classes {judgement.set_f1_mean:.4f}"
-        f"{left_out}",
+        f"F1 of the whole set, mean of {len(result.foreground)} foreground classes {result.set_f1_mean:.4f}{left_out}",
         f"mIoU {scores.miou:.4f}   pixel accuracy {scores.pixel_accuracy:.4f}   "
-        f"boundary F1 {judgement.boundary_f1:.4f} (within {near})",
+        f"boundary F1 {result.boundary_f1:.4f} (within {near})",
     ]
     return "\n".join(lines)
 
 
-def figures(judgement: Judgement) -> dict[str, Any]:
+def figures(result: EvaluationResult) -> dict[str, Any]:
     """All figures as plain values, for JSON."""
     return {
-        **as_dict(judgement.scores),
-        "f_score_interval": bootstrap_interval(judgement.f_score),
-        "f_score_in_order_interval": bootstrap_interval(judgement.in_order),
-        "set_f1_mean": judgement.set_f1_mean,
-        "boundary_f1": judgement.boundary_f1,
-        "set_f1": judgement.set_f1,
-        "boundary_f1_of_class": judgement.class_boundary,
+        **as_dict(result.scores),
+        "f_score_interval": bootstrap_interval(result.f_score),
+        "f_score_lr_corrected_interval": bootstrap_interval(result.lr_corrected),
+        "set_f1_mean": result.set_f1_mean,
+        "boundary_f1": result.boundary_f1,
+        "set_f1": result.set_f1,
+        "boundary_f1_of_class": result.class_boundary,
     }
 
 
-def write_csv(judgement: Judgement, path: Path) -> None:
+def write_csv(result: EvaluationResult, path: Path) -> None:
     """A row a class; the last row, ``all``, has the single figures, and for precision, recall, F1 the class means."""
-    scores, found = judgement.scores, figures(judgement)
+    scores, found = result.scores, figures(result)
     rows: list[dict[str, Any]] = []
     for name in scores.f1:
         row = {key: getattr(scores, key)[name] for key in ("f1", "precision", "recall", "iou")}
-        boundary = judgement.class_boundary.get(name, "")
-        faces = judgement.faces_with[name]
-        rows.append({"class": name, "faces": faces, **row, "set_f1": judgement.set_f1[name], "boundary_f1": boundary})
+        boundary = result.class_boundary.get(name, "")
+        faces = result.faces_with[name]
+        rows.append({"class": name, "faces": faces, **row, "set_f1": result.set_f1[name], "boundary_f1": boundary})
     total: dict[str, Any] = {"class": "all", "faces": scores.images}
     total |= {key: float(np.mean([row[key] for row in rows])) for key in ("f1", "precision", "recall", "iou")}
     total |= {"set_f1": found["set_f1_mean"], "boundary_f1": found["boundary_f1"]}
-    for key in ("f_score", "f_score_in_order"):
+    for key in ("f_score", "f_score_lr_corrected"):
         total[key] = found[key]
         total[f"{key}_low"], total[f"{key}_high"] = found[f"{key}_interval"]
     total["pixel_accuracy"] = found["pixel_accuracy"]
     _write_rows([*rows, total], list(total), path)
 
 
-def write_per_image(judgement: Judgement, other: Judgement | None, path: Path) -> None:
+def write_per_image(result: EvaluationResult, other: EvaluationResult | None, path: Path) -> None:
     """A row a face with its F-Scores and boundary F1, and those of the other system beside them."""
-    columns = {"stem": judgement.stems}
-    for prefix, judged in (("", judgement), ("other_", other)):
+    columns = {"stem": result.stems}
+    for prefix, judged in (("", result), ("other_", other)):
         if judged is not None:
             values = {
                 "f_score": judged.f_score,
-                "f_score_in_order": judged.in_order,
+                "f_score_lr_corrected": judged.lr_corrected,
                 "boundary_f1": judged.face_boundary,
             }
             columns |= {f"{prefix}{key}": each.tolist() for key, each in values.items()}
@@ -133,11 +132,11 @@ class Difference:
 class Comparison:
     """Two judgements of the same faces, and what to call the two systems."""
 
-    def __init__(self, this: Judgement, other: Judgement, name: str, other_name: str) -> None:
+    def __init__(self, this: EvaluationResult, other: EvaluationResult, name: str, other_name: str) -> None:
         assert this.stems == other.stems
         self.this, self.other, self.name, self.other_name = this, other, name, other_name
         self.f_score = Difference.of(this.f_score, other.f_score)
-        self.in_order = Difference.of(this.in_order, other.in_order)
+        self.lr_corrected = Difference.of(this.lr_corrected, other.lr_corrected)
 
     def _verdict(self, figure: str, found: Difference) -> str:
         if found.mean == 0:
@@ -159,13 +158,13 @@ class Comparison:
         lines.append("")
         for label, this, other, found in (
             ("F-Score", self.this.f_score, self.other.f_score, self.f_score),
-            ("in order", self.this.in_order, self.other.in_order, self.in_order),
+            ("in order", self.this.lr_corrected, self.other.lr_corrected, self.lr_corrected),
         ):
             lines.append(
                 f"{label:<9}{this.mean():.4f} - {other.mean():.4f} = {found.mean:+.4f} [{found.low:+.4f}, "
                 f"{found.high:+.4f}]   better on {found.better} faces, worse on {found.worse}"
             )
-        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("In order", self.in_order))
+        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("In order", self.lr_corrected))
         return "\n".join([*lines, "", *verdicts])
 
     def figures(self) -> dict[str, Any]:
@@ -176,6 +175,6 @@ class Comparison:
             "other": self.other_name,
             "other_figures": figures(self.other),
             "f_score": as_dict(self.f_score),
-            "f_score_in_order": as_dict(self.in_order),
+            "f_score_lr_corrected": as_dict(self.lr_corrected),
             "f1": of_class,
         }

@@ -31,7 +31,7 @@ def validate(
     model = prepare_model(model, device)
     keeper = ScoreKeeper(dataset.store.labels)
     starts = range(0, len(dataset), batch_size)[distributed.rank() :: distributed.world_size()]
-    for first in tqdm(starts, desc="judging", unit="batch", disable=not progress, leave=False):
+    for first in tqdm(starts, desc="evaluating", unit="batch", disable=not progress, leave=False):
         pairs = [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]
         photos = torch.stack([photo for photo, _ in pairs]).to(device)
         masks = torch.stack([mask for _, mask in pairs]).to(device)

@@ -25,7 +25,7 @@ from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.inference.onnx_export import quantise, write_onnx
 from face_parsing.inference.onnx_network import SIDES, STEP, ExportError, Run, first_line, run_onnx
-from face_parsing.inference.predict import MEAN, STD, fold_norms
+from face_parsing.inference.predict import MEAN, STD, fuse_conv_bn
 from face_parsing.labels import LabelSet
 from face_parsing.models import count_parameters
 from face_parsing.models.checkpoint import label_set, load_checkpoint, restore_model
@@ -95,7 +95,7 @@ def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters:
     facts: dict[str, Any] = {
         "classes": list(labels.names),
         "groups": labels.groups,  # what of the 19 each of them is
-        "palette": [list(colour) for colour in labels.palette],
+        "palette": [list(color) for color in labels.palette],
         "image_size": size,
         "parameters": parameters,
         "scores": {name: value for name, value in dict(content.get("scores", {})).items() if np.isscalar(value)},
@@ -172,9 +172,9 @@ def export_model(
     if size not in SIDES:
         raise ExportError(f"--size {size}: it must be a multiple of {STEP} from {SIDES[0]} to {SIDES[-1]}.")
     model = restore_model(content, model_path)
-    folded = fold_norms(model)
+    fused = fuse_conv_bn(model)
     photos = [] if int8 is None else some_photos(int8, size)
-    program = trace(PhotoNetwork(folded, mask=mask, half=half), size, dynamic=dynamic)
+    program = trace(PhotoNetwork(fused, mask=mask, half=half), size, dynamic=dynamic)
     reference = PhotoNetwork(model, mask=True, half=False).eval()
     facts = describe(content, model_path, size=size, parameters=count_parameters(model))
     with atomic_path(output) as temporary:

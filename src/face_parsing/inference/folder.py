@@ -14,7 +14,7 @@ from tqdm import tqdm
 from face_parsing.data.masks import save_mask
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.drawing.pictures import overlay, save_picture
-from face_parsing.labels import CELEBAMASK, LabelSet, colourize
+from face_parsing.labels import CELEBAMASK, LabelSet, colorize
 
 THREADS = 3
 READ_AHEAD = 6  # decoded photos that wait for the network
@@ -38,7 +38,7 @@ def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool 
 def _write(photo: np.ndarray, mask: np.ndarray, paths: dict[str, Path], labels: LabelSet) -> None:
     save_mask(mask, paths["mask"], labels)
     if "color" in paths:
-        save_picture(colourize(mask, labels), paths["color"])
+        save_picture(colorize(mask, labels), paths["color"])
     if "overlay" in paths:
         save_picture(overlay(photo, mask, labels=labels), paths["overlay"])
 

@@ -221,10 +221,10 @@ TOLERANCE = 1e-3
 
 
 @torch.no_grad()
-def fold_biases(model: nn.Module, biases: Sequence[float]) -> None:
+def merge_biases(model: nn.Module, biases: Sequence[float]) -> None:
     """Add biases (C,) to those of a network's last convolution, its classifier, in place.
 
-    Its channels may be C groups of pixels each (``models.layers.unfold_channels``). Raises ValueError for a network
+    Its channels may be C groups of pixels each (``models.layers.depth_to_space``). Raises ValueError for a network
     whose logits (B, C, H, W) do not all rise by them, and leaves it as it was.
     """
     shift = torch.tensor(biases, dtype=torch.float32)

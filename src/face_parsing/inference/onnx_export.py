@@ -43,10 +43,10 @@ def quantise(path: Path, photos: Sequence[np.ndarray]) -> None:
 
     class Photos(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.left = iter(photos)
+            self.remaining = iter(photos)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            photo = next(self.left, None)
+            photo = next(self.remaining, None)
             return None if photo is None else {"image": photo[None]}
 
     facts = {entry.key: entry.value for entry in onnx.load(path).metadata_props}

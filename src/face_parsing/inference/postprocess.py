@@ -38,14 +38,14 @@ class Postprocessing:
     guided_radius: float = 2.0
     """Half the window of the guided filter, pixels at 512."""
     guided_eps: float = 1e-3
-    """Variance of colours (0 to 1) below which the guided filter sees no edge."""
+    """Variance of colors (0 to 1) below which the guided filter sees no edge."""
     crf_iterations: int = 5
     crf_weight: float = 1.0
-    """How strongly near pixels of one colour want one label."""
+    """How strongly near pixels of one color want one label."""
     crf_distance: float = 20.0
     """How near that is, pixels at 512."""
-    crf_colour: float = 10.0
-    """And of how different a colour, levels of 255."""
+    crf_color: float = 10.0
+    """And of how different a color, levels of 255."""
     grabcut_classes: tuple[str, ...] = (PERSON,)
     """The group whose outline GrabCut redraws, by class name; ``person`` is all but the background."""
     grabcut_band: float = 6.0
@@ -84,11 +84,11 @@ class Postprocessing:
 # The numbers of the command line: the step that each belongs to, and what it is.
 OPTIONS: dict[str, tuple[str, str]] = {
     "guided_radius": ("guided", "half the guided filter's window, pixels at 512"),
-    "guided_eps": ("guided", "variance of colours, 0 to 1, below which it sees no edge"),
+    "guided_eps": ("guided", "variance of colors, 0 to 1, below which it sees no edge"),
     "crf_iterations": ("crf", "rounds of the dense CRF"),
-    "crf_weight": ("crf", "how strongly near pixels of one colour want one label"),
+    "crf_weight": ("crf", "how strongly near pixels of one color want one label"),
     "crf_distance": ("crf", "how near that is, pixels at 512"),
-    "crf_colour": ("crf", "how different a colour may be, levels of 255"),
+    "crf_color": ("crf", "how different a color may be, levels of 255"),
     "grabcut_band": ("grabcut", "how far GrabCut may move the outline, pixels at 512"),
     "smooth_sigma": ("smooth", "of the Gaussian that regions are smoothed with, pixels at 512"),
     "min_component": ("components", "smaller components are given away, pixels per million of the photo"),
@@ -103,7 +103,7 @@ def _occurring(probabilities: np.ndarray) -> list[int]:
 def guided_filter(photo: np.ndarray, probabilities: np.ndarray, radius: int, eps: float) -> np.ndarray:
     """Probabilities (C, h, w) float32 whose edges follow those of the photo (h, w, 3) uint8 (He et al. 2010).
 
-    In each window of 2 * radius + 1 pixels a class's probability is fitted as a linear function of the colour.
+    In each window of 2 * radius + 1 pixels a class's probability is fitted as a linear function of the color.
     """
 
     def box(x: np.ndarray) -> np.ndarray:
@@ -137,7 +137,7 @@ def _crf_class() -> Any:
 
 
 def dense_crf(
-    photo: np.ndarray, probabilities: np.ndarray, *, iterations: int, weight: float, distance: float, colour: float
+    photo: np.ndarray, probabilities: np.ndarray, *, iterations: int, weight: float, distance: float, color: float
 ) -> np.ndarray:
     """Probabilities (C, h, w) float32 after mean-field inference in a dense CRF (Kraehenbuehl and Koltun 2011).
 
@@ -151,7 +151,7 @@ def dense_crf(
     energy = -np.log(np.maximum(probabilities[classes], 1e-6)).reshape(len(classes), -1)
     field.setUnaryEnergy(np.ascontiguousarray(energy, dtype=np.float32))
     field.addPairwiseGaussian(sxy=distance / 20, compat=weight / 2)
-    field.addPairwiseBilateral(sxy=distance, srgb=colour, rgbim=np.ascontiguousarray(photo), compat=weight)
+    field.addPairwiseBilateral(sxy=distance, srgb=color, rgbim=np.ascontiguousarray(photo), compat=weight)
     refined = np.zeros_like(probabilities)
     refined[classes] = np.asarray(field.inference(iterations)).reshape(len(classes), h, w)
     return refined
@@ -278,7 +278,7 @@ def refine(
     if "crf" in settings.steps:
         scores = dense_crf(
             photo, scores, iterations=settings.crf_iterations, weight=settings.crf_weight,
-            distance=settings.crf_distance * unit, colour=settings.crf_colour,
+            distance=settings.crf_distance * unit, color=settings.crf_color,
         )  # fmt: skip
     if settings.biases is not None:
         scores = add_biases(scores, settings.biases)

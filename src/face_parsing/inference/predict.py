@@ -153,21 +153,21 @@ def predict_masks(
     return largest_class(probabilities, (H, W))
 
 
-def fold_norms(model: nn.Module) -> nn.Module:
+def fuse_conv_bn(model: nn.Module) -> nn.Module:
     """A copy of a model in evaluation mode, in which each BatchNorm right behind a convolution is part of it.
 
     Only neighbours in an ``nn.Sequential`` are known to follow each other. The copy predicts the same to rounding,
     faster, and is neither to be trained nor saved: its parameters have other names and values.
     """
-    folded = copy.deepcopy(model)
-    for module in list(folded.modules()):
+    fused = copy.deepcopy(model)
+    for module in list(fused.modules()):
         if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
             continue
         for i, (conv, norm) in enumerate(pairwise(list(module))):
             # The very classes: a subclass may do more, such as timm's BatchNorm with an activation inside.
             if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.running_mean is not None:
                 module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return folded
+    return fused
 
 
 def prepare_model(model: nn.Module, device: torch.device) -> nn.Module:
@@ -176,7 +176,7 @@ def prepare_model(model: nn.Module, device: torch.device) -> nn.Module:
     Both have the memory layout that convolutions are fastest in; the copy has no BatchNorm left where it can be so.
     """
     model.to(device).to(memory_format=torch.channels_last).eval()
-    return fold_norms(model).to(memory_format=torch.channels_last)
+    return fuse_conv_bn(model).to(memory_format=torch.channels_last)
 
 
 @contextmanager

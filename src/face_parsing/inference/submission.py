@@ -77,7 +77,7 @@ def _read_mask(data: bytes, name: str) -> np.ndarray:
 
 
 def _grey_png(data: bytes, name: str) -> bytes:
-    """The mask as mode L: some readers turn a palette into colours, and so into wrong ids."""
+    """The mask as mode L: some readers turn a palette into colors, and so into wrong ids."""
     packed = BytesIO()
     Image.fromarray(_read_mask(data, name)).save(packed, format="PNG")
     return packed.getvalue()

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from face_parsing.config.renamed import with_current_names
 from face_parsing.labels import CELEBAMASK, LabelSet, group_labels
 from face_parsing.models import build_model
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
@@ -120,7 +121,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if name in content and not sound(content[name]):
             found = reprlib.repr(content[name])
             raise CheckpointError(f"{path} is no checkpoint of this project: {name} is {found}, not {meaning}.")
-    return content
+    return _with_current_names(content)
+
+
+def _with_current_names(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a checkpoint whose model or scores may have names of earlier versions."""
+    model, _ = with_current_names(content["model"], "model")
+    scores = content.get("scores", {}).items()
+    renamed = {str(name).replace("f_score_in_order", "f_score_lr_corrected"): value for name, value in scores}
+    return {**content, "model": model} | ({"scores": renamed} if "scores" in content else {})
 
 
 def _refuse_inflation(path: Path) -> None:

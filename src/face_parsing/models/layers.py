@@ -64,7 +64,7 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
     return _WholeGradient.apply(enlarged)  # type: ignore[no-any-return,no-untyped-call]
 
 
-class _UnfoldChannels(torch.autograd.Function):
+class _DepthToSpace(torch.autograd.Function):
     """``F.pixel_shuffle`` from channels-last memory to planes, and back again, each in one copy of whole words.
 
     A group's pixels that lie side by side are side by side in both. torch's own takes a channels-last map to one whose
@@ -72,42 +72,42 @@ class _UnfoldChannels(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, fold: int, word: torch.dtype) -> Tensor:
-        ctx.fold, ctx.word = fold, word
+    def forward(ctx: Any, x: Tensor, block: int, word: torch.dtype) -> Tensor:
+        ctx.block, ctx.word = block, word
         B, C, h, w = x.shape
-        words = x.permute(0, 2, 3, 1).contiguous().view(word).view(B, h, w, C // fold**2, fold)
-        return words.permute(0, 3, 1, 4, 2).contiguous().view(x.dtype).view(B, C // fold**2, h * fold, w * fold)
+        words = x.permute(0, 2, 3, 1).contiguous().view(word).view(B, h, w, C // block**2, block)
+        return words.permute(0, 3, 1, 4, 2).contiguous().view(x.dtype).view(B, C // block**2, h * block, w * block)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = gradients
-        fold = ctx.fold
+        block = ctx.block
         B, C, H, W = gradient.shape
-        words = gradient.contiguous().view(ctx.word).view(B, C, H // fold, fold, W // fold)
+        words = gradient.contiguous().view(ctx.word).view(B, C, H // block, block, W // block)
         channels_last = words.permute(0, 2, 4, 1, 3).contiguous().view(gradient.dtype)
-        return channels_last.view(B, H // fold, W // fold, C * fold**2).permute(0, 3, 1, 2), None, None
+        return channels_last.view(B, H // block, W // block, C * block**2).permute(0, 3, 1, 2), None, None
 
 
 WORDS = {4: torch.int32, 8: torch.int64}
 """Integers by their bytes."""
 
 
-def unfold_channels(x: Tensor, fold: int) -> Tensor:
-    """``F.pixel_shuffle(x, fold)``: channels (B, C * fold^2, h, w) to pixels (B, C, h * fold, w * fold)."""
+def depth_to_space(x: Tensor, block: int) -> Tensor:
+    """``F.pixel_shuffle(x, block)``: channels (B, C * block^2, h, w) to pixels (B, C, h * block, w * block)."""
     if torch.compiler.is_exporting():
-        return _unfold_in_turns(x, fold)
-    word = WORDS.get(fold * x.element_size())
+        return _depth_to_space_in_turns(x, block)
+    word = WORDS.get(block * x.element_size())
     if not x.requires_grad or word is None:
-        return F.pixel_shuffle(x, fold)
-    return _UnfoldChannels.apply(x, fold, word)  # type: ignore[no-any-return,no-untyped-call]
+        return F.pixel_shuffle(x, block)
+    return _DepthToSpace.apply(x, block, word)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def _unfold_in_turns(x: Tensor, fold: int) -> Tensor:
+def _depth_to_space_in_turns(x: Tensor, block: int) -> Tensor:
     """``F.pixel_shuffle``, one axis at a time: ONNX Runtime moves blocks then, where it else goes value by value."""
     B, C, h, w = x.shape
-    C //= fold**2
-    rows = x.reshape(B * C * fold, fold, h * w).transpose(1, 2).reshape(B * C, fold, h, w * fold)
-    return rows.transpose(1, 2).reshape(B, C, h * fold, w * fold)
+    C //= block**2
+    rows = x.reshape(B * C * block, block, h * w).transpose(1, 2).reshape(B * C, block, h, w * block)
+    return rows.transpose(1, 2).reshape(B, C, h * block, w * block)
 
 
 def initialise(model: nn.Module) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from face_parsing.models.layers import PlainUNet, conv_norm, unfold_channels
+from face_parsing.models.layers import PlainUNet, conv_norm, depth_to_space
 
 
 def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -24,9 +24,10 @@ def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 class LightUNet(PlainUNet):
     """Light U-Net: image (B, 3, H, W) to logits (B, num_classes, H, W), for any H and W.
 
-    ``channels[i]`` belong to the stages at 1/(fold * 2^i) of the input's size. With ``fold`` above 1 groups of
-    fold x fold pixels become channels at the entry, and the classifier predicts each group at once (sub-pixel
-    convolution, Shi et al. 2016): no detail is lost, and nothing is computed at the full size, where maps are dear.
+    ``channels[i]`` belong to the stages at 1/(space_to_depth * 2^i) of the input's size. With ``space_to_depth`` s
+    above 1, blocks of s x s pixels become channels at the entry, and the classifier predicts each block at once
+    (sub-pixel convolution, Shi et al. 2016): no detail is lost, and nothing is computed at the full size, where maps
+    are dear.
     """
 
     def __init__(
@@ -34,39 +35,39 @@ class LightUNet(PlainUNet):
         num_classes: int,
         *,
         channels: Sequence[int] = (32, 64, 80, 96, 112, 128),
-        fold: int = 2,
+        space_to_depth: int = 2,
         dropout: float = 0.0,
     ) -> None:
-        first = double_conv(3 * fold**2, channels[0])
-        super().__init__(num_classes * fold**2, channels, first=first, stage=double_conv, dropout=dropout)
+        first = double_conv(3 * space_to_depth**2, channels[0])
+        super().__init__(num_classes * space_to_depth**2, channels, first=first, stage=double_conv, dropout=dropout)
         # At first, no class is wrong loudly. Not 0, or nothing behind the classifier would learn from the first step.
         nn.init.normal_(self.head[1].weight, std=0.01)  # type: ignore[arg-type]
-        self.fold = fold
-        self.step = fold * 2 ** (len(channels) - 1)
+        self.space_to_depth = space_to_depth
+        self.step = space_to_depth * 2 ** (len(channels) - 1)
 
-    def _of_groups(self, image: Tensor) -> Tensor:
-        """Logits (B, num_classes * fold^2, h, w) of groups of pixels, of which the last ones may lie outside."""
+    def _block_logits(self, image: Tensor) -> Tensor:
+        """Logits (B, num_classes * s^2, h, w) of blocks of s x s pixels, of which the last ones may lie outside."""
         H, W = image.shape[2:]
         # Where a map cannot be halved, pooling drops a row, and enlarging what is left moves all that it says.
         padded = F.pad(image, (0, -W % self.step, 0, -H % self.step), mode="replicate")
-        if self.fold > 1:
-            padded = F.pixel_unshuffle(padded, self.fold)
+        if self.space_to_depth > 1:
+            padded = F.pixel_unshuffle(padded, self.space_to_depth)
         return super().forward(padded)
 
     def forward(self, image: Tensor) -> Tensor:
         H, W = image.shape[2:]
-        logits = self._of_groups(image)
-        if self.fold > 1:
-            logits = unfold_channels(logits, self.fold)
+        logits = self._block_logits(image)
+        if self.space_to_depth > 1:
+            logits = depth_to_space(logits, self.space_to_depth)
         return logits[:, :, :H, :W]
 
     def largest_class(self, image: Tensor) -> Tensor:
         """``forward(image).argmax(1)``, masks (B, H, W), for exported graphs.
 
-        The class is chosen while pixels are in groups: what is brought to the full size then is one map, not C.
+        The class is chosen while pixels are in blocks: what is brought to the full size then is one map, not C.
         """
         H, W = image.shape[2:]
-        logits = self._of_groups(image)
+        logits = self._block_logits(image)
         B, _, h, w = logits.shape
-        classes = logits.reshape(B, -1, self.fold**2, h, w).argmax(1)
-        return unfold_channels(classes.int(), self.fold)[:, 0, :H, :W]
+        classes = logits.reshape(B, -1, self.space_to_depth**2, h, w).argmax(1)
+        return depth_to_space(classes.int(), self.space_to_depth)[:, 0, :H, :W]

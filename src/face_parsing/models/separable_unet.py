@@ -29,7 +29,7 @@ class SeparableUNet(PlainUNet):
     def __init__(
         self, num_classes: int, *, channels: Sequence[int] = (24, 48, 96, 192, 320), dropout: float = 0.1
     ) -> None:
-        # Three colours are too few to be taken one by one: the first convolution is a full one.
+        # Three colors are too few to be taken one by one: the first convolution is a full one.
         first = nn.Sequential(conv_norm(3, channels[0], 3, stride=2), separable_conv(channels[0], channels[0]))
         super().__init__(num_classes, channels, first=first, stage=double_separable, dropout=dropout)
 

@@ -1,7 +1,7 @@
 """A residual U-Net of few multiply-adds, which never works at full resolution and predicts at it.
 
-The input is folded 2x2 into channels, so that no detail is lost and the widest maps are a quarter of
-the photo; the classifier predicts each 2x2 group of pixels and is unfolded again (sub-pixel
+The input goes 2x2 into channels, so that no detail is lost and the widest maps are a quarter of
+the photo; the classifier predicts each 2x2 group of pixels and is brought back (sub-pixel
 convolution, Shi et al. 2016). Early stages are residual blocks of full 3x3 convolutions (He et al.
 2016), which hardware runs fast; the deep ones are inverted residuals (Sandler et al. 2018) with 5x5
 depthwise kernels and squeeze-and-excitation (Hu et al. 2018), which buy context for few parameters.

@@ -1,4 +1,4 @@
-"""What synthetic faces are drawn with: a canvas, shapes and colours."""
+"""What synthetic faces are drawn with: a canvas, shapes and colors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from face_parsing.labels import CLASS_NAMES
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 T = TypeVar("T")
 Points = np.ndarray  # (N, 2) float, x and y
 
@@ -56,23 +56,23 @@ class Canvas:
         bulge = np.sqrt(np.clip(1 - x**2 - (0.35 * y) ** 2, 0, 1))
         return self.head(np.stack([x * np.cos(self.yaw) + 0.62 * bulge * np.sin(self.yaw), y], axis=1))
 
-    def fill(self, points: Points, colour: Colour, label: int | None = None, *,
+    def fill(self, points: Points, color: Color, label: int | None = None, *,
              inside: Sequence[int] = (), alpha: float = 1.0) -> None:  # fmt: skip
         """Fill a polygon given in pixels; without a label it changes the image only."""
         corners = [np.round(points * 16).astype(np.int32)]
-        self._apply(lambda target, value: cv2.fillPoly(target, corners, value, shift=4), colour, label, inside, alpha)
+        self._apply(lambda target, value: cv2.fillPoly(target, corners, value, shift=4), color, label, inside, alpha)
 
-    def stroke(self, points: Points, colour: Colour, width: float, label: int | None = None, *,
+    def stroke(self, points: Points, color: Color, width: float, label: int | None = None, *,
                inside: Sequence[int] = (), alpha: float = 1.0, closed: bool = False) -> None:  # fmt: skip
         """Draw a line through points given in pixels, `width` units thick."""
         path, thickness = [np.round(points * 16).astype(np.int32)], max(1, round(width * self.unit))
         self._apply(lambda target, value: cv2.polylines(target, path, closed, value, thickness, shift=4),
-                    colour, label, inside, alpha)  # fmt: skip
+                    color, label, inside, alpha)  # fmt: skip
 
-    def _apply(self, draw: Callable[[np.ndarray, Colour | int], object], colour: Colour, label: int | None,
+    def _apply(self, draw: Callable[[np.ndarray, Color | int], object], color: Color, label: int | None,
                inside: Sequence[int], alpha: float) -> None:  # fmt: skip
         if not inside and alpha == 1.0:
-            draw(self.image, colour)
+            draw(self.image, color)
             if label is not None:
                 draw(self.mask, label)
             return
@@ -86,7 +86,7 @@ class Canvas:
         if inside:
             chosen &= members(self.mask[box], inside) > 0
         pixels = self.image[box]
-        pixels[chosen] = np.round(pixels[chosen] * (1 - alpha) + np.array(colour) * alpha)
+        pixels[chosen] = np.round(pixels[chosen] * (1 - alpha) + np.array(color) * alpha)
         if label is not None:
             self.mask[box][chosen] = label
 
@@ -120,14 +120,14 @@ def smooth(points: Sequence[tuple[float, float]] | Points, rounds: int = 3, clos
     return path
 
 
-def tint(colour: Sequence[float], factor: float) -> Colour:
-    """A darker (factor < 1) or lighter colour."""
-    r, g, b = (int(np.clip(value * factor, 0, 255)) for value in colour)
+def tint(color: Sequence[float], factor: float) -> Color:
+    """A darker (factor < 1) or lighter color."""
+    r, g, b = (int(np.clip(value * factor, 0, 255)) for value in color)
     return r, g, b
 
 
-def mix(a: Sequence[float], b: Sequence[float], share: float) -> Colour:
-    """`share` of colour b in colour a."""
+def mix(a: Sequence[float], b: Sequence[float], share: float) -> Color:
+    """`share` of color b in color a."""
     return tint([(1 - share) * p + share * q for p, q in zip(a, b, strict=True)], 1.0)
 
 
@@ -136,8 +136,8 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
-def any_colour(rng: np.random.Generator) -> Colour:
-    """For cloth, hats and backgrounds; at times a hair or a skin colour, so that colour alone does not give a class."""
+def any_color(rng: np.random.Generator) -> Color:
+    """For cloth, hats and backgrounds; at times a hair or a skin color, so that color alone does not give a class."""
     if rng.random() < 0.3:
         return tint(pick(rng, HAIR_COLOURS if rng.random() < 0.7 else SKIN_TONES), rng.uniform(0.9, 1.1))
     hsv = np.array([[[rng.integers(180), rng.integers(40, 210), rng.integers(70, 245)]]], dtype=np.uint8)

@@ -35,9 +35,9 @@ from face_parsing.synthetic.canvas import (
     SKIN_TONES,
     U_LIP,
     Canvas,
-    Colour,
+    Color,
     Points,
-    any_colour,
+    any_color,
     members,
     mix,
     oval,
@@ -54,9 +54,9 @@ HATS = ("beanie", "brim", "cap")
 class Look:
     """What is decided about a person before anything is drawn, because several parts depend on it."""
 
-    skin: Colour
-    hair: Colour
-    lips: Colour
+    skin: Color
+    hair: Color
+    lips: Color
     style: str  # one of HAIR_STYLES
     covers_ears: bool
     height: float  # half the head's height
@@ -98,7 +98,7 @@ class Look:
 
 def background(canvas: Canvas, rng: np.random.Generator) -> None:
     """Plain, gradient, blurred blobs or stripes."""
-    side, first, second = len(canvas.mask), any_colour(rng), any_colour(rng)
+    side, first, second = len(canvas.mask), any_color(rng), any_color(rng)
     kind = rng.integers(4)
     canvas.image[:] = first
     if kind == 1:
@@ -108,36 +108,36 @@ def background(canvas: Canvas, rng: np.random.Generator) -> None:
         small = np.full((64, 64, 3), first, dtype=np.uint8)
         for _ in range(10):
             x, y, radius = (int(v) for v in rng.integers((0, 0, 5), (64, 64, 16)))
-            cv2.circle(small, (x, y), radius, mix(first, any_colour(rng), 0.6), -1)
+            cv2.circle(small, (x, y), radius, mix(first, any_color(rng), 0.6), -1)
         canvas.image[:] = cv2.resize(cv2.GaussianBlur(small, (0, 0), 2.5), (side, side), interpolation=cv2.INTER_CUBIC)
     elif kind == 3:
         stripes(canvas.image, mix(first, second, 0.5), side * rng.uniform(0.06, 0.14), rng.uniform(0, np.pi))
 
 
-def stripes(image: np.ndarray, colour: Colour, period: float, angle: float) -> None:
+def stripes(image: np.ndarray, color: Color, period: float, angle: float) -> None:
     """Parallel bands over the whole image; `period` in pixels, `angle` in radians."""
     side = len(image)
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     for step in np.arange(-side, side, period):
         middle = side / 2 + across * step
         ends = [tuple(int(v) for v in middle + sign * side * along) for sign in (-1, 1)]
-        cv2.line(image, ends[0], ends[1], colour, max(1, int(period * 0.42)))
+        cv2.line(image, ends[0], ends[1], color, max(1, int(period * 0.42)))
 
 
-def pattern(canvas: Canvas, rng: np.random.Generator, label: int, base: Colour) -> None:
+def pattern(canvas: Canvas, rng: np.random.Generator, label: int, base: Color) -> None:
     """Leave a fabric plain, or print stripes, a check or dots on it."""
-    kind, colour = rng.integers(5), mix(base, any_colour(rng), 0.6)
+    kind, color = rng.integers(5), mix(base, any_color(rng), 0.6)
     period, angle = canvas.unit * rng.uniform(0.3, 0.5), rng.uniform(0, np.pi)
 
     def dots(image: np.ndarray) -> None:
         for row, y in enumerate(np.arange(0, len(image), period)):
             for x in np.arange((row % 2) * period / 2, len(image), period):
-                cv2.circle(image, (int(x), int(y)), max(1, int(period * 0.2)), colour, -1)
+                cv2.circle(image, (int(x), int(y)), max(1, int(period * 0.2)), color, -1)
 
     def bands(image: np.ndarray) -> None:
-        stripes(image, colour, period, angle)
+        stripes(image, color, period, angle)
         if kind == 3:
-            stripes(image, mix(colour, base, 0.4), period, angle + np.pi / 2)
+            stripes(image, mix(color, base, 0.4), period, angle + np.pi / 2)
 
     if kind >= 2:
         canvas.decorate(label, dots if kind == 4 else bands)
@@ -145,7 +145,7 @@ def pattern(canvas: Canvas, rng: np.random.Generator, label: int, base: Colour) 
 
 def neck_and_cloth(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
     """Neck and chest, the necklace on them, and the cloth with its neckline cut out."""
-    width, colour = rng.uniform(0.46, 0.6), any_colour(rng)
+    width, color = rng.uniform(0.46, 0.6), any_color(rng)
     skin = tint(look.skin, 0.97)
     joint = canvas.head(np.array([(-width, 0.5), (width, 0.5)]))
     chest = canvas.body(np.array([(width, 1.5), (width + 0.1, 1.75), (1.3, 2.1), (1.3, 3), (-1.3, 3), (-1.3, 2.1),
@@ -158,10 +158,10 @@ def neck_and_cloth(canvas: Canvas, rng: np.random.Generator, look: Look) -> None
     right = [(1.3, 1.62 + 0.6 * slope), (2.0, 1.7 + slope), (2.4, 2.6), (2.6, 6)]
     left = [(-x, y) for x, y in reversed(right)]
     shirt = np.concatenate([neckline, smooth(right, 2, closed=False), smooth(left, 2, closed=False)])
-    canvas.fill(canvas.body(shirt), colour, CLOTH)
-    pattern(canvas, rng, CLOTH, colour)
+    canvas.fill(canvas.body(shirt), color, CLOTH)
+    pattern(canvas, rng, CLOTH, color)
     canvas.stroke(
-        canvas.body(neckline + np.array((0, 0.05))), tint(colour, rng.choice([0.7, 1.3])), 0.09, inside=(CLOTH,)
+        canvas.body(neckline + np.array((0, 0.05))), tint(color, rng.choice([0.7, 1.3])), 0.09, inside=(CLOTH,)
     )
     if look.necklace:
         x = np.linspace(-1, 1, 25)
@@ -284,8 +284,8 @@ def eyes(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
             continue
         canvas.fill(shape, (246, 244, 240), label)
         ball = np.array([centre, 0.0]) + gaze
-        for radius, colour in ((0.125, tint(iris, 0.7)), (0.1, tint(iris, 1.25)), (0.055, (16, 12, 14))):
-            canvas.fill(canvas.face(ball + oval(0, 0, radius, radius, n=20)), colour, inside=(label,))
+        for radius, color in ((0.125, tint(iris, 0.7)), (0.1, tint(iris, 1.25)), (0.055, (16, 12, 14))):
+            canvas.fill(canvas.face(ball + oval(0, 0, radius, radius, n=20)), color, inside=(label,))
         canvas.fill(canvas.face(ball + oval(-0.035, -0.04, 0.032, 0.032, n=12)), (255, 255, 255), inside=(label,))
         canvas.stroke(canvas.face(top), (38, 26, 24), 0.05, label)
 
@@ -293,20 +293,20 @@ def eyes(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
 def brows(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
     """Both brows, arched, thicker towards the nose."""
     thick, raise_, arch = rng.uniform(0.11, 0.16), rng.uniform(0.32, 0.4), rng.uniform(0.03, 0.1)
-    colour = mix(tint(look.hair, 0.75), (40, 28, 22), 0.3 if look.style != "bald" else 0.7)
+    color = mix(tint(look.hair, 0.75), (40, 28, 22), 0.3 if look.style != "bald" else 0.7)
     x = np.linspace(0, 1, 13)
     for side in (-1, 1):
         y = -raise_ - arch * np.sin(np.pi * x) + 0.05 * x
         half = 0.5 * thick * (1 - 0.55 * x**2)
         along = side * (0.17 + 0.52 * x)
         shape = np.concatenate([np.stack([along, y - half], 1), np.stack([along, y + half], 1)[::-1]])
-        canvas.fill(canvas.face(shape), colour, L_BROW if side > 0 else R_BROW)
+        canvas.fill(canvas.face(shape), color, L_BROW if side > 0 else R_BROW)
 
 
 def glasses(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
     """Frame and lenses, all eye_g. Drawn before eyes and brows, which stay visible through clear lenses."""
     dark = look.glasses == "dark"
-    frame, lens = pick(rng, FRAME_COLOURS), any_colour(rng)
+    frame, lens = pick(rng, FRAME_COLOURS), any_color(rng)
     w, h, corner = rng.uniform(0.33, 0.38), rng.uniform(0.24, 0.32), rng.choice([1.0, 0.65, 0.5])
     t = np.linspace(0, 2 * np.pi, 40)
     ring = np.stack([w * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** corner,
@@ -385,22 +385,22 @@ def hat(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
     """A beanie, a brimmed hat or a cap over the hair."""
     if not look.hat:
         return
-    colour, crown, turn = any_colour(rng), look.height + rng.uniform(0.36, 0.46), np.sin(canvas.yaw)
+    color, crown, turn = any_color(rng), look.height + rng.uniform(0.36, 0.46), np.sin(canvas.yaw)
     rx, low = 1.2, rng.uniform(-0.78, -0.66)
     dome = np.concatenate([oval(0, low, rx, crown + low, 180, 360), oval(0, low, rx, 0.1, 0, 180)])
-    canvas.fill(canvas.head(dome), colour, HAT)
-    pattern(canvas, rng, HAT, colour)
+    canvas.fill(canvas.head(dome), color, HAT)
+    pattern(canvas, rng, HAT, color)
     band = np.concatenate([oval(0, low - 0.26, rx * 0.99, 0.1, 180, 0), oval(0, low, rx * 1.03, 0.12, 0, 180)])
     if look.hat == "beanie":
-        canvas.fill(canvas.head(band), tint(colour, 0.75), HAT)
-        canvas.fill(canvas.head(oval(0, -crown - 0.08, 0.25, 0.22)), tint(colour, 1.25), HAT)
+        canvas.fill(canvas.head(band), tint(color, 0.75), HAT)
+        canvas.fill(canvas.head(oval(0, -crown - 0.08, 0.25, 0.22)), tint(color, 1.25), HAT)
     elif look.hat == "brim":
-        canvas.fill(canvas.head(band), tint(colour, 0.5), HAT)
-        canvas.fill(canvas.head(oval(0, low + 0.04, 1.8, 0.2)), tint(colour, 0.88), HAT)
+        canvas.fill(canvas.head(band), tint(color, 0.5), HAT)
+        canvas.fill(canvas.head(oval(0, low + 0.04, 1.8, 0.2)), tint(color, 0.88), HAT)
     else:
         middle = 0.5 * turn
         visor = np.concatenate([oval(middle, low, 0.95, 0.1, 180, 0), oval(middle, low, 1.0, 0.26, 0, 180)])
-        canvas.fill(canvas.head(visor), tint(colour, 0.7), HAT)
+        canvas.fill(canvas.head(visor), tint(color, 0.7), HAT)
 
 
 HEAD = (SKIN, L_EYE, R_EYE, L_BROW, R_BROW, MOUTH, U_LIP, L_LIP, EYE_G)

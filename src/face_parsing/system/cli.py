@@ -40,7 +40,7 @@ def refuse_for_onnx(path: Path, asked: Mapping[str, object], *, alone: bool) -> 
         raise UsageError(f"{path} predicts as it is, by itself, on the CPU: leave out {much}, or name a checkpoint.")
 
 
-def side(text: str) -> int:
+def image_side(text: str) -> int:
     """An argument's image size, as a checkpoint may have it."""
     value = int(text)
     if not SMALLEST_SIDE <= value <= LARGEST_SIDE:

@@ -126,7 +126,7 @@ def average_runs(args: argparse.Namespace) -> None:
     for name, one in {**models, "the average": model}.items():
         with exact_arithmetic():
             scores = validate(one, judged, image_size=size, batch_size=8, device=device, progress=True)
-        print(f"F-Score {scores.f_score:.4f}, in order {scores.f_score_in_order:.4f}: {name}", flush=True)
+        print(f"F-Score {scores.f_score:.4f}, in order {scores.f_score_lr_corrected:.4f}: {name}", flush=True)
 
     if args.overwrite:
         output.clear()

@@ -18,7 +18,7 @@ WARM_UPS = 3
 """Steps of a size that are taken as they are: libraries choose their kernels, and the optimiser makes its state."""
 
 
-class RecordedStep:
+class CudaGraphStep:
     """``step(images, masks)``, of batches on a GPU: recorded after WARM_UPS calls of one size, and replayed from then.
 
     ``step`` must do the same work at each call, all of it on the GPU, and leave no gradients behind; of what it reads

@@ -19,11 +19,11 @@ from face_parsing.labels import IGNORE_INDEX
 
 WEIGHT_RANGE = (0.2, 5.0)
 
-Over = Callable[[Tensor], Tensor]
+ProcessMean = Callable[[Tensor], Tensor]
 """The mean of a count over the processes that share a batch, of whose losses the mean is then that of the batch."""
 
 
-def alone(count: Tensor) -> Tensor:
+def identity(count: Tensor) -> Tensor:
     """The mean of one process's count."""
     return count
 
@@ -61,7 +61,7 @@ class Terms:
     label_smoothing: float = 0.0
     dice_eps: float = 1.0
     ignore_index: int = IGNORE_INDEX
-    over: Over = alone
+    process_mean: ProcessMean = identity
 
 
 def terms_and_gradient(
@@ -89,8 +89,8 @@ def terms_and_gradient(
     weights = torch.ones(C, device=logits.device) if weights is None else weights
     weights = weights.to(wide)
     weight = weights[label] * valid
-    total = terms.over(weight.sum()).clamp(min=1e-12)
-    images = terms.over(known.any(2).sum().to(wide)).clamp(min=1e-12)
+    total = terms.process_mean(weight.sum()).clamp(min=1e-12)
+    images = terms.process_mean(known.any(2).sum().to(wide)).clamp(min=1e-12)
     smoothing = terms.label_smoothing / C / total
 
     sums = {name: total.new_zeros(()) for name in ("ce", "dice", "focal")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from face_parsing.challenge import PARAMETER_LIMIT
 from face_parsing.config.networks import Smp
 from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.dataset import Batch, ValidationSet
-from face_parsing.data.device_loader import build_device_loader, is_chosen, joined_batches
+from face_parsing.data.device_loader import augments_on_device, build_device_loader, joined_batches
 from face_parsing.data.loader import batches_of, build_loader
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.sampler import EpochSampler
@@ -33,7 +33,7 @@ from face_parsing.models import count_parameters
 from face_parsing.models.checkpoint import CheckpointError, label_set, load_checkpoint, restore_model, save_checkpoint
 from face_parsing.system import distributed
 from face_parsing.system.device import choose_device, choose_precision, prepare_device
-from face_parsing.system.seeds import mix_seeds, random_state, restore_random_state, seed_everything
+from face_parsing.system.seeds import Stream, mix_seeds, random_state, restore_random_state, seed_everything
 from face_parsing.system.workers import loader_workers
 from face_parsing.training.losses import CombinedLoss, class_weights
 from face_parsing.training.run_folder import RunFolder
@@ -45,13 +45,18 @@ from face_parsing.training.setup import (
     check_same_data,
     draw_weights,
     load_data,
-    load_start,
+    load_initial_weights,
     resolve_path,
 )
 from face_parsing.training.trainer import EpochProgress, EpochReport, Trainer
 
 CURVE_SECONDS = 60.0
 """Between two drawings of the curves."""
+
+
+def _renamed(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures by name, of which earlier versions gave one another name."""
+    return {name.replace("f_score_in_order", "f_score_lr_corrected"): value for name, value in figures.items()}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -76,8 +81,8 @@ class Training:
         seed_everything(config.run.seed)
         model = build_network(config, resume=resume)
         train, val, self.split = load_data(config, folder.split if resume else None)
-        if config.run.start_from and not resume:
-            load_start(config, self.split, model)
+        if config.run.init_from and not resume:
+            load_initial_weights(config, self.split, model)
         self.train = build_training_set(config, train)
         self.val = ValidationSet(val)
         weights = draw_weights(config, train)
@@ -131,13 +136,13 @@ class Training:
         terms.pop("class_weights")
         return Trainer(
             model,
-            CombinedLoss(**terms, weights=weights, over=distributed.mean),
+            CombinedLoss(**terms, weights=weights, process_mean=distributed.mean),
             device=self.device,
             precision=precision,
             channels_last=config.run.channels_last,
             compile_model=config.run.compile,
             # A recording that fails leaves torch's generator unable to draw: what may wait for the GPU is not tried.
-            record=config.run.record_steps and not isinstance(config.model, Smp),
+            record=config.run.cuda_graphs and not isinstance(config.model, Smp),
             optimizer=as_dict(config.optimizer),
             # Counted in steps of the first stage; those of a later one, of larger images, count for more.
             steps=sum(work) / work[0] * first_steps,
@@ -168,7 +173,7 @@ class Training:
             self.trainer.load_state(state["trainer"], content["state_dict"])
             epoch = range(self.config.schedule.epochs + 1)[state["epoch"]]
             self.sampler.first_epoch = epoch
-            self.history, self.best = list(state["history"]), dict(state["best"])
+            self.history, self.best = [_renamed(row) for row in state["history"]], _renamed(state["best"])
             self.seconds = float(state["seconds"])
             within = state.get("within")  # an epoch; the first checkpoints were written at the ends of epochs alone
             if within is not None:
@@ -211,7 +216,7 @@ class Training:
             path,
             state_dict=self.trainer.average.model.state_dict(),
             model=values["model"],
-            image_size=self.config.schedule.stage_at(epoch - 1 if within is None else epoch).judged_at,
+            image_size=self.config.schedule.stage_at(epoch - 1 if within is None else epoch).resolved_eval_size,
             inference=values["inference"],
             track=self.config.track,
             scores=scores,
@@ -231,7 +236,7 @@ class Training:
         """Seed what dropout draws from, or let it go on where the run was left within this epoch."""
         # So that a resumed epoch draws what it would have drawn, and each process something else. Process 0 draws
         # what one alone does: a seed sequence ends in zeros.
-        torch.manual_seed(mix_seeds(self.config.run.seed, epoch, 2, distributed.rank()))
+        torch.manual_seed(mix_seeds(self.config.run.seed, epoch, Stream.DROPOUT, distributed.rank()))
         if epoch != self.sampler.first_epoch:
             self.progress = EpochProgress()
         elif len(self._random) == distributed.world_size():
@@ -248,7 +253,7 @@ class Training:
         run = self.config.run
         processes = distributed.processes_here()
         batch_bytes = 4 * max(stage.batch_size * stage.image_size**2 for stage in self.config.schedule.stages)
-        on_device = is_chosen(run.augment_on, self.device, self.train.store)
+        on_device = augments_on_device(run.augment_on, self.device, self.train.store)
         joined = joined_batches(self.device, batch_bytes, processes=processes) if on_device else 1
         workers = loader_workers(run.workers, self.device, processes=processes, batch_bytes=joined * batch_bytes)
         if not on_device:
@@ -334,7 +339,7 @@ class Training:
         return validate(
             self.trainer.average.model,
             self.val,
-            image_size=self.config.schedule.stage_at(epoch).judged_at,
+            image_size=self.config.schedule.stage_at(epoch).resolved_eval_size,
             batch_size=8 if self.device.type == "cpu" else 25,
             device=self.device,
             precision=self.trainer.precision,
@@ -361,7 +366,7 @@ class Training:
             self._save(self.folder.best_model, epoch, self.best, training=False)
         bar.write(
             f"epoch {epoch:4d}  {image_size} px  loss {report.losses['loss']:.4f}  F-Score {scores.f_score:.4f}  "
-            f"in order {scores.f_score_in_order:.4f}  {report.images / report.seconds:.1f} images/s  "
+            f"in order {scores.f_score_lr_corrected:.4f}  {report.images / report.seconds:.1f} images/s  "
             f"{self.seconds / 60:.1f} min{'  best' if better else ''}"
         )
         # A second's drawing must not come after a second's epoch.

@@ -26,7 +26,7 @@ CHANGEABLE = {
     "run.resident_share",
     "run.threads",
     "run.compile",
-    "run.record_steps",
+    "run.cuda_graphs",
     "run.save_every_minutes",
     "run.panel_faces",
     "run.pack_submission",

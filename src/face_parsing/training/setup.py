@@ -18,7 +18,7 @@ from face_parsing.data.dataset import TrainingSet
 from face_parsing.data.pairs import find_pairs
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import PROVENANCE, broken_rule
-from face_parsing.data.sampler import rarity_weights
+from face_parsing.data.sampler import repeat_factors
 from face_parsing.data.split import Split, load_split, load_stems, make_split
 from face_parsing.labels import group_labels
 from face_parsing.models import build_model, count_parameters
@@ -74,7 +74,7 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     Raises ConfigError for too many parameters, CheckpointError for weights that do not fit.
     """
     # Weights that are loaded afterwards need no download of others before.
-    pretrained = not (resume or config.run.start_from or config.open_track.pretrained)
+    pretrained = not (resume or config.run.init_from or config.open_track.pretrained)
     model = build_model(config.to_dict()["model"], len(group_labels(config.data.classes)), pretrained=pretrained)
     check_size(config, count_parameters(model))
     if config.open_track.pretrained:
@@ -142,7 +142,7 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
 
 def draw_weights(config: Config, train: PairStore) -> np.ndarray:
     """How often each training pair (N,) is drawn: by its rare classes and, if external, by its data set's weight."""
-    weights = rarity_weights(train.presence, config.data.rare_frequency)
+    weights = repeat_factors(train.presence, config.data.repeat_threshold)
     for data in config.open_track.external_data:
         folder = resolve_path(data.root) / "train"
         weights[[pair.image.parent.parent == folder for pair in train.pairs]] *= data.weight
@@ -156,17 +156,17 @@ def build_training_set(config: Config, train: PairStore) -> TrainingSet:
     return TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
 
 
-def load_start(config: Config, split: Split, model: nn.Module) -> None:
-    """Give a fresh network the best weights of the earlier run ``run.start_from``, if the rules allow it.
+def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None:
+    """Give a fresh network the best weights of the earlier run ``run.init_from``, if the rules allow it.
 
     Raises ConfigError, DataError or CheckpointError for a run that had another track, other pairs or another network.
     """
-    assert config.run.start_from is not None
-    earlier = RunFolder(PROJECT_ROOT / config.run.start_from)
+    assert config.run.init_from is not None
+    earlier = RunFolder(PROJECT_ROOT / config.run.init_from)
     content = load_checkpoint(earlier.best_model)
     if config.track == "challenge" and content.get("track") != "challenge":
         raise ConfigError(
-            f"run.start_from = {config.run.start_from} is a run of the track {content.get('track')}, but the challenge "
+            f"run.init_from = {config.run.init_from} is a run of the track {content.get('track')}, but the challenge "
             f"allows {RULES['pretrained']}; name a run of the challenge track or set track=open."
         )
     # Of a data set with a folder val/, a pair to validate on may have the name of another one to train on.

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from face_parsing.data.dataset import Batch
 from face_parsing.inference.predict import normalize
 from face_parsing.system import distributed
-from face_parsing.training.cuda_graph import RecordedStep
+from face_parsing.training.cuda_graph import CudaGraphStep
 from face_parsing.training.ema import AveragedModel
 from face_parsing.training.losses import CombinedLoss, distillation_loss
 from face_parsing.training.optim import build_optimizer, set_learning_rate
@@ -36,14 +36,14 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
-class Sent:
+class AsyncCopy:
     """Values on their way from the device to the CPU, for which nobody waits but who reads them."""
 
     values: Tensor
     arrived: torch.cuda.Event | None
 
     @classmethod
-    def off(cls, values: Tensor) -> Sent:
+    def start(cls, values: Tensor) -> AsyncCopy:
         """Send values as they are at this point of the device's work."""
         if values.device.type != "cuda":
             return cls(values, None)
@@ -69,7 +69,7 @@ class EpochProgress:
     """The terms of the loss."""
     sums: Tensor | None = None
     """(terms,) float64, over the steps."""
-    last: Sent | None = None
+    last: AsyncCopy | None = None
     """(terms,) of the last step, unless that was in another process."""
 
     def state(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Trainer:
         # A loss scaler waits for the GPU, as it has to know whether the gradients are finite; a teacher may.
         unfit = several or compile_model or teacher is not None or self.scaler.is_enabled()
         if record and device.type == "cuda" and not unfit:
-            self._take = RecordedStep(self._step, self.optimizer, device)
+            self._take = CudaGraphStep(self._step, self.optimizer, device)
 
     def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
         photos = normalize(images.to(self.device, non_blocking=True))  # (B, 3, H, W)
@@ -183,7 +183,7 @@ class Trainer:
         self._names = list(terms)
         values = distributed.mean(torch.stack([value.detach() for value in terms.values()]))
         if self.device.type == "cpu":
-            self._check(Sent.off(values), self._names)
+            self._check(AsyncCopy.start(values), self._names)
         self._update(terms["loss"])
         return values
 
@@ -215,7 +215,7 @@ class Trainer:
             self.average.update(self.model)
             self._check(progress.last, progress.names)
             progress.names = self._names
-            sent = Sent.off(values)
+            sent = AsyncCopy.start(values)
             self.step_count += 1
             pixels = masks.numel() * distributed.world_size()
             self.work += pixels / self.unit_pixels if self.unit_pixels else 1
@@ -241,7 +241,7 @@ class Trainer:
         """Raise NonFiniteLossError where the loss of the last step was none, for which a GPU is waited for."""
         self._check(progress.last, progress.names)
 
-    def _check(self, sent: Sent | None, names: list[str]) -> None:
+    def _check(self, sent: AsyncCopy | None, names: list[str]) -> None:
         if sent is None or bool(sent.read()[0].isfinite()):  # the sum, which any term would spoil
             return
         found = ", ".join(f"{name} {value:g}" for name, value in zip(names, sent.read().tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Put decision biases into a network: ``python src/fold_biases.py --model_path A.pth --biases B.json --output C.pth``.
+"""Put decision biases into a network: ``python src/merge_biases.py --model_path A.pth --biases B.json --output C.pth``.
 
 A bias of ``fit_biases.py`` is added to a class's log-probability. Added to the bias of the classifier itself it does
 the same, to within what enlarging probabilities changes, and costs nothing: the network decides so by itself, with
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.inference.logit_biases import fold_biases, named, read_biases
+from face_parsing.inference.logit_biases import merge_biases, named, read_biases
 from face_parsing.models.checkpoint import CheckpointError, description, load_checkpoint, restore_model, save_checkpoint
 from face_parsing.system.cli import refuse_existing
 
@@ -24,7 +24,7 @@ def _run(args: argparse.Namespace) -> None:
     biases = read_biases(args.biases, kept["labels"])
     model = restore_model(content, args.model_path)
     try:
-        fold_biases(model, biases)
+        merge_biases(model, biases)
     except ValueError as error:
         raise CheckpointError(f"{args.model_path} cannot take biases: {error}; use --biases instead.") from None
     # The scores were another decision's.
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(args)
     except (ValueError, OSError) as error:
-        print(f"fold_biases.py: {error}", file=sys.stderr)
+        print(f"merge_biases.py: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -1,0 +1,47 @@
+"""Keys that have another name now: configs and checkpoints that hold the old ones are still read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+RENAMED = {
+    "data.rare_frequency": "repeat_threshold",
+    "model.fold": "space_to_depth",
+    "augmentation.colour": "color",
+    "augmentation.colour_strength": "color_strength",
+    "schedule.stages.predict_size": "eval_size",
+    "run.start_from": "init_from",
+    "run.record_steps": "cuda_graphs",
+}
+"""The old key, entries of lists left out, and the last part of the new one."""
+
+
+def current_key(keys: list[str]) -> list[str]:
+    """The parts of a key, of which numbers pick entries of lists, as it is called now."""
+    new = RENAMED.get(".".join(key for key in keys if not key.isdecimal()))
+    return keys if new is None else [*keys[:-1], new]
+
+
+def with_current_names(values: Any, section: str = "") -> tuple[Any, list[str]]:
+    """Values of a section, the whole config by default, under current names, and a line for each that had an old one.
+
+    Raises ValueError where a key is there under both names.
+    """
+    if isinstance(values, list):
+        entries = [with_current_names(value, section) for value in values]
+        return [entry for entry, _ in entries], [line for _, lines in entries for line in lines]
+    if not isinstance(values, Mapping):
+        return values, []
+    renamed: dict[Any, Any] = {}
+    told: list[str] = []
+    for key, value in values.items():
+        path = f"{section}.{key}" if section else str(key)
+        new = RENAMED.get(path, key)
+        if new != key:
+            if new in values:
+                raise ValueError(f"{path} is the old name of {section}.{new}, and both are given; keep the new one")
+            told.append(f"{path} is called {section}.{new} now")
+        renamed[new], lines = with_current_names(value, path)
+        told += lines
+    return renamed, told
