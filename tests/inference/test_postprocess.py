@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import merge_biases
 import numpy as np
 import pytest
 import torch
@@ -16,20 +15,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import fit_biases
+import merge_biases
 from face_parsing.evaluation.confusion import class_counts, confusion_matrices
 from face_parsing.evaluation.metrics import f_scores
 from face_parsing.inference import postprocess
 from face_parsing.inference.logit_biases import LIMIT, Samples, add_biases, read_biases, write_biases
 from face_parsing.inference.postprocess import (
-    OPTIONS,
-    STEPS,
-    Postprocessing,
     grab_cut,
     guided_filter,
     refine,
     remove_components,
     smooth_boundaries,
 )
+from face_parsing.inference.postprocess_options import OPTIONS, STEPS, Postprocessing
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, group_labels
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint

@@ -29,7 +29,7 @@ from face_parsing.evaluation.metrics import ScoreKeeper
 from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.system import distributed
-from face_parsing.system.distributed import SynchronisedBatchNorm, synchronise
+from face_parsing.system.batch_norm import SynchronisedBatchNorm, synchronise
 from face_parsing.system.seeds import mix_seeds
 from face_parsing.system.workers import SHARED_MEMORY, loader_workers
 from face_parsing.training.losses import CombinedLoss

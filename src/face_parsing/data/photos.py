@@ -32,7 +32,7 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         with open_image(path) as image:
             image.load()
-            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+            return np.array(to_rgb(ImageOps.exif_transpose(image)))
     except PhotoError as error:
         raise PhotoError(f"{os.fspath(path)}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -59,7 +59,8 @@ def open_image(source: str | os.PathLike[str] | BytesIO) -> Image.Image:
     return image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as RGB, what is transparent laid over white. Raises PhotoError for an unknown range."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         # Pillow's own conversion clips 16 bits instead of scaling them, so that all becomes white.

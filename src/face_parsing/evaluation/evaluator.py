@@ -23,10 +23,8 @@ from face_parsing.data.split import load_split, make_split
 from face_parsing.evaluation.boundary import boundary_f1
 from face_parsing.evaluation.metrics import ScoreKeeper, Scores, class_f1, f_scores, set_f1
 from face_parsing.inference.onnx_network import read_onnx
-from face_parsing.inference.predict import prepare_model
-from face_parsing.inference.torch_network import Refine, parse_with
+from face_parsing.inference.torch_network import Refine, read_checkpoints
 from face_parsing.labels import CELEBAMASK, LabelSet
-from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
 
 MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
 
@@ -177,18 +175,10 @@ def networks(
     checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
     any, for those classes. Raises CheckpointError.
     """
-    models, first = load_networks(paths, track=track, size=size)
-    labels = label_set(first)
-    parse = parse_with(
-        [prepare_model(model, device) for model in models],
-        image_size=first["image_size"],
-        labels=labels,
-        device=device,
-        precision=precision,
-        refine=None if refine is None else refine(labels),
-        **augmentation_of(first, tta=tta),
+    network = read_checkpoints(
+        paths, device=device, track=track, size=size, tta=tta, precision=precision, refine=refine
     )
-    return lambda face: parse([_photo_of(face)])[0], labels
+    return lambda face: network.parse([_photo_of(face)])[0], network.labels
 
 
 def _mean(values: np.ndarray) -> float:

@@ -32,6 +32,7 @@ from face_parsing.models.checkpoint import label_set, load_checkpoint, restore_m
 from face_parsing.models.light_unet import LightUNet
 from face_parsing.system.environment import PROJECT_ROOT
 from face_parsing.system.files import atomic_path
+from face_parsing.weights import LICENCE
 
 DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
 PHOTO = PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"
@@ -40,7 +41,6 @@ AGREEMENT_HALF = 0.999
 AGREEMENT_INT8 = 0.93
 CALIBRATED = 32  # photos that 8 bits are fitted to
 TRIED = 8  # further ones, that they are tried on
-LICENCE = "As the data the weights were trained on; CelebAMask-HQ is for non-commercial research and education alone."
 
 
 class PhotoNetwork(nn.Module):

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from face_parsing.inference.predict import largest_class
+from face_parsing.inference.largest_class import largest_class
 from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, network_size
 
@@ -35,13 +34,13 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-def need_packages(*packages: str) -> None:
-    """Raise ExportError where one of the packages is not installed."""
+def need_packages(*packages: str, install: str = "-r requirements-export.txt") -> None:
+    """Raise ExportError where one of the packages is not installed; ``install`` is what pip is to be told."""
     try:
         for package in packages:
             importlib.import_module(package)
     except ImportError as error:
-        raise ExportError(f"{error}; install what ONNX needs: pip install -r requirements-export.txt") from None
+        raise ExportError(f"{error}; install what ONNX needs: pip install {install}") from None
 
 
 def _session(path: Path, threads: int) -> Any:
@@ -72,6 +71,8 @@ class ExportedNetwork:
     labels: LabelSet
     image_size: int
     dynamic: bool
+    track: str = "unknown"
+    licence: str = "unknown"
 
     def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
@@ -97,13 +98,17 @@ class ExportedNetwork:
             raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
         C = len(self.labels)
         if found.shape == (1, C, height, width):
-            mask: np.ndarray = largest_class(torch.from_numpy(found[:, :, :h, :w]), (H, W))[0].numpy()
-            return mask
+            return largest_class(found[0, :, :h, :w], (H, W))
         if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
             raise ExportError(
                 f"{self.path} gives neither logits nor masks of its {C} classes; export the network anew."
             )
         return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
+
+
+def _one_line(text: str) -> str:
+    """A stranger's text, fit to be printed."""
+    return "".join(sign if sign.isprintable() else " " for sign in text[:200])
 
 
 def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
@@ -113,7 +118,7 @@ def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
     """
     if not path.is_file():
         raise ExportError(f"There is no file {path}; name one that export.py wrote.")
-    need_packages("onnxruntime")
+    need_packages("onnxruntime", install="onnxruntime")
     try:
         session = _session(path, threads)
         facts = session.get_modelmeta().custom_metadata_map
@@ -124,4 +129,5 @@ def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
             raise ValueError(f"it takes photos of {sides}, and says {size}")
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
-    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed)
+    texts = {name: _one_line(facts[name]) for name in ("track", "licence") if name in facts}
+    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed, **texts)

@@ -7,92 +7,18 @@ components. All of it happens at the network's size; lengths are in pixels of a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
 
 import cv2
 import numpy as np
 
 from face_parsing.inference.logit_biases import add_biases
-from face_parsing.labels import CELEBAMASK, CLASS_NAMES, LabelSet, class_ids
+from face_parsing.inference.postprocess_options import Postprocessing, crf_class, grabcut_members
+from face_parsing.labels import CELEBAMASK, LabelSet, class_ids
 
-STEPS = ("guided", "crf", "grabcut", "smooth", "components")
 REFERENCE_SIDE = 512
-PERSON = "person"  # in grabcut_classes: everything but the class that holds the background
-# Their true masks are made of small or thin pieces, which smoothing and the removal of components would take away.
-SMALL_CLASSES = ("eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "ear_r", "neck_l")
 MASK_CONFIDENCE = 0.9  # what a mask without probabilities counts as
 NEGLIGIBLE = 0.02  # a class that is nowhere more probable than this is left out of what is computed class by class
-
-
-@dataclass(frozen=True, kw_only=True)
-class Postprocessing:
-    """Which steps, and how strong. Raises ValueError, naming the field, for what makes no sense."""
-
-    steps: tuple[str, ...] = ()
-    """Any of STEPS; they run in the order of STEPS."""
-    biases: tuple[float, ...] | None = None
-    """Added to each class's log-probability before the largest one wins."""
-    guided_radius: float = 2.0
-    """Half the window of the guided filter, pixels at 512."""
-    guided_eps: float = 1e-3
-    """Variance of colors (0 to 1) below which the guided filter sees no edge."""
-    crf_iterations: int = 5
-    crf_weight: float = 1.0
-    """How strongly near pixels of one color want one label."""
-    crf_distance: float = 20.0
-    """How near that is, pixels at 512."""
-    crf_color: float = 10.0
-    """And of how different a color, levels of 255."""
-    grabcut_classes: tuple[str, ...] = (PERSON,)
-    """The group whose outline GrabCut redraws, by class name; ``person`` is all but the background."""
-    grabcut_band: float = 6.0
-    """How far the outline may move, pixels at 512."""
-    smooth_sigma: float = 1.5
-    """Of the Gaussian that each class's region is smoothed with, pixels at 512."""
-    min_component: float = 100.0
-    """Smaller components are given away: pixels per million of the photo (100 are 26 pixels at 512x512)."""
-    keep: tuple[str, ...] = SMALL_CLASSES
-    """Classes that smooth and components leave as they are; a group of classes if all its members are named."""
-
-    def __post_init__(self) -> None:
-        for step in self.steps:
-            if step not in STEPS:
-                raise ValueError(f"there is no post-processing step {step!r}; choose from {', '.join(STEPS)}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float | int) and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{field.name} is {value}; it must be a number above 0")
-        for name in self.keep:
-            if name not in CLASS_NAMES:
-                raise ValueError(f"keep names {name!r}; the classes are {', '.join(CLASS_NAMES)}")
-
-    def check(self, labels: LabelSet) -> None:
-        """Raise ValueError where the settings do not fit the classes, or the CRF's package is missing."""
-        if self.biases is not None and len(self.biases) != len(labels):
-            raise ValueError(
-                f"there are {len(self.biases)} biases for {len(labels)} classes; fit them for these classes"
-            )
-        if "grabcut" in self.steps:
-            _members(self.grabcut_classes, labels)
-        if "crf" in self.steps:
-            _crf_class()
-
-
-# The numbers of the command line: the step that each belongs to, and what it is.
-OPTIONS: dict[str, tuple[str, str]] = {
-    "guided_radius": ("guided", "half the guided filter's window, pixels at 512"),
-    "guided_eps": ("guided", "variance of colors, 0 to 1, below which it sees no edge"),
-    "crf_iterations": ("crf", "rounds of the dense CRF"),
-    "crf_weight": ("crf", "how strongly near pixels of one color want one label"),
-    "crf_distance": ("crf", "how near that is, pixels at 512"),
-    "crf_color": ("crf", "how different a color may be, levels of 255"),
-    "grabcut_band": ("grabcut", "how far GrabCut may move the outline, pixels at 512"),
-    "smooth_sigma": ("smooth", "of the Gaussian that regions are smoothed with, pixels at 512"),
-    "min_component": ("components", "smaller components are given away, pixels per million of the photo"),
-}
 
 
 def _occurring(probabilities: np.ndarray) -> list[int]:
@@ -125,17 +51,6 @@ def guided_filter(photo: np.ndarray, probabilities: np.ndarray, radius: int, eps
     return filtered
 
 
-def _crf_class() -> Any:
-    try:
-        # Imported here: few need it, and it is compiled when it is installed.
-        from pydensecrf.densecrf import DenseCRF2D
-    except ImportError:
-        raise ValueError(
-            "the step crf needs the package pydensecrf2; 'pip install -r requirements-crf.txt' installs it"
-        ) from None
-    return DenseCRF2D
-
-
 def dense_crf(
     photo: np.ndarray, probabilities: np.ndarray, *, iterations: int, weight: float, distance: float, color: float
 ) -> np.ndarray:
@@ -147,7 +62,7 @@ def dense_crf(
     if len(classes) < 2:
         return probabilities
     h, w = photo.shape[:2]
-    field = _crf_class()(w, h, len(classes))
+    field = crf_class()(w, h, len(classes))
     energy = -np.log(np.maximum(probabilities[classes], 1e-6)).reshape(len(classes), -1)
     field.setUnaryEnergy(np.ascontiguousarray(energy, dtype=np.float32))
     field.addPairwiseGaussian(sxy=distance / 20, compat=weight / 2)
@@ -155,21 +70,6 @@ def dense_crf(
     refined = np.zeros_like(probabilities)
     refined[classes] = np.asarray(field.inference(iterations)).reshape(len(classes), h, w)
     return refined
-
-
-def _members(names: Sequence[str], labels: LabelSet) -> list[int]:
-    """The classes of a group. Raises ValueError for an unknown name and for a group that is everything."""
-    members: set[int] = set()
-    for name in names:
-        if name == PERSON:
-            members |= {c for c, ids in enumerate(labels.members) if 0 not in ids}
-        elif name in labels.names:
-            members.add(labels.names.index(name))
-        else:
-            raise ValueError(f"grabcut_classes names {name!r}; choose {PERSON} or any of {', '.join(labels.names)}")
-    if not 0 < len(members) < len(labels):
-        raise ValueError("grabcut_classes must name some of the classes and not all of them")
-    return sorted(members)
 
 
 def grab_cut(
@@ -285,7 +185,7 @@ def refine(
     before = scores.argmax(0).astype(np.uint8)
     mask = before
     if "grabcut" in settings.steps:
-        members = _members(settings.grabcut_classes, labels)
+        members = grabcut_members(settings.grabcut_classes, labels)
         mask = grab_cut(photo, scores, mask, members, max(1, round(settings.grabcut_band * unit)))
     kept = set(class_ids(*settings.keep))
     keep = [c for c, ids in enumerate(labels.members) if kept.issuperset(ids)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,15 @@ import torch
 from torch import nn
 
 from face_parsing.inference.folder import Parse
-from face_parsing.inference.predict import exact_arithmetic, largest_class, parse_photos, predict_probabilities
+from face_parsing.inference.predict import (
+    exact_arithmetic,
+    largest_class,
+    parse_photos,
+    predict_probabilities,
+    prepare_model,
+)
+from face_parsing.labels import LabelSet
+from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a photo (H, W, 3) and its probabilities (C, h, w) to scores (C, h, w), the largest of which is the mask."""
@@ -64,3 +74,44 @@ def _parse_refined(
         largest_class(torch.from_numpy(one)[None], (photo.shape[0], photo.shape[1]))[0].numpy()
         for photo, one in zip(photos, scores, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class CheckpointNetwork:
+    """One checkpoint, or several of which the mean is taken, ready to parse photos of one size at a time.
+
+    ``content`` is that of the first checkpoint, ``augmentation`` the ``scales`` and ``flip`` that are averaged over.
+    """
+
+    parse: Parse
+    labels: LabelSet
+    content: Mapping[str, Any]
+    augmentation: Mapping[str, Any]
+
+
+def read_checkpoints(
+    paths: Sequence[Path],
+    *,
+    device: torch.device,
+    track: str = "challenge",
+    size: int | None = None,
+    tta: bool = False,
+    precision: str = "fp32",
+    refine: Callable[[LabelSet], Refine | None] | None = None,
+) -> CheckpointNetwork:
+    """The networks on the device. ``size`` None is their own; ``refine`` makes the post-processing for their classes.
+
+    Raises CheckpointError, and what ``refine`` raises.
+    """
+    models, content = load_networks(paths, track=track, size=size)
+    labels, augmentation = label_set(content), augmentation_of(content, tta=tta)
+    parse = parse_with(
+        [prepare_model(model, device) for model in models],
+        device=device,
+        precision=precision,
+        refine=None if refine is None else refine(labels),
+        image_size=content["image_size"],
+        labels=labels,
+        **augmentation,
+    )
+    return CheckpointNetwork(parse, labels, content, augmentation)

@@ -2,7 +2,8 @@
 
 Everything here does nothing, and gives back what it was given, where there is one process. Processes speak over
 gloo (CPU tensors, objects) and nccl (GPU tensors). One that fails ends; the others then lose its connection, and end
-too, so that none waits for ever.
+too, so that none waits for ever. PyTorch is loaded only where there are several: to parse photos with an ONNX file,
+nobody needs it. Networks that several processes train are in ``batch_norm.py``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -33,17 +32,23 @@ _stores: list[Any] = []
 
 def started_by_torchrun() -> bool:
     """Whether this process is one that torchrun started."""
-    return dist.is_torchelastic_launched()
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _joined() -> Any:
+    """``torch.distributed`` where this process has joined others, else None; torch is not loaded for the question."""
+    module = sys.modules.get("torch.distributed")
+    return module if module is not None and module.is_initialized() else None
 
 
 def rank() -> int:
     """The number of this process, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if (dist := _joined()) else 0
 
 
 def world_size() -> int:
     """How many processes the run has."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if (dist := _joined()) else 1
 
 
 def is_main() -> bool:
@@ -53,12 +58,12 @@ def is_main() -> bool:
 
 def processes_here() -> int:
     """How many of the run's processes share this machine."""
-    return int(os.environ["LOCAL_WORLD_SIZE"]) if dist.is_initialized() else 1
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if _joined() else 1
 
 
 def is_first_here() -> bool:
     """Whether this is the process that does for its machine what one must do."""
-    return not dist.is_initialized() or os.environ["LOCAL_RANK"] == "0"
+    return not _joined() or os.environ["LOCAL_RANK"] == "0"
 
 
 def launch() -> str | None:
@@ -73,9 +78,14 @@ def joined() -> Iterator[None]:
 
     Within itself it does nothing.
     """
-    if not started_by_torchrun() or os.environ.get("WORLD_SIZE") == "1" or dist.is_initialized():
+    if not started_by_torchrun() or os.environ.get("WORLD_SIZE") == "1" or _joined():
         yield
         return
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     store, number, count = next(rendezvous("env://"))
     # A restarted run may find the store of its last attempt, with addresses where nobody listens any more.
     store = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
@@ -109,15 +119,17 @@ def say(message: str) -> bool:
 
 def is_lost(error: RuntimeError) -> bool:
     """Whether an error is that of a process which has lost another one, and not its own."""
-    text = str(error).lower()
+    dist, text = _joined(), str(error).lower()
     words = ("connection closed", "connection reset", "connection refused", "broken pipe", "connectfullmesh")
-    return dist.is_initialized() and (isinstance(error, dist.DistError) or any(word in text for word in words))
+    return bool(dist) and (isinstance(error, dist.DistError) or any(word in text for word in words))
 
 
 def own_device(device: torch.device) -> torch.device:
     """The device of this process: of a machine's GPUs, each process takes its own. Raises ValueError for too few."""
-    if device.type != "cuda" or not dist.is_initialized():
+    if device.type != "cuda" or not _joined():
         return device
+    import torch
+
     number, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= found:
         raise ValueError(
@@ -135,6 +147,7 @@ def barrier() -> None:
 
 def from_main(make: Callable[[], T]) -> T:
     """What process 0 makes, in all processes. It must be picklable."""
+    dist = _joined()
     if world_size() == 1:
         return make()
     box: list[Any] = [make() if is_main() else None]
@@ -144,6 +157,7 @@ def from_main(make: Callable[[], T]) -> T:
 
 def from_all(value: T) -> list[T]:
     """What each process gives, by rank, in all processes. It must be picklable."""
+    dist = _joined()
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -160,6 +174,9 @@ def largest(value: int) -> int:
     """The largest of what each process gives, in all processes."""
     if world_size() == 1:
         return value
+    import torch
+    import torch.distributed as dist
+
     box = torch.tensor(value)  # on the CPU, so that no GPU has to be waited for
     dist.all_reduce(box, op=dist.ReduceOp.MAX)
     return int(box)
@@ -169,65 +186,8 @@ def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over the processes, which is not differentiated."""
     if world_size() == 1:
         return value
+    import torch.distributed as dist
+
     total = value.detach().clone()
     dist.all_reduce(total)
     return total / world_size()
-
-
-def average_statistics(model: nn.Module) -> None:
-    """Give all processes the mean of their BatchNorm statistics: each has seen its own images alone."""
-    statistics = [value for value in model.buffers() if value.is_floating_point()]
-    if world_size() == 1 or not statistics:
-        return
-    sizes = [value.numel() for value in statistics]
-    whole = mean(torch.cat([value.flatten() for value in statistics]))
-    torch._foreach_copy_(
-        statistics, [part.view_as(value) for part, value in zip(torch.split(whole, sizes), statistics, strict=True)]
-    )
-
-
-class _Mean(torch.autograd.Function):
-    """The mean over the processes, differentiated: each value counts in the losses of all of them."""
-
-    @staticmethod
-    def forward(context: Any, value: Tensor) -> Tensor:
-        return mean(value)
-
-    @staticmethod
-    def backward(context: Any, *gradient: Tensor) -> Tensor:
-        return mean(gradient[0])
-
-
-class SynchronisedBatchNorm(nn.BatchNorm2d):
-    """BatchNorm (Ioffe and Szegedy 2015) by the statistics of all processes, which hold equally many pixels.
-
-    For CPUs: torch's own SyncBatchNorm is for GPUs.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(input)
-        x = input.float()  # (B, C, H, W)
-        centre = _Mean.apply(x.mean((0, 2, 3)))  # (C,)
-        x = x - centre[:, None, None]
-        variance = _Mean.apply(x.square().mean((0, 2, 3)))  # (C,)
-        with torch.no_grad():
-            assert self.running_mean is not None
-            assert self.running_var is not None
-            assert self.num_batches_tracked is not None
-            count = world_size() * x.numel() / x.shape[1]
-            self.running_mean.lerp_(centre, self.momentum or 0.0)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.0)
-            self.num_batches_tracked += 1
-        y = x * ((variance + self.eps).rsqrt() * self.weight)[:, None, None] + self.bias[:, None, None]
-        return y.to(input.dtype)
-
-
-def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model with BatchNorm layers that see the images of all processes; names and weights stay as they are."""
-    if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-any-return, no-untyped-call]
-    for layer in model.modules():
-        if type(layer) is nn.BatchNorm2d:
-            layer.__class__ = SynchronisedBatchNorm
-    return model

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from face_parsing.data.dataset import Batch
 from face_parsing.inference.predict import normalize
-from face_parsing.system import distributed
+from face_parsing.system import batch_norm, distributed
 from face_parsing.training.cuda_graph import CudaGraphStep
 from face_parsing.training.ema import AveragedModel
 from face_parsing.training.losses import CombinedLoss, distillation_loss
@@ -129,7 +129,7 @@ class Trainer:
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.average = AveragedModel(self.model, optimizer["ema_decay"])
         if synchronise:
-            self.model = distributed.synchronise(self.model, device)
+            self.model = batch_norm.synchronise(self.model, device)
         self.loss = loss.to(device)
         chosen = {key: value for key, value in optimizer.items() if key not in ("clip_norm", "ema_decay")}
         self.optimizer = build_optimizer(self.model, **chosen)
@@ -175,7 +175,7 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        distributed.average_statistics(self.model)  # or all would go on with those of process 0
+        batch_norm.average_statistics(self.model)  # or all would go on with those of process 0
 
     def _step(self, images: Tensor, masks: Tensor) -> Tensor:
         """Take a step; gives the values (terms,) that the loss's terms had before it, and notes their names."""

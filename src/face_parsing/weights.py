@@ -1,0 +1,27 @@
+"""Where the shipped weights lie: in a checkout's ``weights/``, or inside the installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LICENCE = "As the data the weights were trained on; CelebAMask-HQ is for non-commercial research and education alone."
+"""Of shipped weights, and of any others that were trained on these data. The code is MIT."""
+
+EIGHT_BITS = "face_parsing.onnx"
+"""The reference network in 8 bits: what parses photos unless something else is asked for."""
+REFERENCE = "face_parsing.pth"
+"""The same in float32: for submissions, and for all that a checkpoint alone can do."""
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def find_weights(name: str) -> Path:
+    """The file of that name among the shipped ones. Raises FileNotFoundError where this installation has none."""
+    places = (PACKAGE / "weights", PACKAGE.parents[1] / "weights")  # of a wheel, of a checkout
+    found = next((place / name for place in places if (place / name).is_file()), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"This installation holds no {name}: packages come with the ONNX files alone. Name a checkpoint, such as "
+            f"weights/{name} of the repository."
+        )
+    return found
