@@ -44,9 +44,10 @@ from tqdm import tqdm
 
 from face_parsing.data.photos import read_photo
 from face_parsing.inference.export import PhotoNetwork, trace
-from face_parsing.inference.folder import Parse, predict_folder
+from face_parsing.inference.folder import predict_folder
 from face_parsing.inference.onnx_export import quantise, write_onnx
 from face_parsing.inference.onnx_network import ExportedNetwork, read_onnx, run_onnx
+from face_parsing.inference.outputs import Parse
 from face_parsing.inference.predict import prepare_model
 from face_parsing.inference.torch_network import parse_with
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES

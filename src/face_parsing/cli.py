@@ -11,27 +11,15 @@ import functools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from torch import nn
-
+from face_parsing import __version__
 from face_parsing.data.photo_files import find_photos
-from face_parsing.inference.folder import Parse, output_paths, predict_folder
-from face_parsing.inference.onnx_network import read_onnx
-from face_parsing.inference.postprocess import refine
-from face_parsing.inference.postprocess_options import add_arguments, settings_of
-from face_parsing.inference.predict import prepare_model
-from face_parsing.inference.run_py import check_network
-from face_parsing.inference.submission import pack_submission
-from face_parsing.inference.torch_network import Refine, parse_with
-from face_parsing.labels import LabelSet
-from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
+from face_parsing.inference.folder import predict_folder
+from face_parsing.inference.outputs import output_paths
+from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
+from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
 from face_parsing.system.cli import UsageError, image_side, positive, refuse_existing, refuse_for_onnx
-from face_parsing.system.device import choose_device, prepare_device
-from face_parsing.system.environment import PROJECT_ROOT
-
-DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
         "--model_path",
         type=Path,
         nargs="+",
-        help="checkpoint (weights/face_parsing.pth), several are averaged (track open); or FILE.onnx of export.py",
+        help="FILE.onnx of export.py (the shipped reference in 8 bits), or a checkpoint; several are averaged (track "
+        "open). What a checkpoint alone can do is done with the reference in fp32",
     )
     parser.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     parser.add_argument("--color", action="store_true", help="also write color/<name>.png")
@@ -64,28 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
     parser.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
+    parser.add_argument("--version", action="version", version=f"face-parsing {__version__}")
     add_arguments(parser)
     return parser
 
 
-def _load(
-    paths: Sequence[Path], *, track: str, size: int | None, submission: bool
-) -> tuple[list[nn.Module], dict[str, Any]]:
-    """The networks, and the content of the first checkpoint. Raises UsageError for what a submission must not be."""
-    if len(paths) > 1 and submission:
-        raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
-    models, content = load_networks(paths, track=track, size=size)
-    if submission and content.get("track") != "challenge":
-        raise UsageError(
-            f"{paths[0]} was trained on the track {content.get('track')!r}, with what the challenge forbids; "
-            "leave out --submission or name a checkpoint of the track 'challenge'."
-        )
-    if submission:
-        check_network(content["model"].get("name", "unet"))
-    return models, content
-
-
-def _refine(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
+def _refuse_before_loading(args: argparse.Namespace) -> None:
+    """Raise UsageError or ValueError for options that exclude each other."""
     if args.submission and (args.postprocess or args.biases is not None):
         raise UsageError(
             "--submission takes no --postprocess and no --biases: the judges run the submission's own run.py, which "
@@ -93,10 +67,47 @@ def _refine(args: argparse.Namespace, labels: LabelSet) -> Refine | None:
         )
     if args.submission and args.precision != "fp32":
         raise UsageError("--submission takes no --precision: the judges' run.py computes in fp32.")
-    settings = settings_of(args, labels)
-    if settings is None:
-        return None
-    return functools.partial(refine, settings=settings, labels=labels)
+    if args.submission and args.model_path and len(args.model_path) > 1:
+        raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
+    given_numbers(args)
+
+
+def _open_network(args: argparse.Namespace) -> FaceParser:
+    """What the photos are parsed with. Raises UsageError for what it cannot do, or a submission must not hold."""
+    _refuse_before_loading(args)
+    asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
+    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
+    paths = args.model_path or [default_weights(checkpoint=any(asked.values()))]
+    if paths[0].suffix == ".onnx":
+        refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
+    refined = args.postprocess or args.biases is not None
+    parser = FaceParser(
+        paths,
+        tta=args.tta,
+        size=args.size,
+        precision=args.precision,
+        device=args.device,
+        threads=args.threads or 0,
+        track=args.track,
+        postprocess=functools.partial(settings_of, args) if refined else None,
+    )
+    if args.submission:
+        _refuse_to_submit(parser)
+    return parser
+
+
+def _refuse_to_submit(parser: FaceParser) -> None:
+    """Raise UsageError or SubmissionError where the challenge forbids the network."""
+    from face_parsing.inference.run_py import check_network
+
+    assert parser.checkpoint is not None
+    content = parser.checkpoint.content
+    if content.get("track") != "challenge":
+        raise UsageError(
+            f"{parser.weights.files[0]} was trained on the track {content.get('track')!r}, with what the challenge "
+            "forbids; leave out --submission or name a checkpoint of the track 'challenge'."
+        )
+    check_network(content["model"].get("name", "unet"))
 
 
 def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
@@ -119,41 +130,25 @@ def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     return photos, [photo for photo in photos if not all(path.exists() for path in files(photo))]
 
 
-def _exported(path: Path, args: argparse.Namespace) -> tuple[Parse, LabelSet]:
-    """An ONNX file's masks, and their classes. Raises UsageError for what is only done with a checkpoint."""
-    asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
-    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
-    refuse_for_onnx(path, asked, alone=len(args.model_path) == 1)
-    network = read_onnx(path, args.threads or 0)
-    return network.parse, network.labels
+def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:
+    """Write and check submission.zip."""
+    from face_parsing.inference.submission import pack_submission
+
+    assert parser.checkpoint is not None
+    path, content, tta = args.output / "submission.zip", parser.checkpoint.content, parser.checkpoint.augmentation
+    pack_submission(path, masks=args.output / "masks", photos=photos, content=content, tta=tta)
+    print(f"wrote {path}, checked with the judges' own command")
 
 
 def _run(args: argparse.Namespace) -> int:
     photos, chosen = distributed.from_main(lambda: _choose_photos(args))
-    paths = args.model_path or [DEFAULT_MODEL]
-    content: dict[str, Any] = {}
-    tta: dict[str, Any] = {}
-    if paths[0].suffix == ".onnx":
-        parse, labels = _exported(paths[0], args)
-    else:
-        device = distributed.own_device(choose_device(args.device))
-        prepare_device(device, threads=args.threads or 0)
-        models, content = _load(paths, track=args.track, size=args.size, submission=args.submission)
-        labels, tta = label_set(content), augmentation_of(content, tta=args.tta)
-        parse = parse_with(
-            [prepare_model(model, device) for model in models],
-            device=device,
-            precision=args.precision,
-            refine=_refine(args, labels),
-            image_size=content["image_size"],
-            labels=labels,
-            **tta,
-        )
+    parser = _open_network(args)
+    print(parser.weights)
     failures = predict_folder(
-        parse,
+        parser.parse,
         chosen[distributed.rank() :: distributed.world_size()],
         args.output,
-        labels=labels,
+        labels=parser.labels,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
         color=args.color,
@@ -163,18 +158,21 @@ def _run(args: argparse.Namespace) -> int:
     if not distributed.is_main():
         return 0
     for failure in failures:
-        print(f"inference.py: {failure}", file=sys.stderr)
+        print(f"{_program()}: {failure}", file=sys.stderr)
     there = f"; {len(photos) - len(chosen)} were there already" if args.resume else ""
     print(f"wrote {len(chosen) - len(failures)} of {len(chosen)} masks to {args.output / 'masks'}{there}")
     if failures:
         rest = "; no submission.zip was written" if args.submission else ""
-        print(f"inference.py: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
+        print(f"{_program()}: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:
-        zip_path = args.output / "submission.zip"
-        pack_submission(zip_path, masks=args.output / "masks", photos=photos, content=content, tta=tta)
-        print(f"wrote {zip_path}, checked with the judges' own command")
+        _pack(args, parser, photos)
     return 0
+
+
+def _program() -> str:
+    """What the command was called as: the installed one, or the file of a checkout."""
+    return "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -184,11 +182,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(args)
         except (ValueError, OSError) as error:
-            distributed.say(f"inference.py: {error}")
+            distributed.say(f"{_program()}: {error}")
         except RuntimeError as error:
             if not distributed.is_lost(error):
                 raise
-            distributed.say(f"inference.py: {distributed.LOST}")
+            distributed.say(f"{_program()}: {distributed.LOST}")
         return 2
 
 

@@ -1,7 +1,8 @@
-"""Where the shipped weights lie: in a checkout's ``weights/``, or inside the installed package."""
+"""The shipped weights: where they lie, in a checkout or inside the installed package, and their licence."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 LICENCE = "As the data the weights were trained on; CelebAMask-HQ is for non-commercial research and education alone."
@@ -13,6 +14,19 @@ REFERENCE = "face_parsing.pth"
 """The same in float32: for submissions, and for all that a checkpoint alone can do."""
 
 PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights are used: their files, the track they were trained on, and their licence."""
+
+    files: tuple[Path, ...]
+    track: str = "unknown"
+    licence: str = LICENCE
+
+    def __str__(self) -> str:
+        line = f"weights {' + '.join(map(str, self.files))}, track {self.track[:100]}; licence: {self.licence[:300]}"
+        return "".join(sign if sign.isprintable() else " " for sign in line)  # files are strangers' too
 
 
 def find_weights(name: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -11,36 +11,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from face_parsing.data.masks import save_mask
 from face_parsing.data.photos import PhotoError, read_photo
-from face_parsing.drawing.pictures import overlay, save_picture
-from face_parsing.labels import CELEBAMASK, LabelSet, colorize
+from face_parsing.inference.outputs import Parse, output_paths, write_outputs
+from face_parsing.labels import CELEBAMASK, LabelSet
 
 THREADS = 3
 READ_AHEAD = 6  # decoded photos that wait for the network
 BATCH_PIXELS = 16 * 2**20  # a photo takes 12 bytes a pixel once it is float32
 WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
-
-Parse = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
-"""From photos of one size, each (H, W, 3) uint8, to their masks (H, W) uint8."""
-
-
-def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool = False) -> dict[str, Path]:
-    """Where the pictures of one photo go: ``mask`` and, where asked for, ``color`` and ``overlay``."""
-    paths = {"mask": output / "masks" / f"{stem}.png"}
-    if color:
-        paths["color"] = output / "color" / f"{stem}.png"
-    if overlay:
-        paths["overlay"] = output / "overlay" / f"{stem}.jpg"
-    return paths
-
-
-def _write(photo: np.ndarray, mask: np.ndarray, paths: dict[str, Path], labels: LabelSet) -> None:
-    save_mask(mask, paths["mask"], labels)
-    if "color" in paths:
-        save_picture(colorize(mask, labels), paths["color"])
-    if "overlay" in paths:
-        save_picture(overlay(photo, mask, labels=labels), paths["overlay"])
 
 
 def _decoded(photos: Iterable[Path], pool: ThreadPoolExecutor) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
@@ -106,7 +84,9 @@ def predict_folder(
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
                 future.result()
             writing = [
-                pool.submit(_write, photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels)
+                pool.submit(
+                    write_outputs, photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels
+                )
                 for (path, photo), mask in zip(batch, masks, strict=True)
             ]
             bar.update(len(batch))

@@ -106,11 +106,6 @@ class ExportedNetwork:
         return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
 
 
-def _one_line(text: str) -> str:
-    """A stranger's text, fit to be printed."""
-    return "".join(sign if sign.isprintable() else " " for sign in text[:200])
-
-
 def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
     """The file, ready to run with so many threads (0: its own choice).
 
@@ -129,5 +124,5 @@ def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
             raise ValueError(f"it takes photos of {sides}, and says {size}")
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
-    texts = {name: _one_line(facts[name]) for name in ("track", "licence") if name in facts}
+    texts = {name: facts[name] for name in ("track", "licence") if name in facts}
     return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed, **texts)

@@ -125,13 +125,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", type=type(default), help=f"{step}: {meaning} ({default:g})")
 
 
-def settings_of(args: argparse.Namespace, labels: LabelSet) -> Postprocessing | None:
-    """What the arguments ask for, or None. Raises ValueError where they make no sense or do not fit the classes."""
+def given_numbers(args: argparse.Namespace) -> dict[str, Any]:
+    """The numbers of steps that were given. Raises ValueError for one whose step was not asked for."""
     given = {name: getattr(args, name) for name in (*OPTIONS, "grabcut_classes") if getattr(args, name) is not None}
     for name in given:
         step = OPTIONS[name][0] if name in OPTIONS else "grabcut"
         if step not in args.postprocess:
             raise ValueError(f"--{name} does nothing without --postprocess {step}; add it or leave --{name} out.")
+    if "grabcut_classes" in given:
+        given["grabcut_classes"] = tuple(given["grabcut_classes"])
+    return given
+
+
+def settings_of(args: argparse.Namespace, labels: LabelSet) -> Postprocessing | None:
+    """What the arguments ask for, or None. Raises ValueError where they make no sense or do not fit the classes."""
+    given = given_numbers(args)
     if not args.postprocess and args.biases is None:
         return None
     biases = None
@@ -139,8 +147,6 @@ def settings_of(args: argparse.Namespace, labels: LabelSet) -> Postprocessing | 
         from face_parsing.inference.logit_biases import read_biases  # which loads torch; --help need not wait for it
 
         biases = read_biases(args.biases, labels)
-    if "grabcut_classes" in given:
-        given["grabcut_classes"] = tuple(given["grabcut_classes"])
     settings = Postprocessing(steps=tuple(args.postprocess), biases=biases, **given)
     settings.check(labels)
     return settings

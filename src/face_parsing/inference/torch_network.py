@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from face_parsing.inference.folder import Parse
+from face_parsing.inference.outputs import Parse
 from face_parsing.inference.predict import (
     exact_arithmetic,
     largest_class,
