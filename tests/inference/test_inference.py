@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from face_parsing import cli
+from face_parsing import cli, weights
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.inference import folder, submission, torch_network
@@ -30,6 +30,7 @@ from face_parsing.labels import CELEBAMASK, NUM_CLASSES, palette_bytes
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
+from face_parsing.weights import LICENCE, find_weights
 
 CPU = torch.device("cpu")
 SIZE = 64
@@ -247,16 +248,50 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert caught.value.code == 2
 
 
-def test_without_a_model_the_projects_own_weights_are_used(
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        ((), "face_parsing.onnx"),
+        (("--threads", 1), "face_parsing.onnx"),
+        (("--submission",), "face_parsing.pth"),
+        (("--tta",), "face_parsing.pth"),
+        (("--size", 256), "face_parsing.pth"),
+        (("--precision", "bf16"), "face_parsing.pth"),
+        (("--postprocess", "smooth"), "face_parsing.pth"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value)) or "nothing",
+)
+def test_without_a_model_the_shipped_reference_is_used(
+    photos: Path, tmp_path: Path, words: tuple[object, ...], file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--input", photos / "face0.jpg", "--output", tmp_path, *words) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"weights {find_weights(file)}, track challenge; licence: {LICENCE}"
+
+
+def test_an_installation_without_a_checkpoint_says_so(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.DEFAULT_MODEL.relative_to(cli.PROJECT_ROOT) == Path("weights/face_parsing.pth")
-    monkeypatch.setattr(cli, "DEFAULT_MODEL", tmp_path / "own.pth")
-    words = ("--input", photos / "face0.jpg", "--output", tmp_path / "out")
-    assert run(*words) == 2
-    assert "own.pth" in capsys.readouterr().err
-    write_model(tmp_path / "own.pth", seed=2)
-    assert run(*words) == 0
+    monkeypatch.setattr(weights, "PACKAGE", tmp_path / "site-packages" / "face_parsing")
+    assert run("--input", photos / "face0.jpg", "--output", tmp_path / "out", "--tta") == 2
+    error = capsys.readouterr().err
+    assert "holds no face_parsing.pth: packages come with the ONNX files alone. Name a checkpoint" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_says_weights_track_and_licence(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_model(tmp_path / "open.pth", track="open")
+    assert run("--model_path", path, "--input", photos / "face0.jpg", "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"weights {path}, track open; licence: {LICENCE}"
+
+
+def test_the_command_calls_itself_by_the_name_it_was_called_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for called, name in (("/usr/bin/face-parsing", "face-parsing"), ("src/inference.py", "inference.py")):
+        monkeypatch.setattr(sys, "argv", [called])
+        assert run("--input", tmp_path / "nowhere", "--output", tmp_path) == 2
+        assert capsys.readouterr().err.startswith(f"{name}: There is no photo")
 
 
 # --- post-processing ------------------------------------------------------------------------------
@@ -369,9 +404,9 @@ def test_a_submission_with_augmentation_holds_all_and_the_judges_get_the_same_ma
         for name in ("run.py", "ckpt.pth"):
             solution.mkdir(exist_ok=True)
             (solution / name).write_bytes(archive.read(f"solution/{name}"))
-    weights = torch.load(solution / "ckpt.pth", weights_only=True)
-    assert sorted(weights) == ["image_size", "model", "state_dict", "tta"]
-    assert weights["tta"] == {"scales": [0.75, 1.0], "flip": True}
+    stored = torch.load(solution / "ckpt.pth", weights_only=True)
+    assert sorted(stored) == ["image_size", "model", "state_dict", "tta"]
+    assert stored["tta"] == {"scales": [0.75, 1.0], "flip": True}
     judged = judge(solution, photos / "face4.bmp", tmp_path / "judged.png")
     np.testing.assert_array_equal(judged, ids(output / "masks" / "face4.png"))
 
@@ -398,10 +433,10 @@ def test_a_submission_without_augmentation_holds_float32_weights(
     pack_submission(tmp_path / "s.zip", masks=predicted, photos=used, content=content, tta=NO_TTA)
     assert files_of(tmp_path) == ["s.zip"]
     with zipfile.ZipFile(tmp_path / "s.zip") as archive:
-        weights = torch.load(io.BytesIO(archive.read("solution/ckpt.pth")), weights_only=True)
-    assert weights["tta"] == {"scales": [1.0], "flip": False}
+        stored = torch.load(io.BytesIO(archive.read("solution/ckpt.pth")), weights_only=True)
+    assert stored["tta"] == {"scales": [1.0], "flip": False}
     for key, value in state.items():
-        torch.testing.assert_close(weights["state_dict"][key], value, rtol=0, atol=0)
+        torch.testing.assert_close(stored["state_dict"][key], value, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
