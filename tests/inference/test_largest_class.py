@@ -24,21 +24,21 @@ def in_torch(scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def smooth_scores(seed: int, C: int, h: int, w: int) -> np.ndarray:
-    """Scores (C, h, w) with regions, as of a face, and some noise."""
+def smooth_scores(seed: int, classes: int, h: int, w: int) -> np.ndarray:
+    """Scores (classes, h, w) with regions, as of a face, and some noise."""
     rng = np.random.default_rng(seed)
-    coarse = rng.normal(size=(C, max(1, h // 8), max(1, w // 8))).astype(np.float32)
+    coarse = rng.normal(size=(classes, max(1, h // 8), max(1, w // 8))).astype(np.float32)
     planes = [np.asarray(Image.fromarray(plane).resize((w, h), Image.Resampling.BILINEAR)) for plane in coarse]
-    return np.stack(planes) + rng.normal(scale=0.02, size=(C, h, w)).astype(np.float32)
+    return np.stack(planes) + rng.normal(scale=0.02, size=(classes, h, w)).astype(np.float32)
 
 
 SIDES = st.integers(1, 40)
 
 
-@given(st.integers(0, 1000), st.integers(2, 19), SIDES, SIDES, SIDES, SIDES)
-def test_it_gives_what_torch_gives(seed: int, C: int, h: int, w: int, H: int, W: int) -> None:
-    scores = smooth_scores(seed, C, h, w)
-    np.testing.assert_array_equal(largest_class(scores, (H, W)), in_torch(scores, (H, W)))
+@given(st.integers(0, 1000), st.integers(2, 19), st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES))
+def test_it_gives_what_torch_gives(seed: int, classes: int, source: tuple[int, int], size: tuple[int, int]) -> None:
+    scores = smooth_scores(seed, classes, *source)
+    np.testing.assert_array_equal(largest_class(scores, size), in_torch(scores, size))
 
 
 def test_ties_go_to_the_lower_id() -> None:
@@ -61,7 +61,7 @@ def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(largest_class(scores, (200, 150)), whole)
 
 
-def test_logits_that_are_a_part_of_a_graph_s_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_a_graph_s_logits_is_taken() -> None:
     """A photo that is no square leaves a part of the graph's square empty."""
     scores = smooth_scores(1, 5, 32, 32)
     part = scores[:, :20, :27]

@@ -38,7 +38,7 @@ def started_by_torchrun() -> bool:
 def _joined() -> Any:
     """``torch.distributed`` where this process has joined others, else None; torch is not loaded for the question."""
     module = sys.modules.get("torch.distributed")
-    return module if module is not None and module.is_initialized() else None
+    return module if module is not None and module.is_available() and module.is_initialized() else None
 
 
 def rank() -> int:
