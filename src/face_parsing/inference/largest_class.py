@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-STRIP_PIXELS = 2**19  # of the mask that is computed at a time, at most; each takes 150 bytes if all are undecided
+STRIP_PIXELS = 2**19  # of the mask that is computed at a time, at most; each takes 130 bytes if all are undecided
 UNDECIDED = 255  # no class has this id
 
 
