@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from face_parsing.inference.logit_biases import read_biases
-from face_parsing.inference.postprocess import OPTIONS, PERSON, STEPS, Postprocessing
+from face_parsing.inference.postprocess import OPTIONS, PERSON, STEPS, Postprocessing, refine
 from face_parsing.labels import LabelSet
+
+if TYPE_CHECKING:
+    from face_parsing.inference.torch_network import Refine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--postprocess with the numbers of its steps, and --biases."""
     group = parser.add_argument_group("post-processing", "Steps after the network; none unless asked for.")
     group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], help="steps, done in this order")
-    group.add_argument("--biases", type=Path, help="JSON file of fit_biases.py: what is added to each class's decision")
+    group.add_argument("--biases", type=Path, help="JSON file of biases.py fit: what is added to each class's decision")
     group.add_argument("--grabcut_classes", nargs="+", help=f"whose outline GrabCut redraws ({PERSON}), or class names")
     for name, (step, meaning) in OPTIONS.items():
         default = getattr(Postprocessing(), name)
         group.add_argument(f"--{name}", type=type(default), help=f"{step}: {meaning} ({default:g})")
+    # The old spelling.
+    group.add_argument("--crf_colour", dest="crf_color", type=float, help=argparse.SUPPRESS)
 
 
 def settings_of(args: argparse.Namespace, labels: LabelSet) -> Postprocessing | None:
@@ -36,3 +44,13 @@ def settings_of(args: argparse.Namespace, labels: LabelSet) -> Postprocessing | 
     settings = Postprocessing(steps=tuple(args.postprocess), biases=biases, **given)
     settings.check(labels)
     return settings
+
+
+def refiner_of(args: argparse.Namespace) -> Callable[[LabelSet], Refine | None]:
+    """Makes the post-processing that the arguments ask for, or None, for given classes; raises as settings_of."""
+
+    def refiner(labels: LabelSet) -> Refine | None:
+        settings = settings_of(args, labels)
+        return None if settings is None else functools.partial(refine, settings=settings, labels=labels)
+
+    return refiner

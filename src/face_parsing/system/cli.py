@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
 
 P = ParamSpec("P")
+
+if TYPE_CHECKING:
+    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 class UsageError(ValueError):
@@ -91,7 +94,7 @@ def command_parser(name: str, purpose: str, *, example: str | None = None) -> ar
 
 
 def add_subcommand(
-    subcommands: argparse._SubParsersAction[argparse.ArgumentParser],
+    subcommands: Subcommands,
     name: str,
     purpose: str,
     *,
