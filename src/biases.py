@@ -56,7 +56,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="checkpoint (weights/face_parsing.pth); several, of one recipe, get biases that suit them all",
     )  # fmt: skip
     what.add_argument("--classes", nargs="+", metavar="CLASS", help="fit these alone (all)")
-    what.add_argument("--limit", type=_limit, default=LIMIT, help=f"the largest bias ({LIMIT:g})")
+    what.add_argument("--limit", type=_limit, default=LIMIT, metavar="X", help=f"the largest bias ({LIMIT:g})")
     add_device(what)
     fit.add_argument("--output", type=Path, required=True, help="JSON file to write")
     fit.set_defaults(run=_fit)

@@ -31,10 +31,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
 
-    def add(
-        name: str, purpose: str, output: str, words: str,
-        aliases: Sequence[str] = (),
-    ) -> argparse.ArgumentParser:  # fmt: skip
+    def add(name: str, purpose: str, output: str, words: str, aliases: Sequence[str] = ()) -> argparse.ArgumentParser:
         example = f"python src/draw.py {name} {words}"
         sub = add_subcommand(subcommands, name, purpose, example=example, aliases=aliases)
         sub.add_argument("--output", type=Path, required=True, help=output)
@@ -77,8 +74,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     to_kaggle = add("to-kaggle", "A folder of masks to a Kaggle course's CSV of run lengths", "CSV file",
                     "--masks parsed/masks --output submission.csv")  # fmt: skip
     to_kaggle.add_argument("--usage", default="Public", help="what the column Usage says (Public)")
-    from_kaggle = add("from-kaggle", "Such a CSV to a folder of masks", "folder for <name>.png",
-                      "--csv submission.csv --names parsed/masks --output masks")  # fmt: skip
+    from_kaggle = add("from-kaggle", "A Kaggle course's CSV of run lengths to a folder of masks",
+                      "folder for <name>.png", "--csv submission.csv --names parsed/masks --output masks")  # fmt: skip
     from_kaggle.add_argument("--csv", type=Path, required=True, help="CSV with the header " + ",".join(HEADER))
     from_kaggle.add_argument("--names", type=Path, help="folder or list of the images' names, in order (0, 1, ...)")
     to_ids = add("to-ids", "Masks with a palette to the plain id PNGs of mmsegmentation",

@@ -30,6 +30,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(
         "evaluate.py",
         "Score predicted masks, or a network's, against ground truth as the challenge does, and beyond.",
+        usage="evaluate.py (--predictions PATH | --model_path PATH ...) (--truth PATH | --data PATH) [options]",
         example="python src/evaluate.py --model_path weights/face_parsing.pth --data data",
     )
     what = parser.add_argument_group("what is judged (one of the two)")
@@ -54,7 +55,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     truth.add_argument("--data", type=Path, help="data set with train/{images,masks} and so on")
     truth.add_argument("--split", choices=("val", "train", "test"), default="val", help="part of --data (val)")
     truth.add_argument("--val_stems", type=Path, help="who is validated on, where --data has no val/; or a split.json")
-    truth.add_argument("--boundary_px", type=_pixels, help="boundary F1's tolerance (0.75%% of the diagonal)")
+    truth.add_argument(
+        "--boundary_px", type=_pixels, metavar="PIXELS", help="boundary F1's tolerance (0.75%% of the diagonal)"
+    )
 
     other = parser.add_argument_group("compare two on the same faces")
     other.add_argument("--compare", type=Path, nargs="+", help="another folder, zip or checkpoint")

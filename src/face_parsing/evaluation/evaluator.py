@@ -1,4 +1,4 @@
-"""The faces that are judged, and what is counted of predictions of them. ``predictors.py`` says where these are from."""
+"""The faces that are judged, and what is counted of their predictions, which ``predictors.py`` brings."""
 
 from __future__ import annotations
 

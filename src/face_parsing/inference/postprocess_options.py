@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--postprocess with the numbers of its steps, and --biases."""
     group = parser.add_argument_group("post-processing", "Steps after the network; none unless asked for.")
-    group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], help="steps, done in this order")
+    group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], metavar="STEP",
+                       help=f"any of {', '.join(STEPS)}, done in this order")  # fmt: skip
     group.add_argument("--biases", type=Path, help="JSON file of biases.py fit: what is added to each class's decision")
-    group.add_argument("--grabcut_classes", nargs="+", help=f"whose outline GrabCut redraws ({PERSON}), or class names")
+    group.add_argument(
+        "--grabcut_classes",
+        nargs="+",
+        metavar="CLASS",
+        help=f"whose outline GrabCut redraws ({PERSON}), or class names",
+    )
     for name, (step, meaning) in OPTIONS.items():
         default = getattr(Postprocessing(), name)
         group.add_argument(f"--{name}", type=type(default), help=f"{step}: {meaning} ({default:g})")

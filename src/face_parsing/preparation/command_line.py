@@ -122,11 +122,12 @@ def _add_relabel(subcommands: Subcommands) -> None:
         "--output data/relabelled",
         more="Open track only.",
     )
-    parser.add_argument("--model_path", type=Path, nargs="+", required=True, help="checkpoint; several are averaged")
-    parser.add_argument("--data", type=Path, required=True, help="data set to correct; nothing in it is changed")
-    parser.add_argument("--val_stems", type=Path, help="pairs of train/ with these stems keep their labels")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the corrected copy; it is created")
-    add_overwrite(parser, OTHERS)
+    files = parser.add_argument_group("files")
+    files.add_argument("--model_path", type=Path, nargs="+", required=True, help="checkpoint; several are averaged")
+    files.add_argument("--data", type=Path, required=True, help="data set to correct; nothing in it is changed")
+    files.add_argument("--val_stems", type=Path, help="pairs of train/ with these stems keep their labels")
+    files.add_argument("--output", type=Path, required=True, help="folder of the corrected copy; it is created")
+    add_overwrite(files, OTHERS)
     which = parser.add_argument_group("which labels are replaced")
     defaults = Thresholds()
     which.add_argument("--confidence", type=float, default=defaults.confidence, help="probability that replaces (0.9)")
@@ -134,7 +135,7 @@ def _add_relabel(subcommands: Subcommands) -> None:
     which.add_argument("--max_change", type=float, default=defaults.max_change, help="larger changes are left (0.1)")
     which.add_argument("--keep", nargs="*", default=list(KEPT), help=f"labels that stay ({' '.join(KEPT)})")
     which.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
-    add_device(parser)
+    add_device(which)
 
 
 def _add_synthetic(subcommands: Subcommands) -> None:

@@ -78,19 +78,29 @@ def _exit_code(name: str, body: Callable[[], int], interrupted: str, together: M
 
 
 class _Help(argparse.HelpFormatter):
-    """Wraps prose, and leaves an example whole, to be copied."""
+    """Wraps prose, leaves an example whole, to be copied, and says of a value what it is instead of its option."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"max_help_position": 34, **options})
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        kinds: dict[Any, str] = {Path: "PATH", int: "N", positive: "N", image_side: "PIXELS", float: "X"}
+        return kinds.get(action.type) or super()._get_default_metavar_for_optional(action)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
 
 
-def command_parser(name: str, purpose: str, *, example: str | None = None) -> argparse.ArgumentParser:
+def command_parser(
+    name: str, purpose: str, *, example: str | None = None, usage: str | None = None
+) -> argparse.ArgumentParser:
     """The parser of a command, by its file's name, what it is for, and one line that calls it.
 
-    Without an example, because its subcommands have theirs, the help says how to see them.
+    Without an example, because its subcommands have theirs, the help says how to see them. ``usage`` stands for a list
+    of all options where that would be long.
     """
     epilog = f"{name} SUBCOMMAND --help says what each takes." if example is None else f"example: {example}"
-    return argparse.ArgumentParser(prog=name, description=purpose, epilog=epilog, formatter_class=_Help)
+    return argparse.ArgumentParser(prog=name, usage=usage, description=purpose, epilog=epilog, formatter_class=_Help)
 
 
 def add_subcommand(
