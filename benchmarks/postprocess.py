@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with train/, and val/ or --val_stems")
     parser.add_argument("--val_stems", type=Path, help="file of the stems of train/ that are judged")
     parser.add_argument("--model_path", type=Path, default=PROJECT_ROOT / "weights" / "face_parsing.pth")
-    parser.add_argument("--biases", type=Path, help="file of fit_biases.py, for one more row")
+    parser.add_argument("--biases", type=Path, help="file of biases.py fit, for one more row")
     parser.add_argument("--tta", action="store_true", help="predict with the checkpoint's scales and flip")
     parser.add_argument("--only", nargs="+", help="these options alone")
     parser.add_argument("--limit", type=int, help="the first so many pairs alone")

@@ -12,46 +12,48 @@ from face_parsing.audit.inspection import SPLITS
 from face_parsing.audit.report import REPORT_FILES, audit, readable, write_report
 from face_parsing.data.provenance import broken_rule
 from face_parsing.preparation.repaired import check_repair, write_repaired
-from face_parsing.system.cli import positive, refuse_existing
+from face_parsing.system.cli import add_overwrite, command, command_parser, positive, refuse_existing
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Report what a data set holds and what is wrong or odd about it, in words, pictures and tables."
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line. Exits for a wrong one."""
+    parser = command_parser(
+        "audit.py",
+        "Report what a data set holds and what is wrong or odd about it, in words, pictures and tables.",
+        example="python src/audit.py --root data --val_stems data/val.txt --output outputs/audit",
     )
-    parser.add_argument("--root", type=Path, default=Path("data"), help="folder with train/, val/, dev/, test/ (data)")
-    parser.add_argument("--val_stems", type=Path, help="file with the stems of train/ that are validated on")
-    parser.add_argument("--output", type=Path, default=Path("outputs/audit"), help="folder (outputs/audit)")
-    parser.add_argument(
+    data = parser.add_argument_group("what is looked at")
+    data.add_argument("--root", type=Path, default=Path("data"), help="folder with train/, val/, dev/, test/ (data)")
+    data.add_argument("--val_stems", type=Path, help="file with the stems of train/ that are validated on")
+    out = parser.add_argument_group("what is written")
+    out.add_argument("--output", type=Path, default=Path("outputs/audit"), help="folder (outputs/audit)")
+    out.add_argument("--worst", type=positive, default=20, help="how many of the oddest masks to show (20)")
+    out.add_argument(
         "--repair", type=Path, metavar="FOLDER", help="also write a copy with mirrored masks put in order, val's too"
     )
-    parser.add_argument("--worst", type=positive, default=20, help="how many of the oddest masks to show (20)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an older report and an older repaired copy")
-    return parser
+    add_overwrite(out, "an older report and an older repaired copy")
+    return parser.parse_args(argv)
 
 
+@command("audit.py")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0; 1 where it found what training refuses; 2 after one sentence on stderr."""
-    args = _parser().parse_args(argv)
+    args = parse_arguments(argv)
     started = time.perf_counter()
-    try:
-        refuse_existing([args.output / name for name in REPORT_FILES], overwrite=args.overwrite)
-        if args.repair is not None:
-            check_repair(args.root, args.repair, overwrite=args.overwrite)
-            broken_rule(args.root)  # so that a provenance.json that cannot be read is told before the work
-        report, faces, oddness = audit(args.root, val_stems=args.val_stems, worst=args.worst)
-        print(readable(report))
-        write_report(report, faces, oddness, args.output)
-        print(f"\nwrote {args.output / 'audit.json'} and its pictures, {time.perf_counter() - started:.0f} s in all")
-        if args.repair is not None:
-            command = ["audit.py", *(sys.argv[1:] if argv is None else argv)]
-            swapped = {face.mask for face in faces if face.mask and face.mask_facts and face.mask_facts.mirrored}
-            pairs = sum(face.image is not None and face.mask is not None for face in faces)
-            write_repaired(args.root, SPLITS, swapped, args.repair, pairs=pairs, command=command)
-            print(f"wrote {args.repair}, a copy with {len(swapped)} masks put in order")
-    except (ValueError, OSError) as error:
-        print(f"audit.py: {error}", file=sys.stderr)
-        return 2
+    refuse_existing([args.output / name for name in REPORT_FILES], overwrite=args.overwrite)
+    if args.repair is not None:
+        check_repair(args.root, args.repair, overwrite=args.overwrite)
+        broken_rule(args.root)  # so that a provenance.json that cannot be read is told before the work
+    report, faces, oddness = audit(args.root, val_stems=args.val_stems, worst=args.worst)
+    print(readable(report))
+    write_report(report, faces, oddness, args.output)
+    print(f"\nwrote {args.output / 'audit.json'} and its pictures, {time.perf_counter() - started:.0f} s in all")
+    if args.repair is not None:
+        call = ["audit.py", *(sys.argv[1:] if argv is None else argv)]
+        swapped = {face.mask for face in faces if face.mask and face.mask_facts and face.mask_facts.mirrored}
+        pairs = sum(face.image is not None and face.mask is not None for face in faces)
+        write_repaired(args.root, SPLITS, swapped, args.repair, pairs=pairs, command=call)
+        print(f"wrote {args.repair}, a copy with {len(swapped)} masks put in order")
     return 1 if report["problems"] else 0
 
 

@@ -10,33 +10,48 @@ first run (Izmailov et al. 2018).
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.system.cli import image_side, positive
+from face_parsing.system.cli import add_device, add_overwrite, command, command_parser, image_side
 from face_parsing.training.averaging import average_runs
 
 
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line. Exits for a wrong one."""
+    parser = command_parser(
+        "average.py",
+        "Average the weights of runs that started from the same one, and score the result beside them.",
+        example="python src/average.py outputs/seed_1 outputs/seed_2 --output outputs/average",
+    )
+    what = parser.add_argument_group("what is averaged")
+    what.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of the runs, whose best is averaged")
+    what.add_argument("--last", action="store_true", help="average what the runs ended with, not their best")
+    what.add_argument(
+        "--size", type=image_side, help="longer side at which all are scored and the average sees a photo"
+    )
+    what.add_argument("--data", type=Path, help="data set of the runs (where the first one has found it)")
+    add_device(what, threads=True)
+    out = parser.add_argument_group("what is written")
+    out.add_argument("--output", type=Path, required=True, help="folder for the average, laid out as a run's")
+    add_overwrite(out, "an average in the output folder")
+    return parser.parse_args(argv)
+
+
+@command("average.py")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after a sentence on stderr."""
-    parser = argparse.ArgumentParser(description="Average the weights of runs that started from the same one.")
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of the runs, whose best is averaged")
-    parser.add_argument("--last", action="store_true", help="average what the runs ended with, not their best")
-    parser.add_argument(
-        "--size", type=image_side, help="longer side at which all are judged and the average sees a photo"
+    args = parse_arguments(argv)
+    average_runs(
+        args.runs,
+        args.output,
+        last=args.last,
+        size=args.size,
+        data=args.data,
+        device_name=args.device,
+        threads=args.threads,
+        overwrite=args.overwrite,
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder for the average, laid out as a run's")
-    parser.add_argument("--data", type=Path, help="data set of the runs (where the first one has found it)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
-    parser.add_argument("--threads", type=positive, default=0, help="threads of a CPU (0: torch chooses)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an average in the output folder")
-    args = parser.parse_args(argv)
-    try:
-        average_runs(args)
-    except (ValueError, OSError) as error:
-        print(f"average.py: {error}", file=sys.stderr)
-        return 2
     return 0
 
 

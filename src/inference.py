@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from face_parsing.cli import main
+from face_parsing.cli import main, parse_arguments
+
+__all__ = ["main", "parse_arguments"]
 
 if __name__ == "__main__":
     raise SystemExit(main())

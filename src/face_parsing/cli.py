@@ -19,43 +19,64 @@ from face_parsing.inference.outputs import output_paths
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
-from face_parsing.system.cli import UsageError, image_side, positive, refuse_existing, refuse_for_onnx
+from face_parsing.system.cli import (
+    UsageError,
+    add_device,
+    add_overwrite,
+    command,
+    command_parser,
+    image_side,
+    positive,
+    refuse_existing,
+    refuse_for_onnx,
+)
+
+PROGRAM = "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
+"""What the command was called as: the installed one, or the file of a checkout."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Predict the face-parsing mask of a photo, or of every photo in a folder."
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line. Exits for a wrong one."""
+    parser = command_parser(
+        PROGRAM,
+        "Parse a photo, or every photo of a folder: write the mask of its 19 classes.",
+        usage=f"{PROGRAM} --input PATH --output FOLDER [options]",
+        example=f"{'face-parsing' if PROGRAM == 'face-parsing' else 'python src/inference.py'}"
+        " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
-    parser.add_argument("--input", type=Path, required=True, help="a photo, or a folder of them (not its subfolders)")
-    parser.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
-    parser.add_argument(
-        "--model_path",
-        type=Path,
-        nargs="+",
-        help="FILE.onnx of export.py (the shipped reference in 8 bits), or a checkpoint; several are averaged (track "
-        "open). What a checkpoint alone can do is done with the reference in fp32",
+    files = parser.add_argument_group("photos and masks")
+    files.add_argument("--input", type=Path, required=True, help="a photo, or a folder of them (not its subfolders)")
+    files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
+    files.add_argument("--color", action="store_true", help="also write color/<name>.png")
+    files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
+    add_overwrite(files)
+    files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
+    files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
+
+    network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
+    network.add_argument(
+        "--model_path", type=Path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
     )
-    parser.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
-    parser.add_argument("--color", action="store_true", help="also write color/<name>.png")
-    parser.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
-    parser.add_argument(
+    network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
+    network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
+    network.add_argument("--threads", type=positive, default=0, help="CPU threads (left to the library)")
+
+    checkpoint = parser.add_argument_group(
+        "of checkpoints alone", "Without --model_path these, --submission and post-processing take the fp32 reference."
+    )
+    checkpoint.add_argument(
         "--tta", action="store_true", help="average over the checkpoint's scales and flip: better, slower"
     )
-    parser.add_argument(
+    checkpoint.add_argument(
         "--size", type=image_side, help="longer side at which the network sees a photo (the checkpoint's own)"
     )
-    parser.add_argument(
+    checkpoint.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster on GPUs and new CPUs, less exact"
     )
-    parser.add_argument("--submission", action="store_true", help="also write and check submission.zip")
-    parser.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
-    parser.add_argument("--threads", type=positive, help="CPU threads (left to torch)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist in the output folder")
-    parser.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
+    add_device(checkpoint)
     parser.add_argument("--version", action="version", version=f"face-parsing {__version__}")
     add_arguments(parser)
-    return parser
+    return parser.parse_args(argv)
 
 
 def _refuse_before_loading(args: argparse.Namespace) -> None:
@@ -87,7 +108,7 @@ def _open_network(args: argparse.Namespace) -> FaceParser:
         size=args.size,
         precision=args.precision,
         device=args.device,
-        threads=args.threads or 0,
+        threads=args.threads,
         track=args.track,
         postprocess=functools.partial(settings_of, args) if refined else None,
     )
@@ -158,36 +179,22 @@ def _run(args: argparse.Namespace) -> int:
     if not distributed.is_main():
         return 0
     for failure in failures:
-        print(f"{_program()}: {failure}", file=sys.stderr)
+        print(f"{PROGRAM}: {failure}", file=sys.stderr)
     there = f"; {len(photos) - len(chosen)} were there already" if args.resume else ""
     print(f"wrote {len(chosen) - len(failures)} of {len(chosen)} masks to {args.output / 'masks'}{there}")
     if failures:
         rest = "; no submission.zip was written" if args.submission else ""
-        print(f"{_program()}: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
+        print(f"{PROGRAM}: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:
         _pack(args, parser, photos)
     return 0
 
 
-def _program() -> str:
-    """What the command was called as: the installed one, or the file of a checkout."""
-    return "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
-
-
+@command(PROGRAM, processes=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0; 1 where photos could not be read; 2 after one sentence on stderr."""
-    with distributed.joined():
-        args = _parser().parse_args(argv)
-        try:
-            return _run(args)
-        except (ValueError, OSError) as error:
-            distributed.say(f"{_program()}: {error}")
-        except RuntimeError as error:
-            if not distributed.is_lost(error):
-                raise
-            distributed.say(f"{_program()}: {distributed.LOST}")
-        return 2
+    return _run(parse_arguments(argv))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
@@ -172,18 +171,13 @@ def _read_checkpoints(
     postprocess: Postprocessing | Callable[[LabelSet], Postprocessing | None] | None,
 ) -> CheckpointNetwork:
     _need_torch(str(paths[0]))
+    from face_parsing.inference.postprocess_options import refine_of
     from face_parsing.inference.torch_network import read_checkpoints
     from face_parsing.system import distributed
     from face_parsing.system.device import choose_device, prepare_device
 
     def after(labels: LabelSet) -> Refine | None:
-        settings = postprocess(labels) if callable(postprocess) else postprocess
-        if settings is None:
-            return None
-        from face_parsing.inference.postprocess import refine
-
-        settings.check(labels)
-        return functools.partial(refine, settings=settings, labels=labels)
+        return refine_of(postprocess(labels) if callable(postprocess) else postprocess, labels)
 
     chosen = distributed.own_device(choose_device(device))
     prepare_device(chosen, threads=threads)

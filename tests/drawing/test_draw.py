@@ -10,6 +10,7 @@ from PIL import Image
 
 import draw
 from face_parsing.data.masks import save_mask
+from face_parsing.drawing.folders import column_title
 from face_parsing.drawing.pictures import CELL, save_picture
 from face_parsing.labels import PALETTE
 from face_parsing.synthetic.dataset import make_pair
@@ -45,6 +46,8 @@ def test_colors_and_back(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         np.testing.assert_array_equal(pixels(tmp_path / "ids" / f"{i}.png"), pixels(masks / f"{i}.png"))
     assert run("color", "--input", masks / "1.png", "--output", tmp_path / "one") == 0
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["1.png"]
+    assert run("colour", "--input", masks / "1.png", "--output", tmp_path / "one") == 2  # the old spelling, the same
+    assert "1.png would be replaced; add --overwrite" in capsys.readouterr().err
 
 
 def test_ids_name_the_first_unknown_color_or_take_the_nearest(
@@ -104,7 +107,7 @@ def test_a_panel_of_several_masks(masks: Path, tmp_path: Path, capsys: pytest.Ca
     assert 2 * CELL < height < 3 * CELL
     assert run(*words, "--output", tmp_path / "b.png", "--stems", "2") == 0
     assert pixels(tmp_path / "b.png").shape[0] < 2 * CELL
-    assert draw._title(tmp_path / "run" / "masks") == "run"
+    assert column_title(tmp_path / "run" / "masks") == "run"
     for extra, message in (
         (["--titles", "one"], "--titles names 1 columns, --masks 2"),
         (["--stems", "7", "8"], "lacks 7, 8."),

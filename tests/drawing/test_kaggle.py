@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-import convert_masks
+import draw
 from face_parsing.data.masks import save_mask
 from face_parsing.data.problems import DataError
 from face_parsing.drawing import kaggle
@@ -24,7 +24,7 @@ MASKS = arrays.arrays(
 
 
 def run(*words: object) -> int:
-    return convert_masks.main([str(word) for word in words])
+    return draw.main([str(word) for word in words])
 
 
 def ids(path: Path) -> tuple[str, np.ndarray]:

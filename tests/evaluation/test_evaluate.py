@@ -18,9 +18,10 @@ import evaluate
 from face_parsing import cli
 from face_parsing.data.masks import save_mask
 from face_parsing.data.photos import read_photo
-from face_parsing.evaluation import evaluator
-from face_parsing.evaluation.evaluator import evaluate_predictions, items_in, items_of, networks, stored_masks
+from face_parsing.evaluation import predictors
+from face_parsing.evaluation.evaluator import evaluate_predictions, items_in, items_of
 from face_parsing.evaluation.panels import choose_faces
+from face_parsing.evaluation.predictors import networks, stored_masks
 from face_parsing.evaluation.significance import bootstrap_interval
 from face_parsing.inference.predict import parse_photos, prepare_model
 from face_parsing.labels import CELEBAMASK, CLASS_NAMES, LabelSet, group_labels
@@ -427,7 +428,7 @@ def test_refusals_of_zips(
     (predictions / "1.png").unlink()
     pack(tmp_path / "lacking.zip", predictions)
     refused("lacking.zip", "lacks 1 of 3 masks, the first: 1.png")
-    monkeypatch.setattr(evaluator, "MEMBER_BYTES", 10)
+    monkeypatch.setattr(predictors, "MEMBER_BYTES", 10)
     refused("good.zip", "unpacks to")
 
 

@@ -285,15 +285,6 @@ def test_a_run_says_weights_track_and_licence(photos: Path, tmp_path: Path, caps
     assert capsys.readouterr().out.splitlines()[0] == f"weights {path}, track open; licence: {LICENCE}"
 
 
-def test_the_command_calls_itself_by_the_name_it_was_called_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for called, name in (("/usr/bin/face-parsing", "face-parsing"), ("src/inference.py", "inference.py")):
-        monkeypatch.setattr(sys, "argv", [called])
-        assert run("--input", tmp_path / "nowhere", "--output", tmp_path) == 2
-        assert capsys.readouterr().err.startswith(f"{name}: There is no photo")
-
-
 # --- post-processing ------------------------------------------------------------------------------
 
 

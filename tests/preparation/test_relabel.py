@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+import prepare
 import train
 from face_parsing.config.sections import Config
 from face_parsing.data.masks import read_mask, save_mask
+from face_parsing.data.provenance import read_provenance
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, is_mirrored, swap_left_right
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
-from face_parsing.preparation import relabelled
 from face_parsing.preparation.copying import PreparationError
-from face_parsing.preparation.relabelled import Thresholds, correct, count_changes, report_text
-from relabel import main
+from face_parsing.preparation.corrections import KEPT, Thresholds, correct, count_changes, report_text
 
 SKIN, NOSE, HAIR, HAT = (CLASS_NAMES.index(name) for name in ("skin", "nose", "hair", "hat"))
 TINY = {"name": "unet", "channels": [8, 8, 8], "blocks": [0, 0, 1], "plain_stages": 2, "expansion": 2.0}
@@ -92,7 +92,8 @@ def model(tmp_path: Path) -> Path:
 
 
 def call(model: Path, data: Path, output: Path, *words: str) -> int:
-    return main(["--model_path", str(model), "--data", str(data), "--output", str(output), *words])
+    words = ("--model_path", str(model), "--data", str(data), "--output", str(output), *words)
+    return prepare.main(["relabel", *words])
 
 
 def test_a_sure_network_changes_training_labels_and_no_others(
@@ -103,7 +104,7 @@ def test_a_sure_network_changes_training_labels_and_no_others(
     assert call(model, data, output, "--max_change", "1") == 0
     for path in sorted((data / "train" / "masks").iterdir()):
         old, new = read_mask(path), read_mask(output / "train" / "masks" / path.name)
-        kept = np.isin(old, [CLASS_NAMES.index(name) for name in relabelled.KEPT])
+        kept = np.isin(old, [CLASS_NAMES.index(name) for name in KEPT])
         assert np.array_equal(new, np.where(kept, old, HAIR))
     for split in ("val", "test"):
         for path in (data / split).rglob("*.*"):
@@ -113,6 +114,10 @@ def test_a_sure_network_changes_training_labels_and_no_others(
     content = json.loads((output / "relabel.json").read_text(encoding="utf-8"))
     assert len(content["changed"]) == 12
     assert len(content["repaired"]) == 1
+    record = read_provenance(output)
+    assert record is not None
+    assert record["command"][:4] == ["prepare.py", "relabel", "--model_path", str(model)]
+    assert record["recipe"]["subcommand"] == "relabel"
     assert content["left_alone"] == []
     assert (output / "most_changed.png").is_file()
     text = capsys.readouterr().out

@@ -60,7 +60,7 @@ def test_commands_of_the_readme_parse(words: list[str]) -> None:
         parsed = train.parse_arguments(arguments)
         load_config(ROOT / (parsed.config or "configs/default.yaml"), parsed.overrides)
     elif script == "src/inference.py":
-        cli._parser().parse_args(arguments)
+        cli.parse_arguments(arguments)
 
 
 def test_links_of_the_readme_exist() -> None:

@@ -25,7 +25,8 @@ from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.drawing.kaggle import HEADER, read_kaggle, write_kaggle
-from face_parsing.evaluation.evaluator import EvaluationItem, stored_masks
+from face_parsing.evaluation.evaluator import EvaluationItem
+from face_parsing.evaluation.predictors import stored_masks
 from face_parsing.inference.submission import _write_zip
 from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES
 from face_parsing.models.checkpoint import CheckpointError, load_checkpoint, restore_model

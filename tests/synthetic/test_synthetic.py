@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import prepare
 from face_parsing.labels import CLASS_NAMES, LEFT_RIGHT_PAIRS, NUM_CLASSES, is_mirrored, palette_bytes
-from face_parsing.synthetic.dataset import main, make_pair, write_dataset
+from face_parsing.synthetic.dataset import make_pair, write_dataset
 
 SEEDS = range(60)
 ID = {name: index for index, name in enumerate(CLASS_NAMES)}
@@ -161,9 +162,12 @@ def test_a_failure_halfway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_main_writes_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "demo"
-    assert main(["--output", str(root), "--train", "1", "--val", "1", "--test", "1", "--size", "64"]) == 0
+    assert (
+        prepare.main(["synthetic", "--output", str(root), "--train", "1", "--val", "1", "--test", "1", "--size", "64"])
+        == 0
+    )
     assert [len(list(root.rglob(kind))) for kind in ("*.jpg", "*.png")] == [3, 2]
     assert "wrote 3 faces of 64 px" in capsys.readouterr().out
 
@@ -178,13 +182,25 @@ def test_main_writes_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--seed", "-2"], "seed is -2; it must be 0 or larger"),
     ],
 )
-def test_main_explains_errors_in_one_sentence(
+def test_the_command_explains_errors_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     (tmp_path / "kept.txt").write_text("kept")
-    assert main(["--output", str(tmp_path), *arguments]) == 2
+    assert prepare.main(["synthetic", "--output", str(tmp_path), *arguments]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("synthetic.py: ")
+    assert error.startswith("prepare.py: ")
     assert sentence in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_an_interrupted_command_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(seed: int, *, size: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("face_parsing.synthetic.dataset.make_pair", interrupted)
+    assert prepare.main(["synthetic", "--output", str(tmp_path / "demo")]) == 130
+    assert "prepare.py: interrupted; nothing was written." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

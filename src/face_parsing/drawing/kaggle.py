@@ -1,15 +1,9 @@
-"""Masks in the formats of other projects.
+"""The CSV of run lengths in which a Kaggle course wants masks.
 
-    python src/convert_masks.py to-kaggle --masks outputs/x/masks --output submission.csv
-    python src/convert_masks.py from-kaggle --csv submission.csv --output masks --names outputs/x/masks
-    python src/convert_masks.py to-ids --masks outputs/x/masks --output ids
-
-The Kaggle course's CSV has the header ``ID,Usage,label,segmentation`` and 19 rows an image. Images are numbered from
-0 in the order of their names (numbers by value, before words); ID is image * 19 + class id, label the class's name.
-A segmentation lists the runs of the class in a mask of 256x256, row by row from the top left: ``start_length`` of
-each, joined by ``_``, the first pixel being 1; ``0`` where there is none. Pixels to ignore are in no run.
-
-Id PNGs are what mmsegmentation reads: mode L, ids 0 to 18, 255 for pixels to ignore.
+The header is ``ID,Usage,label,segmentation``, with 19 rows an image below it. Images are numbered from 0 in the order
+of their names (numbers by value, before words); ID is image * 19 + class id, label the class's name. A segmentation
+lists the runs of the class in a mask of 256x256, row by row from the top left: ``start_length`` of each, joined by
+``_``, the first pixel being 1; ``0`` where there is none. Pixels to ignore are in no run.
 """
 
 from __future__ import annotations

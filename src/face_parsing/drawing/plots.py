@@ -80,6 +80,23 @@ def plot_history(history_csv: Path, folder: Path) -> None:
     _save(figure, folder / "f_score.png")
 
 
+def find_histories(runs: Sequence[Path]) -> dict[str, Path]:
+    """The history.csv of each run, which is its folder or that file, by a name that tells the runs apart.
+
+    Raises ValueError for a run without one.
+    """
+    histories: dict[str, Path] = {}
+    for run in runs:
+        history = run / "history.csv" if run.is_dir() else run
+        if not history.is_file():
+            raise ValueError(f"There is no history {history}; name the folder of a run, or its history.csv.")
+        folder = history.resolve().parent
+        # Runs of one name in several places are told apart by the folders around them.
+        names = [folder.name, "/".join(folder.parts[-2:]), str(folder), str(history)]
+        histories[next(name for name in names if name not in histories or name == names[-1])] = history
+    return histories
+
+
 def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = False) -> None:
     """Draw the history.csv of several runs, by the name to show, into one figure at path (PNG, PDF or SVG).
 

@@ -6,6 +6,7 @@ Intervals and p-values are explained in ``significance.py``.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,3 +179,12 @@ class Comparison:
             "f_score_lr_corrected": as_dict(self.lr_corrected),
             "f1": of_class,
         }
+
+
+def write_json(result: EvaluationResult, comparison: Comparison | None, path: Path) -> None:
+    """All figures, and what the comparison found."""
+    content = figures(result)
+    if comparison is not None:
+        content["comparison"] = comparison.figures()
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

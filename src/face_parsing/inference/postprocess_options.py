@@ -6,13 +6,18 @@ The steps themselves are in ``postprocess.py``, which needs OpenCV; this file ne
 from __future__ import annotations
 
 import argparse
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from face_parsing.inference.logit_biases import read_biases
 from face_parsing.labels import CLASS_NAMES, LabelSet
+
+if TYPE_CHECKING:
+    from face_parsing.inference.torch_network import Refine
 
 STEPS = ("guided", "crf", "grabcut", "smooth", "components")
 PERSON = "person"  # in grabcut_classes: everything but the class that holds the background
@@ -117,12 +122,20 @@ def grabcut_members(names: Sequence[str], labels: LabelSet) -> list[int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--postprocess with the numbers of its steps, and --biases."""
     group = parser.add_argument_group("post-processing", "Steps after the network; none unless asked for.")
-    group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], help="steps, done in this order")
-    group.add_argument("--biases", type=Path, help="JSON file of fit_biases.py: what is added to each class's decision")
-    group.add_argument("--grabcut_classes", nargs="+", help=f"whose outline GrabCut redraws ({PERSON}), or class names")
+    group.add_argument("--postprocess", nargs="+", choices=STEPS, default=[], metavar="STEP",
+                       help=f"any of {', '.join(STEPS)}, done in this order")  # fmt: skip
+    group.add_argument("--biases", type=Path, help="JSON file of biases.py fit: what is added to each class's decision")
+    group.add_argument(
+        "--grabcut_classes",
+        nargs="+",
+        metavar="CLASS",
+        help=f"whose outline GrabCut redraws ({PERSON}), or class names",
+    )
     for name, (step, meaning) in OPTIONS.items():
         default = getattr(Postprocessing(), name)
         group.add_argument(f"--{name}", type=type(default), help=f"{step}: {meaning} ({default:g})")
+    # The old spelling.
+    group.add_argument("--crf_colour", dest="crf_color", type=float, help=argparse.SUPPRESS)
 
 
 def given_numbers(args: argparse.Namespace) -> dict[str, Any]:
@@ -142,11 +155,23 @@ def settings_of(args: argparse.Namespace, labels: LabelSet) -> Postprocessing | 
     given = given_numbers(args)
     if not args.postprocess and args.biases is None:
         return None
-    biases = None
-    if args.biases is not None:
-        from face_parsing.inference.logit_biases import read_biases  # which loads torch; --help need not wait for it
-
-        biases = read_biases(args.biases, labels)
+    biases = None if args.biases is None else read_biases(args.biases, labels)
     settings = Postprocessing(steps=tuple(args.postprocess), biases=biases, **given)
     settings.check(labels)
     return settings
+
+
+def refine_of(settings: Postprocessing | None, labels: LabelSet) -> Refine | None:
+    """The steps, or None without settings. Raises ValueError where these do not fit the classes."""
+    if settings is None:
+        return None
+    from face_parsing.inference.postprocess import refine  # which loads OpenCV
+
+    settings.check(labels)
+    return functools.partial(refine, settings=settings, labels=labels)
+
+
+def refiner_of(args: argparse.Namespace) -> Callable[[LabelSet], Refine | None]:
+    """Makes the post-processing that the arguments ask for, or None, for given classes; raises as settings_of."""
+
+    return lambda labels: refine_of(settings_of(args, labels), labels)

@@ -22,6 +22,7 @@ from face_parsing.preparation.pairs import JPEG_QUALITY, read_ids, size_text
 from face_parsing.system.files import atomic_path
 
 ENDING = "_flipped"
+MIRRORED_SHOWN = 30
 
 
 def mirror_pair(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,3 +78,17 @@ def mirrored_masks(masks: Iterable[Path], workers: int) -> list[Path]:
     paths = sorted(masks)
     results = each_result([partial(_is_mirrored_file, path) for path in paths], workers)
     return [paths[i] for i in sorted(i for i, result in results if result is True)]
+
+
+def mirrored_note(source: Path, workers: int) -> str | None:
+    """That the training masks of a flipped set had left and right out of order before, and which; None for none."""
+    found = mirrored_masks((source / "train" / "masks").glob("*.png"), workers)
+    if not found:
+        return None
+    rest = len(found) - MIRRORED_SHOWN
+    lines = [path.name for path in found[:MIRRORED_SHOWN]] + ([f"... and {rest} more"] if rest > 0 else [])
+    head = (
+        f"{len(found)} masks of {source / 'train'} had left and right out of order before; so have their "
+        "mirrored copies. Training repairs both (data.repair_mirrored):"
+    )
+    return "\n  ".join([head, *lines])

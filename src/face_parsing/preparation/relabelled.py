@@ -1,4 +1,4 @@
-"""Correct training labels by a trained network: ``python src/relabel.py --model_path CKPT --data ROOT --output NEW``.
+"""Correct training labels by a trained network: ``prepare.py relabel``.
 
 Self-distillation, for the open track alone: where the network is sure and disagrees, its class replaces the
 label (Xie et al. 2020 train on all of a teacher's labels; here the given ones stay wherever it is unsure).
@@ -8,8 +8,8 @@ Training goes on from the same checkpoint:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,62 +18,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import tqdm
 
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.pairs import Pair
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
-from face_parsing.data.split import Split
+from face_parsing.data.split import Split, make_split
 from face_parsing.drawing.pictures import contact_sheet, difference, save_picture
-from face_parsing.inference.predict import exact_arithmetic, predict_probabilities
-from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, class_ids, is_mirrored, swap_left_right
-from face_parsing.preparation.copying import Job, Plan, PreparationError
+from face_parsing.inference.predict import exact_arithmetic, predict_probabilities, prepare_model
+from face_parsing.labels import CELEBAMASK, is_mirrored, swap_left_right
+from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
+from face_parsing.preparation.copying import Job, Outcome, Plan, PreparationError, carry_out
+from face_parsing.preparation.corrections import Thresholds, correct, count_changes, report_text
 from face_parsing.preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs
 from face_parsing.preparation.pairs import copy_photo
-
-KEPT = ("eye_g", "hat", "ear_r", "neck_l")
-"""Rare classes, which a network misses more often than the person who drew them invented them."""
+from face_parsing.system.device import choose_device, prepare_device
+from face_parsing.system.files import atomic_path
 
 Probabilities = Callable[[np.ndarray], np.ndarray]
 """Photo (H, W, 3) uint8 to class probabilities (19, H, W) float32."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """When a label is replaced."""
-
-    confidence: float = 0.9
-    """A pixel becomes the network's class where that one's probability is at least this."""
-    ignore: float = 0.0
-    """Where nothing is that sure, a label less probable than this becomes the ignore label; 0 ignores none."""
-    max_change: float = 0.1
-    """A mask of which a larger share would change stays as it is: there the network is wrong, or the face special."""
-    keep: tuple[str, ...] = KEPT
-    """Labels of these classes always stay."""
-
-    def __post_init__(self) -> None:
-        for name in ("confidence", "ignore", "max_change"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise PreparationError(f"--{name} is {getattr(self, name)}; it is a share from 0 to 1.")
-        for name in self.keep:
-            if name not in CLASS_NAMES:
-                raise PreparationError(f"--keep names {name!r}; the classes are {', '.join(CLASS_NAMES)}.")
-
-
-def correct(mask: np.ndarray, probabilities: np.ndarray, thresholds: Thresholds) -> np.ndarray:
-    """The mask (H, W) uint8 with the labels replaced of which probabilities (19, H, W) are sure that they are wrong.
-
-    Ignored pixels stay ignored.
-    """
-    best = probabilities.argmax(0).astype(np.uint8)
-    fixed = np.isin(mask, [*class_ids(*thresholds.keep), IGNORE_INDEX])
-    sure = probabilities.max(0) >= thresholds.confidence
-    corrected = np.where(sure & ~fixed, best, mask)
-    if thresholds.ignore:
-        label = np.where(mask == IGNORE_INDEX, 0, mask)[None].astype(np.intp)
-        doubtful = np.take_along_axis(probabilities, label, 0)[0] < thresholds.ignore
-        corrected = np.where(doubtful & ~sure & ~fixed, np.uint8(IGNORE_INDEX), corrected)
-    return corrected
 
 
 def relabel_pair(
@@ -129,54 +93,6 @@ def plan_relabelling(
     return plan_pairs(splits, jobs_of, recipe=recipe, breaks="teacher")
 
 
-def count_changes(pairs: Iterable[Pair], output: Path) -> tuple[np.ndarray, dict[str, float], list[str]]:
-    """Pixels (19, 20) by old and new label (the last column: ignored), the changed share of each mask, and the
-    stems of repaired ones. Pairs whose corrected mask is missing are left out.
-    """
-    counts = np.zeros((NUM_CLASSES, NUM_CLASSES + 1), dtype=np.int64)
-    shares: dict[str, float] = {}
-    repaired: list[str] = []
-    for pair in pairs:
-        path = output / "train" / "masks" / f"{pair.stem}.png"
-        if not path.is_file():
-            continue
-        old, new = read_mask(pair.mask), read_mask(path)
-        if is_mirrored(old):
-            old = swap_left_right(old)
-            repaired.append(pair.stem)
-        valid = old != IGNORE_INDEX
-        column = np.where(new == IGNORE_INDEX, NUM_CLASSES, new)[valid].astype(np.int64)
-        cells = np.bincount(old[valid] * np.int64(NUM_CLASSES + 1) + column, minlength=counts.size)
-        counts += cells.reshape(counts.shape)
-        shares[pair.stem] = float((old != new).mean())
-    return counts, shares, repaired
-
-
-def report_text(counts: np.ndarray, shares: dict[str, float], repaired: Sequence[str], left: Sequence[str]) -> str:
-    """What happened to the labels, as lines: the set's share, each class's, and the most frequent changes."""
-    total, changed = int(counts.sum()), int(counts.sum() - np.trace(counts))
-    touched = sum(share > 0 for share in shares.values())
-    lines = [
-        f"{changed / max(total, 1):.3%} of the pixels changed, in {touched} of {len(shares)} masks; {len(repaired)} "
-        f"mirrored masks repaired; {len(left)} masks left alone, of which more than the limit would have changed.",
-        f"{'class':<12}{'pixels':>12}{'gone':>9}{'come':>9}",
-    ]
-    names = [*CLASS_NAMES, "ignored"]
-    before, after = counts.sum(1), counts.sum(0)
-    for c, name in enumerate(CLASS_NAMES):
-        if before[c] + after[c]:
-            base = max(int(before[c]), 1)
-            gone, come = before[c] - counts[c, c], after[c] - counts[c, c]
-            lines.append(f"{name:<12}{before[c]:12,}{gone / base:9.2%}{come / base:9.2%}")
-    moved = counts.copy()
-    np.fill_diagonal(moved, 0)
-    for cell in np.argsort(moved, axis=None, kind="stable")[::-1][:8]:
-        old, new = divmod(int(cell), NUM_CLASSES + 1)
-        if moved[old, new]:
-            lines.append(f"{names[old]} -> {names[new]}: {moved[old, new]:,} pixels")
-    return "\n".join(lines)
-
-
 def draw_most_changed(
     pairs: Sequence[Pair], output: Path, shares: dict[str, float], path: Path, count: int = 8
 ) -> None:
@@ -190,3 +106,66 @@ def draw_most_changed(
     rows = [[p, o, n, difference(o, n, p)] for p, o, n in zip(photos, old, new, strict=True)]
     titles = ["photo", "label", "corrected", "what changed"]
     save_picture(contact_sheet(rows, titles, [f"{stem}   {shares[stem]:.1%} changed" for stem in chosen]), path)
+
+
+def _load_teachers(paths: Sequence[Path], *, tta: bool, device: torch.device) -> Probabilities:
+    models, first = load_networks(paths, track="open")
+    if label_set(first) != CELEBAMASK:
+        raise PreparationError(f"{paths[0]} tells other classes apart than the 19; name a network of all 19.")
+    return network_probabilities(
+        [prepare_model(model, device) for model in models],
+        image_size=first["image_size"],
+        device=device,
+        **augmentation_of(first, tta=tta),
+    )
+
+
+def _write_report(split: Split, output: Path) -> str:
+    """Write relabel.json and most_changed.png beside the corrected set, and give what they say as text."""
+    pairs = tqdm(split.train, desc="counting changes", unit="mask", leave=False)
+    counts, shares, repaired = count_changes(pairs, output)
+    noted = output / "left_alone.txt"
+    left = sorted(set(noted.read_text(encoding="utf-8").split())) if noted.is_file() else []
+    with atomic_path(output / "relabel.json") as path:
+        content = {"pixels": counts.tolist(), "changed": shares, "repaired": repaired, "left_alone": left}
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if shares:
+        draw_most_changed(split.train, output, shares, output / "most_changed.png")
+    return report_text(counts, shares, repaired, left)
+
+
+def relabel(
+    root: Path,
+    output: Path,
+    model_paths: Sequence[Path],
+    thresholds: Thresholds,
+    *,
+    val_stems: Path | None = None,
+    tta: bool = False,
+    device_name: str = "auto",
+    command: Sequence[str],
+    overwrite: bool = False,
+) -> tuple[Outcome, str]:
+    """Copy a data set with the training labels corrected by networks; ``command`` is what its provenance will say.
+
+    Gives what became of the pairs, and what happened to their labels as text. Raises ValueError for what cannot be.
+    """
+    device = choose_device(device_name)
+    prepare_device(device)
+    if val_stems is None and not (root / "val").is_dir():
+        raise PreparationError(
+            f"There is no folder {root / 'val'}; name the pairs that are validated on by --val_stems: their "
+            "labels must stay."
+        )
+    split = make_split(root, val_stems=val_stems, val_fraction=0.1, seed=0)
+    recipe = {
+        "subcommand": "relabel", "models": [str(path.resolve()) for path in model_paths], "tta": tta,
+        "confidence": thresholds.confidence, "ignore": thresholds.ignore, "max_change": thresholds.max_change,
+        "keep": list(thresholds.keep), "val": [pair.stem for pair in split.val],
+    }  # fmt: skip
+    teachers = _load_teachers(model_paths, tta=tta, device=device)
+    plan = plan_relabelling(root, output, split, teachers, thresholds, recipe)
+    if overwrite:
+        (output / "left_alone.txt").unlink(missing_ok=True)
+    outcome = carry_out(plan, source=root, output=output, command=command, workers=1, overwrite=overwrite)
+    return outcome, _write_report(split, output)

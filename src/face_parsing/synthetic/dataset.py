@@ -1,6 +1,6 @@
 """Synthetic faces with pixel-exact masks of all 19 classes: the demo data set and the tests' data.
 
-    python src/synthetic.py --output data/demo --train 240 --val 40 --test 8 --size 128 --seed 0
+    python src/prepare.py synthetic --output data/demo --train 240 --val 40 --test 8 --size 128 --seed 0
 
 Each face is drawn from its seed alone, without any file. Coordinates are in units of half a head's
 width, y pointing down: the head spans x -1..1, eyes lie at y = 0, the chin near y = 1.3.
@@ -9,10 +9,8 @@ The subject's left side is at positive x, the right side of the image.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,26 +104,3 @@ def write_split(folder: Path, seeds: range, size: int, masks: bool, done: Callab
             picture.putpalette(palette_bytes())
             picture.save(folder / "masks" / f"{number:05d}.png")
         done()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line. Returns 0, or 2 after one sentence on stderr."""
-    parser = argparse.ArgumentParser(description="Write a data set of synthetic faces with masks of all 19 classes.")
-    parser.add_argument("--output", type=Path, required=True, help="folder to create, e.g. data/demo")
-    parser.add_argument("--train", type=int, default=240, help="number of training pairs (240)")
-    parser.add_argument("--val", type=int, default=40, help="number of validation pairs (40)")
-    parser.add_argument("--test", type=int, default=8, help="number of test images (8)")
-    parser.add_argument("--size", type=int, default=128, help="width and height in pixels (128)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other faces (0)")
-    args = parser.parse_args(argv)
-    try:
-        write_dataset(args.output, train=args.train, val=args.val, test=args.test, size=args.size, seed=args.seed)
-    except (ValueError, OSError) as error:
-        print(f"synthetic.py: {error}", file=sys.stderr)
-        return 2
-    print(f"wrote {args.train + args.val + args.test} faces of {args.size} px to {args.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

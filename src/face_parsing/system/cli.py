@@ -1,16 +1,134 @@
-"""What the commands share: numbers above 0, and outputs that are not replaced unasked."""
+"""What the commands share: the wrapper around each one's ``main``, the look of their help, and common arguments."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
+
+P = ParamSpec("P")
+
+if TYPE_CHECKING:
+    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 class UsageError(ValueError):
     """A command that cannot be carried out; the message says why and what to do."""
+
+
+def command(
+    name: str, *, interrupted: str = "interrupted.", processes: bool = False
+) -> Callable[[Callable[P, int]], Callable[P, int]]:
+    """Wrap the body of a command's ``main``, so that all commands end alike.
+
+    The body returns the exit code. What it raises becomes a sentence on stderr, ``NAME.py: sentence``, and a code:
+
+    - ValueError and OSError: the error's own sentence, 2.
+    - KeyboardInterrupt, from Ctrl-C: its text, or ``interrupted`` where it has none, 130.
+    - With ``processes``, the error of a process of torchrun that has lost another one: what to do then, 2.
+
+    Everything else is a bug, and is raised. With ``processes`` the body runs joined to the other processes of
+    torchrun, and the sentence is printed once for all of them.
+    """
+
+    def wrap(body: Callable[P, int]) -> Callable[P, int]:
+        @functools.wraps(body)
+        def main(*args: P.args, **kwargs: P.kwargs) -> int:
+            together = _several_processes() if processes else None
+            with contextlib.nullcontext() if together is None else together.joined():
+                return _exit_code(name, lambda: body(*args, **kwargs), interrupted, together)
+
+        return main
+
+    return wrap
+
+
+def _several_processes() -> ModuleType | None:
+    """``system.distributed`` where torchrun started this process, else None: it imports torch, which takes a second."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    from face_parsing.system import distributed
+
+    return distributed
+
+
+def _exit_code(name: str, body: Callable[[], int], interrupted: str, together: ModuleType | None) -> int:
+    say: Callable[[str], object] = functools.partial(print, file=sys.stderr) if together is None else together.say
+    try:
+        return body()
+    except (ValueError, OSError) as error:
+        say(f"{name}: {error}")
+        return 2
+    except RuntimeError as error:
+        if together is None or not together.is_lost(error):
+            raise
+        say(f"{name}: {together.LOST}")
+        return 2
+    except KeyboardInterrupt as error:
+        say(f"\n{name}: {str(error) or interrupted}")  # a terminal has just printed ^C
+        return 130
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps prose, leaves an example whole, to be copied, and says of a value what it is instead of its option."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"max_help_position": 34, **options})
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        kinds: dict[Any, str] = {Path: "PATH", int: "N", positive: "N", image_side: "PIXELS", float: "X"}
+        return kinds.get(action.type) or super()._get_default_metavar_for_optional(action)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
+
+
+def command_parser(
+    name: str, purpose: str, *, example: str | None = None, usage: str | None = None
+) -> argparse.ArgumentParser:
+    """The parser of a command, by its file's name, what it is for, and one line that calls it.
+
+    Without an example, because its subcommands have theirs, the help says how to see them. ``usage`` stands for a list
+    of all options where that would be long.
+    """
+    epilog = f"{name} SUBCOMMAND --help says what each takes." if example is None else f"example: {example}"
+    return argparse.ArgumentParser(prog=name, usage=usage, description=purpose, epilog=epilog, formatter_class=_Help)
+
+
+def add_subcommand(
+    subcommands: Subcommands,
+    name: str,
+    purpose: str,
+    *,
+    example: str,
+    more: str = "",
+    **options: Any,
+) -> argparse.ArgumentParser:
+    """A subcommand's parser. ``purpose``, without its full stop, also stands in the list; ``more`` in its own help."""
+    description = f"{purpose}. {more}".strip()
+    return subcommands.add_parser(
+        name, help=purpose, description=description, epilog=f"example: {example}", formatter_class=_Help, **options
+    )
+
+
+def add_device(group: argparse._ActionsContainer, *, threads: bool = False) -> None:
+    """--device, and --threads where it is wanted."""
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if any")
+    if threads:
+        group.add_argument("--threads", type=positive, default=0, help="CPU threads (left to torch)")
+
+
+def add_overwrite(group: argparse._ActionsContainer, what: str = "files that exist") -> None:
+    """--overwrite."""
+    group.add_argument("--overwrite", action="store_true", help=f"replace {what}")
 
 
 def positive(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
@@ -95,40 +94,66 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
             )
 
 
-def average_runs(args: argparse.Namespace) -> None:
-    runs = [RunFolder(path) for path in args.runs]
-    if len(runs) < 2:
-        raise RunFolderError("One run has no average; name two or more.")
-    output = RunFolder(args.output)
-    if any(run.root.resolve() == output.root.resolve() for run in runs):
-        raise RunFolderError(f"--output {args.output} is one of the runs; choose another folder.")
-    refuse_existing([output.best_model, output.last_model], overwrite=args.overwrite)
-    paths = [run.last_model if args.last else run.best_model for run in runs]
+def _load(runs: Sequence[RunFolder], *, last: bool, size: int | None) -> tuple[list[Path], list[dict[str, Any]]]:
+    """The checkpoints to average, and what they hold; with ``size`` all of them see photos at that size."""
+    paths = [run.last_model if last else run.best_model for run in runs]
     contents = [load_checkpoint(path) for path in paths]
-    if args.size is not None:
-        contents = [{**content, "image_size": args.size} for content in contents]
+    if size is not None:
+        contents = [{**content, "image_size": size} for content in contents]
     check_alike(runs, paths, contents)
-    config = load_saved_config(runs[0].config)
-    if args.data:
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(args.data)))
-    device = choose_device(args.device)
-    prepare_device(device, threads=args.threads)
-    train, val, split = load_data(config, runs[0].split)
+    return paths, contents
 
-    content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
-    model = restore_model(content, output.best_model).to(device)
+
+def _renew_statistics(model: nn.Module, config: Config, train: PairStore, device: torch.device) -> None:
+    """Find the BatchNorm statistics of an averaged model on the training pairs."""
     precision = choose_precision(config.run.precision, device)
     photos = (normalize(images.to(device)) for images, _ in _training_batches(config, train))
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         update_bn(photos, model)
-    size, judged = content["image_size"], ValidationSet(val)
+
+
+def average_runs(
+    folders: Sequence[Path],
+    output_folder: Path,
+    *,
+    last: bool = False,
+    size: int | None = None,
+    data: Path | None = None,
+    device_name: str = "auto",
+    threads: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Average the best weights of runs, or with ``last`` their last, into a folder laid out as a run's.
+
+    Prints the F-Score of each run and of the average, on the validation pairs at ``size`` pixels or the checkpoints'
+    own. ``data`` is the data set where it is no longer where the first run found it. Raises ValueError where there is
+    nothing to average, for runs that have no average, and for files that would be replaced unasked.
+    """
+    runs, output = [RunFolder(path) for path in folders], RunFolder(output_folder)
+    if len(runs) < 2:
+        raise RunFolderError("One run has no average; name two or more.")
+    if any(run.root.resolve() == output.root.resolve() for run in runs):
+        raise RunFolderError(f"--output {output.root} is one of the runs; choose another folder.")
+    refuse_existing([output.best_model, output.last_model], overwrite=overwrite)
+    paths, contents = _load(runs, last=last, size=size)
+    config = load_saved_config(runs[0].config)
+    if data:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(data)))
+    device = choose_device(device_name)
+    prepare_device(device, threads=threads)
+    train, val, split = load_data(config, runs[0].split)
+
+    content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
+    model = restore_model(content, output.best_model).to(device)
+    _renew_statistics(model, config, train, device)
+    image_size, judged = content["image_size"], ValidationSet(val)
     models = {str(path): restore_model(one, path) for path, one in zip(paths, contents, strict=True)}
     for name, one in {**models, "the average": model}.items():
         with exact_arithmetic():
-            scores = validate(one, judged, image_size=size, batch_size=8, device=device, progress=True)
+            scores = validate(one, judged, image_size=image_size, batch_size=8, device=device, progress=True)
         print(f"F-Score {scores.f_score:.4f}, in order {scores.f_score_lr_corrected:.4f}: {name}", flush=True)
 
-    if args.overwrite:
+    if overwrite:
         output.clear()
     save_checkpoint(
         output.best_model,
@@ -138,5 +163,5 @@ def average_runs(args: argparse.Namespace) -> None:
     )
     environment = describe_environment(device) | {"averaged": [str(path) for path in paths]}
     output.describe(config, environment, split)
-    output.write_scores(scores, {"image_size": size, "parameters": count_parameters(model)})
+    output.write_scores(scores, {"image_size": image_size, "parameters": count_parameters(model)})
     print(f"Weights: {output.best_model}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 from face_parsing.system import distributed
 from face_parsing.system.workers import is_dead_worker
@@ -14,12 +15,15 @@ class Interruption:
     That step is saved. An exception out of nowhere can land in a clean-up callback, where Python prints and forgets
     it: what was asked for is done after the next step then. A second signal does not wait, but for that of torchrun,
     which passes on what the terminal has sent already.
+
+    Python lets only the main thread say what signals do. A training in another one is not interrupted by them.
     """
 
     def __init__(self) -> None:
         self.waits = False
         self.requested = False
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.getsignal(number) for number in numbers}
 
     def __enter__(self) -> Interruption:
         for number in self._before:

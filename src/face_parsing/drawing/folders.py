@@ -1,0 +1,144 @@
+"""Pictures of whole folders: masks to colors and back, photos under their masks, masks side by side.
+
+Each function takes files or folders, writes its pictures, and raises ValueError for what cannot be drawn, before or
+while it writes; no picture is half-written, and none replaces a file unless ``overwrite`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from face_parsing.data.masks import ids_of_colors, read_mask, save_mask
+from face_parsing.data.photo_files import find_photos
+from face_parsing.data.photos import read_photo
+from face_parsing.data.problems import DataError
+from face_parsing.drawing.matching import match_stems, refuse_replacing
+from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
+from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
+from face_parsing.system.cli import UsageError
+
+
+def _read_mask(path: Path, labels: LabelSet) -> np.ndarray:
+    mask = read_mask(path)
+    unknown = mask[(mask >= len(labels)) & (mask != IGNORE_INDEX)]
+    if len(unknown):
+        raise DataError(f"{path}: label {unknown[0]}; the ids of these classes are 0 to {len(labels) - 1}")
+    return mask
+
+
+def _each(source: Path, folder: Path, make: Callable[[Path, Path], None], *, overwrite: bool) -> int:
+    """make(input, output) of each picture of source, to PNGs in the folder. Gives their number."""
+    inputs = find_photos(source)
+    outputs = [folder / f"{path.stem}.png" for path in inputs]
+    refuse_replacing(outputs, inputs, overwrite=overwrite)
+    for path, output in zip(tqdm(inputs, unit="picture", leave=False), outputs, strict=True):
+        make(path, output)
+    return len(inputs)
+
+
+def color_masks(source: Path, folder: Path, labels: LabelSet = CELEBAMASK, *, overwrite: bool = False) -> int:
+    """Masks of class ids to RGB pictures in the palette. Gives their number."""
+
+    def make(path: Path, output: Path) -> None:
+        save_picture(colorize(_read_mask(path, labels), labels), output)
+
+    return _each(source, folder, make, overwrite=overwrite)
+
+
+def ids_of_pictures(
+    source: Path, folder: Path, labels: LabelSet = CELEBAMASK, *, nearest: bool = False, overwrite: bool = False
+) -> list[float]:
+    """Pictures in the palette's colors back to masks of class ids.
+
+    With ``nearest`` a pixel of another color takes the class of the nearest one. Gives each picture's share of them.
+    """
+    guessed: list[float] = []
+
+    def make(path: Path, output: Path) -> None:
+        picture = read_photo(path)
+        mask, exact = ids_of_colors(picture, labels)
+        if not exact.all() and not nearest:
+            y, x = np.argwhere(~exact)[0].tolist()
+            raise UsageError(
+                f"{path}: the color {tuple(picture[y, x].tolist())} at column {x}, row {y} is none of the palette's; "
+                "mend the picture, or add --nearest to take the nearest one."
+            )
+        guessed.append(1 - float(exact.mean()))
+        save_mask(mask, output, labels)
+
+    _each(source, folder, make, overwrite=overwrite)
+    return guessed
+
+
+def _enlarged(mask: np.ndarray, mask_path: Path, photo: np.ndarray, photo_path: Path) -> np.ndarray:
+    """The mask at the photo's size. Raises DataError where their shapes differ."""
+    (h, w), (H, W) = mask.shape, photo.shape[:2]
+    if h * W != H * w:
+        raise DataError(f"{mask_path} is {w}x{h} and its photo {photo_path} {W}x{H}, of another shape")
+    if h == H:
+        return mask
+    # The full data set's masks are half as large as its photos.
+    return np.array(Image.fromarray(mask).resize((W, H), Image.Resampling.NEAREST))
+
+
+def overlay_photos(
+    images: Path,
+    masks: Path,
+    folder: Path,
+    labels: LabelSet = CELEBAMASK,
+    *,
+    alpha: float = 0.5,
+    overwrite: bool = False,
+) -> int:
+    """Photos under their masks' colors, ``alpha`` parts of them, with a legend. Gives their number."""
+    matched = match_stems([images, masks])
+    outputs = [folder / f"{stem}.jpg" for stem in matched]
+    refuse_replacing(outputs, [path for paths in matched.values() for path in paths], overwrite=overwrite)
+    for (image, mask), output in zip(tqdm(matched.values(), unit="picture", leave=False), outputs, strict=True):
+        photo = read_photo(image)
+        ids = _enlarged(_read_mask(mask, labels), mask, photo, image)
+        save_picture(overlay_with_legend(photo, ids, alpha, labels), output)
+    return len(outputs)
+
+
+def column_title(place: Path) -> str:
+    """What a column is called: inference.py's folders are all called masks, their parents are not."""
+    return place.resolve().parent.name if place.name == "masks" else place.stem
+
+
+def panel_of_masks(
+    images: Path | None,
+    masks: Sequence[Path],
+    output: Path,
+    labels: LabelSet = CELEBAMASK,
+    *,
+    titles: Sequence[str] | None = None,
+    stems: Sequence[str] | None = None,
+    faces: int = 8,
+    overwrite: bool = False,
+) -> tuple[int, int]:
+    """One sheet: a row a face, with its photo where ``images`` are given, and a column for each of ``masks``.
+
+    The faces are those of ``stems``, or the first so many. Gives how many are shown, and how many there are.
+    """
+    titles = titles or [column_title(place) for place in masks]
+    if len(titles) != len(masks):
+        raise UsageError(f"--titles names {len(titles)} columns, --masks {len(masks)}; give each one its title.")
+    photos = [] if images is None else [images]
+    matched = match_stems([*photos, *masks], stems)
+    refuse_replacing([output], [path for paths in matched.values() for path in paths], overwrite=overwrite)
+    shown = dict(list(matched.items())[: None if stems else faces])
+    rows: list[list[np.ndarray]] = []
+    for paths in tqdm(shown.values(), unit="face", leave=False):
+        row = [read_photo(path) for path in paths[: len(photos)]]
+        rows.append(row + [_read_mask(path, labels) for path in paths[len(photos) :]])
+    present = {c for row in rows for picture in row[len(photos) :] for c in np.unique(picture).tolist()}
+    classes = sorted(present - {IGNORE_INDEX})
+    sheet = contact_sheet(rows, ["image"] * len(photos) + list(titles), list(shown), labels=labels, classes=classes)
+    save_picture(sheet, output)
+    return len(rows), len(matched)

@@ -1,0 +1,47 @@
+"""Which pictures belong together, by name, and which files drawing them must not replace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from face_parsing.data.photo_files import find_photos
+from face_parsing.system.cli import UsageError, refuse_existing
+
+NAMES_SHOWN = 5
+
+
+def refuse_replacing(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise UsageError where files would be replaced unasked, or an input by its own picture, asked or not."""
+    sources = {path.resolve() for path in inputs}
+    own = next((path for path in outputs if path.resolve() in sources), None)
+    if own is not None:
+        raise UsageError(f"{own} would be replaced by its own picture; choose another --output.")
+    refuse_existing(outputs, overwrite=overwrite)
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def match_stems(places: Sequence[Path], stems: Sequence[str] | None = None) -> dict[str, list[Path]]:
+    """The files of each face, by stem, in the order of places: all of them folders of the same names, or all files.
+
+    With stems these faces alone, which every folder must hold. Raises UsageError that names what lacks a partner.
+    """
+    if all(place.is_file() for place in places):
+        return {places[0].stem: list(places)}
+    file = next((place for place in places if place.is_file()), None)
+    if file is not None:
+        raise UsageError(f"{file} is a file and others are folders; name files only, or folders only.")
+    found = {place: {path.stem: path for path in find_photos(place)} for place in places}
+    wanted = list(stems or sorted(found[places[0]]))
+    for place, paths in found.items():
+        lacks = [stem for stem in wanted if stem not in paths]
+        if lacks:
+            raise UsageError(f"{place} lacks {_list(lacks)}{'' if stems else f', which {places[0]} has'}.")
+        alone = sorted(paths.keys() - set(wanted))
+        if alone and not stems:
+            raise UsageError(f"{place} has {_list(alone)}, which {places[0]} lacks.")
+    return {stem: [found[place][stem] for place in places] for stem in wanted}

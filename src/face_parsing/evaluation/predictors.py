@@ -1,0 +1,210 @@
+"""Where the predictions that are judged come from: masks in a folder or a zip, ONNX files, checkpoints."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from face_parsing.data.masks import decode_mask
+from face_parsing.data.photos import read_photo
+from face_parsing.data.problems import DataError
+from face_parsing.evaluation.evaluator import EvaluationItem, Predictor
+from face_parsing.inference.onnx_network import read_onnx
+from face_parsing.inference.torch_network import Refine, read_checkpoints
+from face_parsing.labels import CELEBAMASK, LabelSet
+from face_parsing.system.cli import UsageError, refuse_for_onnx
+from face_parsing.system.device import choose_device, prepare_device
+
+MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
+
+
+def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
+    mask = decode_mask(source, name)
+    if mask.max() >= len(labels):
+        raise DataError(f"{name} holds the label {mask.max()}; a prediction's ids are 0 to {len(labels) - 1}.")
+    return mask
+
+
+def _need_all(place: Path, found: set[str], faces: Sequence[EvaluationItem]) -> None:
+    missing = [face.mask.name for face in faces if face.stem not in found]
+    if missing:
+        raise DataError(f"{place} lacks {len(missing)} of {len(faces)} masks, the first: {missing[0]}.")
+
+
+def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The PNGs of a submission's masks/, or of the zip's root where it has no masks/, by stem."""
+    places: dict[str, dict[str, zipfile.ZipInfo]] = {"masks": {}, "": {}}
+    for member in archive.infolist():
+        name = member.filename
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            raise DataError(f"{path} holds {name!r}, a path that leads out of the zip; pack it anew.")
+        folder, file = posixpath.split(name)
+        if folder not in places or not file.endswith(".png") or file.startswith("."):
+            continue
+        if member.file_size > MEMBER_BYTES:
+            size, limit = member.file_size / 2**20, MEMBER_BYTES // 2**20
+            raise DataError(f"{path}: {name} unpacks to {size:.0f} MiB; a mask takes less than {limit}.")
+        if file[:-4] in places[folder]:
+            raise DataError(f"{path} holds {name} twice; pack it anew.")
+        places[folder][file[:-4]] = member
+    found = places["masks"] or places[""]
+    if not found:
+        raise DataError(f"There are no masks/*.png in {path}, and no PNG masks at its root.")
+    return found
+
+
+def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
+    """Predictions that lie in a folder, or a zip (a submission's masks/*.png, or PNGs at its root), by stem.
+
+    A zip is read in memory, a mask at a time. Raises DataError for a missing prediction and a zip that is none.
+    """
+    if place.is_dir():
+        _need_all(place, {path.stem for path in place.glob("*.png")}, faces)
+        return lambda face: _decode(place / f"{face.stem}.png", str(place / f"{face.stem}.png"), labels)
+    if not place.is_file():
+        raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
+    try:
+        archive = zipfile.ZipFile(place)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise DataError(f"{place} is neither a folder nor a zip of masks that can be read ({error}).") from None
+    members = _zip_members(archive, place)
+    _need_all(place, set(members), faces)
+
+    def read(face: EvaluationItem) -> np.ndarray:
+        name = f"{place}: {members[face.stem].filename}"
+        try:
+            data = archive.read(members[face.stem])
+        except Exception as error:  # what damaged, encrypted or oddly packed members raise has no class in common
+            raise DataError(f"{name} cannot be unpacked ({error}); pack the zip anew.") from None
+        return _decode(BytesIO(data), name, labels)
+
+    return read
+
+
+def _photo_of(face: EvaluationItem) -> np.ndarray:
+    if face.photo is None:
+        raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
+    return read_photo(face.photo)
+
+
+def exported(path: Path, *, threads: int) -> tuple[Predictor, LabelSet]:
+    """Predictions of an ONNX file from export.py, and the classes it tells apart. Raises ExportError."""
+    network = read_onnx(path, threads)
+    return lambda face: network.parse([_photo_of(face)])[0], network.labels
+
+
+def networks(
+    paths: Sequence[Path],
+    *,
+    tta: bool,
+    track: str,
+    device: torch.device,
+    size: int | None = None,
+    precision: str = "fp32",
+    refine: Callable[[LabelSet], Refine | None] | None = None,
+) -> tuple[Predictor, LabelSet]:
+    """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
+
+    One photo at a time, in exact float32 as run.py of a submission predicts, or in bf16; with tta at the first
+    checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
+    any, for those classes. Raises CheckpointError.
+    """
+    network = read_checkpoints(
+        paths, device=device, track=track, size=size, tta=tta, precision=precision, refine=refine
+    )
+    return lambda face: network.parse([_photo_of(face)])[0], network.labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """How networks are run, alike for all that are judged."""
+
+    track: str = "challenge"
+    device: str = "auto"
+    precision: str = "fp32"
+    threads: int = 0
+    """Of a CPU; 0 leaves it to torch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What is judged: the place of its predictions, and what a network's are to be made with."""
+
+    paths: Sequence[Path]
+    """A folder or zip of masks, an ONNX file, or checkpoints, whose mean is taken."""
+    tta: bool = False
+    size: int | None = None
+    """Longer side at which a network sees a photo, pixels; None is the checkpoint's own."""
+    size_option: str = "--size"
+    """What the command line calls it, for messages."""
+    steps: Sequence[str] = ()
+    """Of post-processing, as the command line names them."""
+    biases: Path | None = None
+    refine: Callable[[LabelSet], Refine | None] | None = None
+    """Makes the post-processing, if any, for the classes of a network."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, by its paths."""
+        return " + ".join(map(str, self.paths))
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its masks lie in a folder or a zip."""
+        return len(self.paths) == 1 and is_stored(self.paths[0])
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a path is that of a folder or a zip of masks, and no network's."""
+    return path.is_dir() or path.suffix in ("", ".zip")
+
+
+def open_system(
+    system: System,
+    faces: Sequence[EvaluationItem],
+    computing: Computing,
+    *,
+    labels: LabelSet = CELEBAMASK,
+    any_checkpoint: bool = True,
+) -> tuple[Predictor, LabelSet, str]:
+    """The predictions of a system, the classes they tell apart, and what to call it.
+
+    ``labels`` are the classes of stored masks. Without ``any_checkpoint`` among all that are judged, options of
+    computing that are for checkpoints alone are refused. Raises ValueError for what the system cannot be asked for.
+    """
+    path = system.paths[0]
+    if system.is_stored:
+        if system.tta or system.size or system.steps or system.biases:
+            raise UsageError(
+                f"Test-time augmentation, a size and post-processing need a checkpoint; {path} holds masks."
+            )
+        return stored_masks(path, faces, labels), labels, system.name
+    if path.suffix == ".onnx":
+        asked: dict[str, object] = {"--tta": system.tta, system.size_option: system.size}
+        asked |= {"--postprocess": system.steps, "--biases": system.biases}
+        if not any_checkpoint:
+            asked |= {"--device cuda": computing.device == "cuda", "--precision": computing.precision != "fp32"}
+        refuse_for_onnx(path, asked, alone=len(system.paths) == 1)
+        return *exported(path, threads=computing.threads), system.name
+    device = choose_device(computing.device)
+    prepare_device(device, threads=computing.threads)
+    predictor, known = networks(
+        system.paths,
+        tta=system.tta,
+        track=computing.track,
+        device=device,
+        size=system.size,
+        precision=computing.precision,
+        refine=system.refine,
+    )
+    refined = system.steps or system.biases
+    more = [text for text, used in (("test-time augmentation", system.tta), ("post-processing", refined)) if used]
+    name = f"{system.name} at {system.size} px" if system.size else system.name
+    return predictor, known, f"{name} with {' and '.join(more)}" if more else name
