@@ -1,7 +1,7 @@
 """The README's strip: a portrait, its mask and both together.
 
-    python src/inference.py --input docs/images/astronaut.jpg --output parsed
-    PYTHONPATH=src python docs/images/strip.py parsed/masks/astronaut.png docs/images/strip.png
+python src/inference.py --input docs/images/astronaut.jpg --output parsed
+PYTHONPATH=src python docs/images/strip.py parsed/masks/astronaut.png docs/images/strip.png
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from face_parsing.data.masks import read_mask
 from face_parsing.data.photos import read_photo
