@@ -1,7 +1,7 @@
 """The README's strip: a portrait, its mask and both together.
 
-python src/inference.py --input docs/images/astronaut.jpg --output parsed
-PYTHONPATH=src python docs/images/strip.py parsed/masks/astronaut.png docs/images/strip.png
+``python src/inference.py --input docs/images/astronaut.jpg --output parsed`` makes the mask, then
+``PYTHONPATH=src python docs/images/strip.py parsed/masks/astronaut.png docs/images/strip.png`` the strip.
 """
 
 from __future__ import annotations
