@@ -42,11 +42,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _folder(config: Config) -> RunFolder:
-    # A relative folder lies in the project, wherever the command was started.
-    return RunFolder(PROJECT_ROOT / config.run.output)
-
-
 def _is_restarted(folder: RunFolder) -> bool:
     """Whether this very call of torchrun has begun the run in the folder, and now starts its processes again."""
     try:
@@ -71,7 +66,7 @@ def load_run(arguments: argparse.Namespace) -> Start:
     A run that torchrun restarts goes on with what it has written, whatever the words of its start.
     """
     config = load_config(arguments.config or DEFAULT_CONFIG, arguments.overrides)
-    folder = _folder(config)
+    folder = RunFolder(config.paths.output)
     resume, overwrite = arguments.resume, arguments.overwrite
     if _is_restarted(folder):
         resume = folder.last_model.exists()

@@ -347,7 +347,7 @@ def test_a_run_starts_from_no_run_against_the_rules(
     assert "none of this one's, the first: unknown" in refused()
     shutil.copytree(faces / "train", tmp_path / "undivided" / "train")
     (first / "split.json").write_text(json.dumps(split), encoding="utf-8")
-    assert "judged by, the first: 0" in refused("track=open", f"data.root={tmp_path / 'undivided'}")
+    assert "validated on, the first: 0" in refused("track=open", f"data.root={tmp_path / 'undivided'}")
     (first / "split.json").write_text("{", encoding="utf-8")
     assert "split.json cannot be read" in refused()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -11,7 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from face_parsing.challenge import RULES
 from face_parsing.config.networks import STRICT, LightUNet, Model, NonNegative, Positive, Probability, Smp
-from face_parsing.labels import group_labels
+from face_parsing.config.paths import Paths
+from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
 
 
@@ -347,6 +349,28 @@ class Config:
         if self.run.pack_submission and self.data.classes:
             raise ValueError("run.pack_submission is true, but data.classes are not the 19 of a submission; unset one")
         return self
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Where the files and folders lie that the sections name."""
+        return Paths.resolved(
+            root=self.data.root,
+            val_stems=self.data.val_stems,
+            output=self.run.output,
+            init_from=self.run.init_from,
+            pretrained=self.open_track.pretrained,
+            teacher=self.open_track.teacher,
+            external_data=[data.root for data in self.open_track.external_data],
+        )
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """The classes of ``data.classes``."""
+        return group_labels(self.data.classes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The sections alone: another process, perhaps on another machine, finds paths of its own."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as YAML and checkpoints hold them; ``from_dict`` reads them back."""
