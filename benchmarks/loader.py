@@ -42,7 +42,7 @@ from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system.device import choose_device, choose_precision, prepare_device
 from face_parsing.system.environment import describe_environment
 from face_parsing.system.workers import LOADED_AHEAD, loader_workers
-from face_parsing.training.losses import CombinedLoss
+from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.setup import build_network, build_training_set
 from face_parsing.training.trainer import Trainer
 

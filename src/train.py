@@ -75,7 +75,7 @@ def load_run(arguments: argparse.Namespace) -> Start:
     if resume:
         saved = load_saved_config(folder.config)
         if arguments.config is None:
-            config = load_config(folder.config, arguments.overrides)
+            config = load_config(folder.config, arguments.overrides, announce=False)  # done above
         check_resumable(saved, config, folder.root)
     return Start(config, folder, resume, overwrite)
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import merge_biases
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import fit_biases
+import merge_biases
 from face_parsing.evaluation.confusion import class_counts, confusion_matrices
 from face_parsing.evaluation.metrics import f_scores
 from face_parsing.inference import postprocess

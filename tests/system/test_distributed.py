@@ -33,7 +33,7 @@ from face_parsing.system import distributed
 from face_parsing.system.distributed import SynchronisedBatchNorm, synchronise
 from face_parsing.system.seeds import mix_seeds
 from face_parsing.system.workers import SHARED_MEMORY, loader_workers
-from face_parsing.training.losses import CombinedLoss
+from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.setup import check_processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -445,3 +445,24 @@ def test_terminated_training_says_how_to_go_on(config_file: Path, tmp_path: Path
     assert process.returncode == 130
     assert "Go on with --resume" in errors
     assert "Traceback" not in errors
+
+
+def test_a_run_of_an_earlier_version_is_resumed(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    assert start(output, overrides=("run.validate_every=1",)) == 0
+    path = output / "checkpoints" / "last_model.pth"
+    content = torch.load(path, weights_only=True)
+    state = content["training"]
+    for figures in (content["scores"], state["best"], *state["history"]):
+        figures["f_score_in_order"] = figures.pop("f_score_lr_corrected")
+    torch.save(content, path)
+    config = output / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("cuda_graphs:", "record_steps:"), encoding="utf-8")
+    before = history(output)
+    capsys.readouterr()
+    assert train.main(["--resume", "--set", f"run.output={output}", "run.validate_every=1"]) == 0
+    assert "record_steps" not in capsys.readouterr().err
+    assert [row["f_score_lr_corrected"] for row in history(output)] == [row["f_score_lr_corrected"] for row in before]
+    assert "f_score_in_order" not in history(output)[0]

@@ -23,7 +23,8 @@ from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
-from face_parsing.training.losses import CombinedLoss, distillation_loss
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import distillation_loss
 from face_parsing.training.schedule import learning_rate
 from face_parsing.training.trainer import EpochReport, NonFiniteLossError, Trainer
 

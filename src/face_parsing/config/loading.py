@@ -113,7 +113,7 @@ def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
 def _set(values: dict[str, Any], override: str) -> list[str]:
     """Put one ``section.key=value`` into values; a number in the path picks an entry of a list.
 
-    Returns a line for each old name that it has.
+    Returns a note on each old name that it has.
     """
     path, equals, text = override.partition("=")
     given = path.strip().split(".")
@@ -122,11 +122,11 @@ def _set(values: dict[str, Any], override: str) -> list[str]:
         raise ConfigError(f"--set {override}: write it as section.key=value, for example optimizer.lr=3e-3.")
     value = parse_yaml(text, f"--set {override}: the value")
     try:
-        value, told = with_current_names(value, ".".join(key for key in keys if not key.isdecimal()))
+        value, notes = with_current_names(value, ".".join(key for key in keys if not key.isdecimal()))
     except ValueError as error:
         raise ConfigError(f"--set {override}: {error}.") from None
     if keys != given:
-        told.append(f"{'.'.join(given)} is called {'.'.join(keys)} now")
+        notes.append(f"{'.'.join(given)} is called {'.'.join(keys)} now")
     place: Any = values
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
@@ -146,7 +146,7 @@ def _set(values: dict[str, Any], override: str) -> list[str]:
                 place = place.setdefault(key, {})
         else:
             raise ConfigError(f"--set {override}: {where} is a value, not a section.")
-    return told
+    return notes
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:
@@ -222,21 +222,24 @@ def _defaults(file_values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     return (Config(model=network()) if network else Config()).to_dict()
 
 
-def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
+def load_config(path: Path | None = None, overrides: Iterable[str] = (), *, announce: bool = True) -> Config:
     """Defaults < the YAML file at path < overrides such as ``"optimizer.lr=3e-3"``.
+
+    With ``announce``, a line on stderr answers each old name of a key by the new one.
 
     Raises ConfigError with everything that is wrong, one line a key.
     """
     try:
-        file_values, told = with_current_names(_read_file(path) if path is not None else {})
+        file_values, notes = with_current_names(_read_file(path) if path is not None else {})
     except ValueError as error:
         raise ConfigError(f"The config file {path}: {error}.") from None
     overrides = list(overrides)
     values = _merge(_defaults(file_values, overrides), file_values)
     for override in overrides:
-        told += _set(values, override)
-    for line in dict.fromkeys(told):
-        print(f"Config: {line}.", file=sys.stderr)
+        notes += _set(values, override)
+    if announce:
+        for note in dict.fromkeys(notes):
+            print(f"Config: {note}.", file=sys.stderr)
     return from_dict(values)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from face_parsing.config.renamed import current_figure
 from face_parsing.system.files import atomic_path
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read_columns(history_csv: Path) -> dict[str, list[float]]:
     if not rows:
         raise ValueError(f"{history_csv} holds no validation yet, so there are no curves to draw.")
     # Runs of earlier versions call a column by its old name.
-    names = {name: name.replace("in_order", "lr_corrected") for name in rows[0] if name is not None}
+    names = {name: current_figure(name) for name in rows[0] if name is not None}
     return {new: [float(row[name] or "nan") for row in rows] for name, new in names.items()}
 
 

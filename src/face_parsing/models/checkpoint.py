@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from face_parsing.config.renamed import with_current_names
+from face_parsing.config.renamed import current_figure, with_current_names
 from face_parsing.labels import CELEBAMASK, LabelSet, group_labels
 from face_parsing.models import build_model
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
@@ -128,7 +128,7 @@ def _with_current_names(content: dict[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint whose model or scores may have names of earlier versions."""
     model, _ = with_current_names(content["model"], "model")
     scores = content.get("scores", {}).items()
-    renamed = {str(name).replace("f_score_in_order", "f_score_lr_corrected"): value for name, value in scores}
+    renamed = {current_figure(name): value for name, value in scores}
     return {**content, "model": model} | ({"scores": renamed} if "scores" in content else {})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from face_parsing.config.renamed import current_figure
 from face_parsing.data.sampler import EpochSampler
 from face_parsing.models.checkpoint import CheckpointError
 from face_parsing.training.trainer import EpochProgress, Trainer
@@ -17,7 +18,7 @@ from face_parsing.training.trainer import EpochProgress, Trainer
 
 def _renamed(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures by name, of which earlier versions gave one another name."""
-    return {name.replace("f_score_in_order", "f_score_lr_corrected"): value for name, value in figures.items()}
+    return {current_figure(name): value for name, value in figures.items()}
 
 
 @dataclass(kw_only=True)

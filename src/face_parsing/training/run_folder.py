@@ -140,6 +140,6 @@ def check_resumable(saved: Config, asked: Config, folder: Path) -> None:
 def load_saved_config(path: Path) -> Config:
     """The config that a run saved. Raises RunFolderError where it is gone or was written by another version."""
     try:
-        return load_config(path)
+        return load_config(path, announce=False)  # nobody wrote it by hand
     except ConfigError as error:
         raise RunFolderError(f"The config of the run to resume cannot be used: {error}") from None

@@ -29,7 +29,8 @@ from face_parsing.models.checkpoint import CheckpointError, label_set, load_chec
 from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system import distributed
 from face_parsing.system.device import choose_precision
-from face_parsing.training.losses import CombinedLoss, class_weights
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import class_weights
 from face_parsing.training.run_folder import RunFolder
 from face_parsing.training.schedule import Plateau
 from face_parsing.training.trainer import Trainer

@@ -16,7 +16,8 @@ from face_parsing.inference.predict import normalize
 from face_parsing.system import distributed
 from face_parsing.training.cuda_graph import CudaGraphStep
 from face_parsing.training.ema import AveragedModel
-from face_parsing.training.losses import CombinedLoss, distillation_loss
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import distillation_loss
 from face_parsing.training.optim import build_optimizer, set_learning_rate
 from face_parsing.training.schedule import Plateau, learning_rate
 
