@@ -469,3 +469,23 @@ def test_yaml_merge_keys_and_self_references(tmp_path: Path) -> None:
 def test_only_the_challenge_track_packs_a_submission() -> None:
     with pytest.raises(ConfigError, match=r"run\.pack_submission"):
         load_config(None, ["track=open", "run.pack_submission=true"])
+
+
+def test_an_error_of_a_file_names_it_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "run: [")
+    assert message(path).count(str(path)) == 1
+
+
+def test_aliases_may_be_used_and_merged(tmp_path: Path) -> None:
+    path = write(tmp_path, "loss: &l {ce: 2}\ndata: {classes: {a: &c [], b: [nose]}}\nrun: &r {seed: 3}\n")
+    assert load_config(path).loss.ce == 2
+    stages = "- &s {image_size: 64, epochs: 3}\n  - {<<: *s, image_size: 96}\n  - *s"
+    found = load_config(write(tmp_path, f"schedule:\n  stages:\n  {stages}\n"))
+    assert [(stage.image_size, stage.epochs) for stage in found.schedule.stages] == [(64, 3), (96, 3), (64, 3)]
+
+
+@pytest.mark.parametrize("parts", [31, 5000])
+def test_a_key_without_end_ends_in_a_sentence(parts: int) -> None:
+    text = message(None, ".".join(["a"] * parts) + "=1")
+    assert f"the key has {parts} parts" in text
+    assert len(text) < 200
