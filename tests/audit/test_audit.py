@@ -16,9 +16,11 @@ from PIL import Image
 
 from audit import main
 from face_parsing.audit import near_duplicates
-from face_parsing.audit.inspection import MaskFacts, class_shares, mask_facts, photo_facts, rate_oddness
+from face_parsing.audit.inspection import MaskFacts, class_shares, mask_facts, photo_facts
 from face_parsing.audit.near_duplicates import aligned_correlation, describe_thumbnails, find_duplicates
-from face_parsing.audit.report import REPORT_FILES, audit, readable
+from face_parsing.audit.oddness import rate_oddness
+from face_parsing.audit.report import REPORT_FILES
+from face_parsing.audit.summary import audit, readable
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.labels import CLASS_NAMES, swap_left_right

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from face_parsing.challenge import PARAMETER_LIMIT, RULES
-from face_parsing.config import loading, networks, sections
+from face_parsing.config import data, loading, networks, optimization, sections
 from face_parsing.config.loading import ConfigError, from_dict, load_config, save_config
 from face_parsing.config.networks import NETWORKS, DeepLabV3Plus, LightUNet, Smp, UNet
-from face_parsing.config.sections import Config, Schedule, Stage
+from face_parsing.config.optimization import Schedule, Stage
+from face_parsing.config.sections import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -444,7 +445,8 @@ def test_the_config_imports_neither_torch_nor_more_of_the_project_than_facts() -
 
 
 def test_every_key_has_its_sentence() -> None:
-    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in (sections, networks)]
+    modules = (sections, data, optimization, networks)
+    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in modules]
     classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
     named = {type(getattr(Config(), f.name)).__name__ for f in dataclasses.fields(Config)} - {"str"}
     named |= {"Stage", "ExternalData", "Config", *(network.__name__ for network in NETWORKS.values())}

@@ -20,16 +20,8 @@ from face_parsing.evaluation.confusion import class_counts, confusion_matrices
 from face_parsing.evaluation.metrics import f_scores
 from face_parsing.inference import postprocess
 from face_parsing.inference.logit_biases import LIMIT, Samples, add_biases, read_biases, write_biases
-from face_parsing.inference.postprocess import (
-    OPTIONS,
-    STEPS,
-    Postprocessing,
-    grab_cut,
-    guided_filter,
-    refine,
-    remove_components,
-    smooth_boundaries,
-)
+from face_parsing.inference.postprocess import OPTIONS, STEPS, Postprocessing, refine
+from face_parsing.inference.postprocess_steps import grab_cut, guided_filter, remove_components, smooth_boundaries
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, group_labels
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import train
 from face_parsing import cli
 from face_parsing.config.loading import ConfigError
-from face_parsing.config.sections import Stage
+from face_parsing.config.optimization import Stage
 from face_parsing.data.sampler import EpochSampler
 from face_parsing.evaluation.metrics import ScoreKeeper
 from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES

@@ -19,9 +19,11 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from face_parsing.config.data import ExternalData
 from face_parsing.config.networks import NETWORKS
+from face_parsing.config.optimization import Schedule, Stage
 from face_parsing.config.renamed import current_key, with_current_names
-from face_parsing.config.sections import Config, ExternalData, Schedule, Stage
+from face_parsing.config.sections import Config
 
 # Of a YAML text, far beyond any that is meant.
 MOST_CHARACTERS = 100_000

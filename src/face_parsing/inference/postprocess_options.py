@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from face_parsing.inference.logit_biases import read_biases
-from face_parsing.inference.postprocess import OPTIONS, PERSON, STEPS, Postprocessing
+from face_parsing.inference.postprocess import OPTIONS, STEPS, Postprocessing
+from face_parsing.inference.postprocess_steps import PERSON
 from face_parsing.labels import LabelSet
 
 

@@ -15,7 +15,8 @@ from torch import nn
 from face_parsing.challenge import PARAMETER_LIMIT, RULES
 from face_parsing.config.loading import ConfigError
 from face_parsing.config.networks import Smp
-from face_parsing.config.sections import Config, Schedule, Stage, as_dict
+from face_parsing.config.optimization import Schedule, Stage
+from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.cache import PairStore
 from face_parsing.data.dataset import TrainingSet
 from face_parsing.data.pairs import find_pairs
