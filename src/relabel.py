@@ -95,10 +95,10 @@ def _run(args: argparse.Namespace, command: Sequence[str]) -> int:
     pairs = tqdm(split.train, desc="counting changes", unit="mask", leave=False)
     counts, shares, repaired = count_changes(pairs, args.output)
     noted = args.output / "left_alone.txt"
-    left = sorted(set(noted.read_text(encoding="utf-8").split())) if noted.is_file() else []
-    print(report_text(counts, shares, repaired, left))
+    unchanged = sorted(set(noted.read_text(encoding="utf-8").split())) if noted.is_file() else []
+    print(report_text(counts, shares, repaired, unchanged))
     with atomic_path(args.output / "relabel.json") as path:
-        content = {"pixels": counts.tolist(), "changed": shares, "repaired": repaired, "left_alone": left}
+        content = {"pixels": counts.tolist(), "changed": shares, "repaired": repaired, "left_alone": unchanged}
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if shares:
         draw_most_changed(split.train, args.output, shares, args.output / "most_changed.png")

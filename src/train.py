@@ -26,7 +26,7 @@ DEFAULT_CONFIG = PROJECT_ROOT / "configs" / "default.yaml"
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Train a face parser, judge it, and leave its best weights.")
+    parser = argparse.ArgumentParser(description="Train a face parser, evaluate it, and leave its best weights.")
     parser.add_argument("--config", type=Path, help="YAML file (configs/default.yaml)")
     parser.add_argument(
         "--set",

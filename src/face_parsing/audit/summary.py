@@ -124,7 +124,7 @@ def readable(report: dict[str, Any]) -> str:
             )
             if part["undecided_looks_mirrored"]:
                 stems = ", ".join(part["undecided_looks_mirrored"])
-                lines.append(f"  undecided, but mirrored to judge by where the one side lies: {stems}")
+                lines.append(f"  undecided, but mirrored to go by where the one side lies: {stems}")
     for kind in ("problems", "notes"):
         lines += ["", f"{kind}: {len(report[kind])}", *_listed(report[kind])]
     mirrored = [f"{split}/{stem}" for split, part in report["splits"].items() for stem in part["mirrored"]]
@@ -152,7 +152,7 @@ def audit(
 ) -> tuple[dict[str, Any], list[InspectedPair], dict[str, float]]:
     """Everything that is to be said about a data set as plain values, its faces, and the oddness of each mask by name.
 
-    Raises DataError where there is nothing to look at; bad files are told in the report.
+    Raises DataError where there is nothing to look at; bad files are named in the report.
     """
     faces, problems, notes = find_faces(root, val_stems)
     inspect_faces(faces, progress=progress)

@@ -25,7 +25,7 @@ class Data:
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of that share; a run saves its split and a resumed run reuses it."""
     size: Positive = 512
-    """Height and width at which pairs are cached and judged, pixels. Others are resized when they are read."""
+    """Height and width at which pairs are cached and evaluated, pixels. Others are resized when they are read."""
     classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """A coarser task: its classes, in order, each with the names of the 19 it is made of, for example
     {background: [], eyes: [l_eye, r_eye]}. The first also gets every name not listed. Empty: all 19."""

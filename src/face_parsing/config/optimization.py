@@ -56,7 +56,7 @@ class Optimizer:
     clip_norm: NonNegative = 1.0
     """Largest norm of all gradients; 0 clips none."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Decay a step of the averaged weights and BatchNorm statistics, which are judged and shipped. 0: no average."""
+    """Decay a step of the averaged weights and BatchNorm statistics, which are validated and shipped. 0: no average."""
 
 
 ImageSize = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)]
@@ -73,7 +73,7 @@ class Stage:
     batch_size: Positive = 16
     """Pairs a step."""
     eval_size: ImageSize | None = None
-    """Size at which the network of this stage is judged, and at which it predicts if it is the best; null: image_size.
+    """Size at which this stage's network is validated, and at which it predicts if it is the best; null: image_size.
     Augmentation enlarges faces as often as it shrinks them, yet somewhat more than image_size is as a rule better
     (Touvron et al. 2019)."""
 

@@ -84,7 +84,7 @@ def plot_history(history_csv: Path, folder: Path) -> None:
 def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = False) -> None:
     """Draw the history.csv of several runs, by the name to show, into one figure at path (PNG, PDF or SVG).
 
-    Above the F-Score, as the challenge has it (solid) and with left and right in order (dashed); below the training
+    Above the F-Score, as the challenge has it (solid) and left/right corrected (dashed); below the training
     loss. Along epochs, or minutes of training. Raises ValueError for a history without a row or a needed column.
     """
     from matplotlib.figure import Figure
@@ -110,7 +110,7 @@ def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = Fals
     if lowest < min(best) - SHOWN_RANGE:
         upper.set_ylim(min(best) - SHOWN_RANGE, max(best) + SHOWN_RANGE / 20)
     lines = [Line2D([], [], color=f"C{i % 10}", label=name) for i, name in enumerate(runs)]
-    kinds = zip(styles.values(), ("raw", "left/right in order"), strict=True)
+    kinds = zip(styles.values(), ("raw", "left/right corrected"), strict=True)
     lines += [Line2D([], [], color="grey", linestyle=style, label=label) for style, label in kinds]
     upper.legend(handles=lines, fontsize=9, loc="lower right")
     upper.set_ylabel("F-Score on the validation set")

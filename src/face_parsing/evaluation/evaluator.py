@@ -41,7 +41,7 @@ class EvaluationItem:
 
 
 Predictor = Callable[[EvaluationItem], np.ndarray]
-"""Gives the predicted mask (H, W) uint8 of a face, in the classes that are judged. Raises DataError."""
+"""Gives the predicted mask (H, W) uint8 of a face, in the classes that are evaluated. Raises DataError."""
 
 
 def items_in(truth: Path, images: Path | None = None) -> list[EvaluationItem]:
@@ -80,9 +80,9 @@ def items_of(root: Path, split: str, val_stems: Path | None) -> list[EvaluationI
     return [EvaluationItem(pair.stem, pair.mask, pair.image) for pair in pairs]
 
 
-def read_truth(face: EvaluationItem, labels: LabelSet) -> np.ndarray:
+def read_truth(item: EvaluationItem, labels: LabelSet) -> np.ndarray:
     """The true mask (H, W) uint8, whose 19 ids become the classes of labels."""
-    mask = read_mask(face.mask)
+    mask = read_mask(item.mask)
     return mask if labels is CELEBAMASK else labels.table[mask]
 
 
@@ -93,10 +93,10 @@ def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
     return mask
 
 
-def _need_all(place: Path, found: set[str], faces: Sequence[EvaluationItem]) -> None:
-    missing = [face.mask.name for face in faces if face.stem not in found]
+def _need_all(place: Path, found: set[str], items: Sequence[EvaluationItem]) -> None:
+    missing = [item.mask.name for item in items if item.stem not in found]
     if missing:
-        raise DataError(f"{place} lacks {len(missing)} of {len(faces)} masks, the first: {missing[0]}.")
+        raise DataError(f"{place} lacks {len(missing)} of {len(items)} masks, the first: {missing[0]}.")
 
 
 def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -121,14 +121,14 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipI
     return found
 
 
-def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
+def stored_masks(place: Path, items: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
     """Predictions that lie in a folder, or a zip (a submission's masks/*.png, or PNGs at its root), by stem.
 
     A zip is read in memory, a mask at a time. Raises DataError for a missing prediction and a zip that is none.
     """
     if place.is_dir():
-        _need_all(place, {path.stem for path in place.glob("*.png")}, faces)
-        return lambda face: _decode(place / f"{face.stem}.png", str(place / f"{face.stem}.png"), labels)
+        _need_all(place, {path.stem for path in place.glob("*.png")}, items)
+        return lambda item: _decode(place / f"{item.stem}.png", str(place / f"{item.stem}.png"), labels)
     if not place.is_file():
         raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
     try:
@@ -136,12 +136,12 @@ def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet 
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise DataError(f"{place} is neither a folder nor a zip of masks that can be read ({error}).") from None
     members = _zip_members(archive, place)
-    _need_all(place, set(members), faces)
+    _need_all(place, set(members), items)
 
-    def read(face: EvaluationItem) -> np.ndarray:
-        name = f"{place}: {members[face.stem].filename}"
+    def read(item: EvaluationItem) -> np.ndarray:
+        name = f"{place}: {members[item.stem].filename}"
         try:
-            data = archive.read(members[face.stem])
+            data = archive.read(members[item.stem])
         except Exception as error:  # what damaged, encrypted or oddly packed members raise has no class in common
             raise DataError(f"{name} cannot be unpacked ({error}); pack the zip anew.") from None
         return _decode(BytesIO(data), name, labels)
@@ -149,16 +149,16 @@ def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet 
     return read
 
 
-def _photo_of(face: EvaluationItem) -> np.ndarray:
-    if face.photo is None:
-        raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
-    return read_photo(face.photo)
+def _photo_of(item: EvaluationItem) -> np.ndarray:
+    if item.photo is None:
+        raise DataError(f"The photo of {item.mask} is not known; name the folder of photos by --images.")
+    return read_photo(item.photo)
 
 
 def exported(path: Path, *, threads: int) -> tuple[Predictor, LabelSet]:
     """Predictions of an ONNX file from export.py, and the classes it tells apart. Raises ExportError."""
     network = read_onnx(path, threads)
-    return lambda face: network.parse([_photo_of(face)])[0], network.labels
+    return lambda item: network.parse([_photo_of(item)])[0], network.labels
 
 
 def networks(
@@ -188,7 +188,7 @@ def networks(
         refine=None if refine is None else refine(labels),
         **augmentation_of(first, tta=tta),
     )
-    return lambda face: parse([_photo_of(face)])[0], labels
+    return lambda item: parse([_photo_of(item)])[0], labels
 
 
 def _mean(values: np.ndarray) -> float:
@@ -206,7 +206,7 @@ class EvaluationResult:
     f_score: np.ndarray
     """(N,); the mean is the challenge's F-Score."""
     lr_corrected: np.ndarray
-    """(N,); the same with left and right in order."""
+    """(N,); the same, left/right corrected."""
     class_f1: np.ndarray
     """(N, C) F1; nan where a face's truth lacks the class."""
     boundary: np.ndarray
@@ -250,7 +250,7 @@ class EvaluationResult:
 
 
 def evaluate_predictions(
-    faces: Sequence[EvaluationItem],
+    items: Sequence[EvaluationItem],
     predictor: Predictor,
     labels: LabelSet = CELEBAMASK,
     *,
@@ -262,12 +262,12 @@ def evaluate_predictions(
     Raises DataError for a prediction of another size than its truth, ValueError where no face has a pixel to score.
     """
     keeper = ScoreKeeper(labels)
-    boundary = np.empty((len(faces), len(labels)))
-    for i, face in enumerate(tqdm(faces, desc="evaluating", unit="face", disable=not progress, leave=False)):
-        target, predicted = read_truth(face, labels), predictor(face)
+    boundary = np.empty((len(items), len(labels)))
+    for i, item in enumerate(tqdm(items, desc="evaluating", unit="face", disable=not progress, leave=False)):
+        target, predicted = read_truth(item, labels), predictor(item)
         if target.shape != predicted.shape:
             size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
-            raise DataError(f"The prediction of {face.mask.name} is {size}, its ground truth is {expected}.")
+            raise DataError(f"The prediction of {item.mask.name} is {size}, its ground truth is {expected}.")
         keeper.update(torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
         boundary[i] = boundary_f1(predicted, target, tolerance=tolerance, num_classes=len(labels))
     scores, counts = keeper.scores(), keeper.counts()
@@ -276,7 +276,7 @@ def evaluate_predictions(
     pooled = set_f1(counts).tolist()
     return EvaluationResult(
         labels=labels,
-        stems=[face.stem for face, kept in zip(faces, scored.tolist(), strict=True) if kept],
+        stems=[item.stem for item, kept in zip(items, scored.tolist(), strict=True) if kept],
         scores=scores,
         f_score=f_scores(counts).numpy(),
         lr_corrected=f_scores(ordered).numpy(),

@@ -77,9 +77,14 @@ def correct(mask: np.ndarray, probabilities: np.ndarray, thresholds: Thresholds)
 
 
 def relabel_pair(
-    image: Path, mask: Path, outputs: tuple[Path, ...], probabilities: Probabilities, thresholds: Thresholds, left: Path
+    image: Path,
+    mask: Path,
+    outputs: tuple[Path, ...],
+    probabilities: Probabilities,
+    thresholds: Thresholds,
+    unchanged: Path,
 ) -> None:
-    """Write the image as outputs[0] and its corrected mask as outputs[1]; a mask that stays is noted in the file left.
+    """Write the image as outputs[0] and its corrected mask as outputs[1]; one that stays is noted in the file unchanged.
 
     A mirrored mask is repaired first: the network never learned those labels. Raises PhotoError and DataError.
     """
@@ -91,7 +96,7 @@ def relabel_pair(
     corrected = correct(ids, probabilities(photo), thresholds)
     if (corrected != ids).mean() > thresholds.max_change:
         corrected = ids
-        with left.open("a", encoding="utf-8") as file:
+        with unchanged.open("a", encoding="utf-8") as file:
             file.write(f"{mask.stem}\n")
     save_mask(corrected, outputs[1])
     copy_photo(image, outputs[0])
@@ -118,13 +123,13 @@ def plan_relabelling(
     """Copy root; training pairs of split get corrected masks, those validated on and tested on keep theirs."""
     splits = find_splits(root, OWN_LAYOUT)
     trained = {pair.image for pair in split.train}
-    left_alone = output / "left_alone.txt"
+    unchanged = output / "left_alone.txt"
 
     def jobs_of(name: str, image: Path, mask: Path | None) -> list[Job]:
         if mask is None or image not in trained:
             return [copy_job(output, name, image, mask)]
         outputs = output_files(output, name, image, mask)
-        return [Job(outputs, partial(relabel_pair, image, mask, outputs, probabilities, thresholds, left_alone))]
+        return [Job(outputs, partial(relabel_pair, image, mask, outputs, probabilities, thresholds, unchanged))]
 
     return plan_pairs(splits, jobs_of, recipe=recipe, breaks="teacher")
 
@@ -152,13 +157,13 @@ def count_changes(pairs: Iterable[Pair], output: Path) -> tuple[np.ndarray, dict
     return counts, shares, repaired
 
 
-def report_text(counts: np.ndarray, shares: dict[str, float], repaired: Sequence[str], left: Sequence[str]) -> str:
+def report_text(counts: np.ndarray, shares: dict[str, float], repaired: Sequence[str], unchanged: Sequence[str]) -> str:
     """What happened to the labels, as lines: the set's share, each class's, and the most frequent changes."""
     total, changed = int(counts.sum()), int(counts.sum() - np.trace(counts))
     touched = sum(share > 0 for share in shares.values())
     lines = [
         f"{changed / max(total, 1):.3%} of the pixels changed, in {touched} of {len(shares)} masks; {len(repaired)} "
-        f"mirrored masks repaired; {len(left)} masks left alone, of which more than the limit would have changed.",
+        f"mirrored masks repaired; {len(unchanged)} masks left alone, of which more than the limit would have changed.",
         f"{'class':<12}{'pixels':>12}{'gone':>9}{'come':>9}",
     ]
     names = [*CLASS_NAMES, "ignored"]

@@ -265,7 +265,7 @@ class Training:
             self._save(self.folder.best_model, epoch, self.state.best, training=False)
         bar.write(
             f"epoch {epoch:4d}  {image_size} px  loss {report.losses['loss']:.4f}  F-Score {scores.f_score:.4f}  "
-            f"in order {scores.f_score_lr_corrected:.4f}  {report.images / report.seconds:.1f} images/s  "
+            f"corrected {scores.f_score_lr_corrected:.4f}  {report.images / report.seconds:.1f} images/s  "
             f"{self.state.seconds / 60:.1f} min{'  best' if better else ''}"
         )
         # A second's drawing must not come after a second's epoch.
