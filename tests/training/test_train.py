@@ -172,7 +172,7 @@ def test_a_stage_may_predict_at_another_size(start: Start, tmp_path: Path) -> No
         assert start(tmp_path / name, overrides=(stage % size,)) == 0
     plain, larger = (load_checkpoint(tmp_path / n / "checkpoints" / "last_model.pth") for n in ("plain", "larger"))
     assert (plain["image_size"], larger["image_size"]) == (32, 64)
-    # It is trained as without, and judged otherwise.
+    # It is trained as without, and validated otherwise.
     assert_same_weights(tmp_path / "plain", tmp_path / "larger")
     rows = [history(tmp_path / name) for name in ("plain", "larger")]
     assert [[row["loss"] for row in run] for run in rows] == [[row["loss"] for row in rows[0]]] * 2
@@ -228,7 +228,7 @@ def test_resume_refuses_another_recipe(start: Start, tmp_path: Path, capsys: pyt
     assert start(output, "--resume", overrides=("optimizer.lr=1e-4",)) == 2
     message = capsys.readouterr().err
     assert "optimizer.lr: was 0.003, now 0.0001" in message
-    # A finished run is judged again, and may run elsewhere or with other workers.
+    # A finished run is evaluated again, and may run elsewhere or with other workers.
     assert start(output, "--resume", overrides=("run.workers=1",)) == 0
 
 
@@ -398,7 +398,7 @@ def test_a_grouped_set_is_no_external_data(
     assert f"{more} is a grouped set" in capsys.readouterr().err
 
 
-def test_a_coarser_task_is_trained_judged_and_predicted(start: Start, tmp_path: Path, faces: Path) -> None:
+def test_a_coarser_task_is_trained_evaluated_and_predicted(start: Start, tmp_path: Path, faces: Path) -> None:
     output, parsed = tmp_path / "run", tmp_path / "parsed"
     classes = "data.classes={rest: [], eyes: [l_eye, r_eye], left: [l_brow], right: [r_brow]}"
     assert start(output, overrides=(classes,)) == 0

@@ -4,7 +4,7 @@ F-Score: for one image, for every class that occurs in its ground truth (backgro
 F1 = 2PR / (P + R) over pixels, averaged over those classes; then the mean over images. A class that is
 absent from an image's ground truth is not scored there.
 
-"In order" is the same after left and right labels of each mask, prediction and truth alike, have been
+"Left/right corrected" is the same after left and right labels of each mask, prediction and truth alike, have been
 swapped where the left eye (brow, ear) lies left of the right one: about 7 % of the ground truth was
 mirrored without its labels being swapped, and no network can know which.
 """

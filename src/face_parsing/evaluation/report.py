@@ -161,10 +161,10 @@ class Comparison:
             ("corrected", self.this.lr_corrected, self.other.lr_corrected, self.lr_corrected),
         ):
             lines.append(
-                f"{label:<9}{this.mean():.4f} - {other.mean():.4f} = {found.mean:+.4f} [{found.low:+.4f}, "
+                f"{label:<11}{this.mean():.4f} - {other.mean():.4f} = {found.mean:+.4f} [{found.low:+.4f}, "
                 f"{found.high:+.4f}]   better on {found.better} faces, worse on {found.worse}"
             )
-        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("In order", self.lr_corrected))
+        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("Left/right corrected", self.lr_corrected))
         return "\n".join([*lines, "", *verdicts])
 
     def figures(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def relabel_pair(
     thresholds: Thresholds,
     unchanged: Path,
 ) -> None:
-    """Write the image as outputs[0] and its corrected mask as outputs[1]; one that stays is noted in the file unchanged.
+    """Write the image as outputs[0] and its corrected mask as outputs[1]; one that stays is noted in unchanged.
 
     A mirrored mask is repaired first: the network never learned those labels. Raises PhotoError and DataError.
     """

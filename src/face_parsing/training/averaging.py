@@ -126,9 +126,8 @@ def average_runs(args: argparse.Namespace) -> None:
     for name, one in {**models, "the average": model}.items():
         with exact_arithmetic():
             scores = validate(one, validation, image_size=size, batch_size=8, device=device, progress=True)
-        print(
-            f"F-Score {scores.f_score:.4f}, left/right corrected {scores.f_score_lr_corrected:.4f}: {name}", flush=True
-        )
+        corrected = f"left/right corrected {scores.f_score_lr_corrected:.4f}"
+        print(f"F-Score {scores.f_score:.4f}, {corrected}: {name}", flush=True)
 
     if args.overwrite:
         output.clear()

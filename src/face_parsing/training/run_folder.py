@@ -84,8 +84,8 @@ class RunFolder:
         """Remove the half-written files of a run that was killed here."""
         texts = (self.config, self.environment, self.split, self.history, self.scores)
         for path in (self.last_model, self.best_model, *texts, *self.pictures):
-            for left in path.parent.glob(f".[0-9]*.{path.name}"):
-                left.unlink(missing_ok=True)
+            for half_written in path.parent.glob(f".[0-9]*.{path.name}"):
+                half_written.unlink(missing_ok=True)
 
     def describe(self, config: Config, environment: Mapping[str, Any], split: Split) -> None:
         """Write config.yaml, environment.json and split.json."""
