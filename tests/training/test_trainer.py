@@ -310,9 +310,7 @@ def test_validation_is_predicting_and_counting(
     assert 0.05 < found.f_score < 0.95
 
 
-def test_validation_uses_the_statistics_and_changes_nothing(
-    trained: nn.Module, validation_faces: ValidationSet
-) -> None:
+def test_validation_uses_statistics_and_changes_nothing(trained: nn.Module, validation_faces: ValidationSet) -> None:
     before = weights(trained)
     first = validate(trained, validation_faces, image_size=64, batch_size=4, device=CPU)
     again = validate(trained.train(), validation_faces, image_size=64, batch_size=4, device=CPU)
