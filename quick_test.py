@@ -23,7 +23,7 @@ from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model, count_parameters
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
-from face_parsing.training.losses import CombinedLoss
+from face_parsing.training.fused_loss import CombinedLoss
 
 SIZE = 128
 

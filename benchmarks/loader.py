@@ -42,8 +42,8 @@ from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system.device import choose_device, choose_precision, prepare_device
 from face_parsing.system.environment import describe_environment
 from face_parsing.system.workers import LOADED_AHEAD, loader_workers
-from face_parsing.training.losses import CombinedLoss
-from face_parsing.training.setup import build_network, build_training_set, resolve_path
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.setup import build_network, build_training_set
 from face_parsing.training.trainer import Trainer
 
 PLAIN_WORKERS = 4
@@ -53,13 +53,13 @@ WARM_UP = 3
 
 def load_pairs(config: Config, folder: Path) -> PairStore:
     """The config's training pairs, or 64 synthetic ones that are written to the folder."""
-    root = resolve_path(config.data.root)
+    root = config.paths.root
     if not (root / "train").exists():
         print(f"{root / 'train'} does not exist; using 64 synthetic faces.")
         root = folder / "faces"
         write_dataset(root, train=64, val=1, size=config.data.size, progress=False)
-    stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
-    split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
+    data = config.data
+    split = make_split(root, val_stems=config.paths.val_stems, val_fraction=data.val_fraction, seed=data.split_seed)
     return PairStore(split.train, config.data.size, repair=True, limit_bytes=config.data.cache_gb * 1e9)
 
 

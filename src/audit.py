@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing.audit.inspection import SPLITS
-from face_parsing.audit.report import REPORT_FILES, audit, readable, write_report
+from face_parsing.audit.report import REPORT_FILES, write_report
+from face_parsing.audit.summary import audit, readable
 from face_parsing.data.provenance import broken_rule
 from face_parsing.preparation.repaired import check_repair, write_repaired
 from face_parsing.system.cli import add_overwrite, command, command_parser, positive, refuse_existing

@@ -9,16 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from audit import main
-from face_parsing.audit import near_duplicates
-from face_parsing.audit.inspection import MaskFacts, class_shares, mask_facts, photo_facts, rate_oddness
-from face_parsing.audit.near_duplicates import aligned_correlation, describe_thumbnails, find_duplicates
-from face_parsing.audit.report import REPORT_FILES, audit, readable
+from face_parsing.audit.inspection import mask_facts, photo_facts
+from face_parsing.audit.near_duplicates import find_duplicates
+from face_parsing.audit.report import REPORT_FILES
+from face_parsing.audit.summary import audit, readable
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.labels import CLASS_NAMES, swap_left_right
@@ -26,12 +25,6 @@ from face_parsing.preparation.repaired import write_repaired
 from face_parsing.synthetic.dataset import make_pair
 
 SIZE = 64
-
-
-@pytest.fixture
-def data(faces: Path, tmp_path: Path) -> Path:
-    """12 training, 4 validation and 2 test faces, to be spoilt."""
-    return Path(shutil.copytree(faces, tmp_path / "data"))
 
 
 def report_of(root: Path, **options: Any) -> dict[str, Any]:
@@ -200,67 +193,6 @@ def test_stems_that_are_validated_on(data: Path, tmp_path: Path) -> None:
     assert report["problems"] == [f"{stems}: missing is not in {data / 'train'}"]
 
 
-# --- near-duplicates ------------------------------------------------------------------------------
-
-
-def test_planted_duplicates_are_found(data: Path) -> None:
-    photo = read_photo(data / "train/images/00004.jpg")
-    Image.fromarray(photo).save(data / "test/images/same.jpg", quality=50)
-    Image.fromarray((photo * 0.7).astype(np.uint8)).resize((48, 48)).save(data / "train/images/dark.png")
-    mirrored = read_photo(data / "train/images/00008.jpg")[:, ::-1]
-    Image.fromarray(mirrored).save(data / "val/images/turned.jpg", quality=50)
-    found = report_of(data)["near_duplicates"]
-    pairs = {frozenset((pair["first"], pair["second"])): pair["mirrored"] for pair in found}
-    assert pairs == {
-        frozenset(("train/00004", "test/same")): False,
-        frozenset(("train/00004", "train/dark")): False,
-        frozenset(("train/dark", "test/same")): False,
-        frozenset(("train/00008", "val/turned")): True,
-    }
-    assert all(pair["correlation"] > 0.9 for pair in found)
-
-
-def thumbnails(count: int) -> np.ndarray:
-    pictures = [cv2.cvtColor(make_pair(seed, size=64)[0], cv2.COLOR_RGB2GRAY) for seed in range(count)]
-    return np.stack(pictures)
-
-
-def test_blocks_compare_all_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_duplicates, "BLOCK", 3)
-    monkeypatch.setattr(near_duplicates, "CANDIDATE", 0.2)
-    pictures = thumbnails(10)
-    found = {c for block in near_duplicates._candidates(describe_thumbnails(pictures), progress=False) for c in block}
-    rows, turned = describe_thumbnails(pictures), describe_thumbnails(pictures[:, :, ::-1])
-    slow = set()
-    for i in range(10):
-        for j in range(i + 1, 10):
-            slow |= {(i, j, mirrored) for mirrored, row in ((False, rows[i]), (True, turned[i])) if row @ rows[j] > 0.2}
-    assert found == slow
-    assert len(slow) > 5
-
-
-def test_many_copies_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_duplicates, "MOST_CANDIDATES", 4)
-    pictures = np.repeat(thumbnails(1), 12, axis=0)
-    found, _ = find_duplicates(pictures, progress=False)
-    assert len(found) <= 12 * 4
-    assert {likeness.first for likeness in found} | {likeness.second for likeness in found} == set(range(12))
-
-
-def test_a_shifted_and_turned_copy_is_laid_onto_its_original() -> None:
-    first, other = thumbnails(2)
-    turn = cv2.getRotationMatrix2D((32, 32), 3, 1.03)
-    copy = cv2.warpAffine(first, turn, (64, 64), borderMode=cv2.BORDER_REFLECT_101)
-    assert aligned_correlation(first, copy) > 0.95
-    assert aligned_correlation(first, first) == pytest.approx(1)
-    assert aligned_correlation(first, other) < 0.7
-    assert aligned_correlation(first, np.full_like(first, 7)) == pytest.approx(0, abs=1e-3)
-
-
-def test_one_thumbnail_is_no_duplicate() -> None:
-    assert find_duplicates(thumbnails(1), progress=False) == ([], [])
-
-
 # --- left and right -------------------------------------------------------------------------------
 
 
@@ -360,84 +292,6 @@ def test_a_failed_copy_leaves_nothing(data: Path, tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="no space"):
         write_repaired(data, ["train"], set(), tmp_path / "copy", pairs=12, command=[], progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
-
-
-# --- class shares and odd masks -------------------------------------------------------------------
-
-
-def facts_of(mask: np.ndarray, tmp_path: Path) -> MaskFacts:
-    save_mask(mask, tmp_path / "one.png")
-    return mask_facts(tmp_path / "one.png")
-
-
-def test_class_shares_by_hand(tmp_path: Path) -> None:
-    first = np.array([[0, 0, 1, 1], [0, 0, 1, 2]], np.uint8)  # 4, 3 and 1 pixels
-    second = np.array([[0, 0, 0, 0], [255, 255, 255, 255]], np.uint8)  # 4 pixels, 4 ignored
-    shares = class_shares([facts_of(first, tmp_path), facts_of(second, tmp_path)])
-    assert shares.images[:4].tolist() == [2, 1, 1, 0]
-    assert shares.pixels[:3].tolist() == pytest.approx([8 / 12, 3 / 12, 1 / 12])
-    assert shares.imbalance == pytest.approx(8)
-    entropy = -(2 / 3 * np.log(2 / 3) + 1 / 4 * np.log(1 / 4) + 1 / 12 * np.log(1 / 12))
-    assert shares.effective_classes == pytest.approx(np.exp(entropy))
-    equal = class_shares([facts_of(np.arange(19, dtype=np.uint8)[None], tmp_path)])
-    assert equal.effective_classes == pytest.approx(19)
-
-
-def test_shape_of_a_class_by_hand(tmp_path: Path) -> None:
-    mask = np.zeros((10, 20), np.uint8)
-    mask[2:4, 4:8] = 2  # 8 pixels, centre (5.5, 2.5)
-    mask[6, 14:16] = 2  # 2 pixels, centre (14.5, 6)
-    area, x, y, parts = facts_of(mask, tmp_path).shape[2]
-    assert np.exp(area) == pytest.approx(10 / 200)
-    assert x == pytest.approx((8 * 5.5 + 2 * 14.5) / 10 / 20)
-    assert y == pytest.approx((8 * 2.5 + 2 * 6) / 10 / 10)
-    assert 2**parts == pytest.approx(2)
-
-
-def ordinary(rng: np.random.Generator) -> np.ndarray:
-    """Skin in the middle and a nose, moved by up to a pixel."""
-    mask = np.zeros((100, 100), np.uint8)
-    dx, dy = rng.integers(-1, 2, 2)
-    mask[20 + dy : 80 + dy, 30 + dx : 70 + dx] = 1
-    mask[45 + dy : 60 + dy, 45 + dx : 55 + dx] = 2
-    mask[40 + dy : 43 + dy, 38 + dx : 44 + dx] = 5
-    mask[40 + dy : 43 + dy, 56 + dx : 62 + dx] = 4
-    return mask
-
-
-def test_odd_masks_come_with_reasons(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    masks = [ordinary(rng) for _ in range(40)]
-    masks[0][np.isin(masks[0], (2, 5))] = 1  # no nose, no right eye
-    masks[1] = np.where(masks[1] == 2, 1, masks[1]).astype(np.uint8)
-    masks[1][10:12, 90:95] = 2  # a small nose in a corner
-    masks[2][30:80:4, 5:90:8] = 1  # crumbs
-    masks[3] = swap_left_right(masks[3])  # mirrored: no oddness
-    rated = rate_oddness([facts_of(mask, tmp_path) for mask in masks])
-    scores = [score for score, _ in rated]
-    assert scores[3:] == [0.0] * 37
-    assert scores[0] == pytest.approx(-np.log(1 / 40) * 2)  # 7.4 for two classes of which each is missing once
-    assert rated[0][1] == ["no nose, which 97.5 % of the masks hold", "no r_eye, which 97.5 % of the masks hold"]
-    assert scores[1] == pytest.approx(3 * 8)
-    assert "nose 0.1 % of the image, usually 1.5 %" in rated[1][1]
-    assert any(reason.startswith("nose centred at 9") for reason in rated[1][1])
-    assert any("skin in" in reason and "parts, usually 1" in reason for reason in rated[2][1])
-
-
-def test_missing_classes_together_weigh_8_at_most(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    masks = [ordinary(rng) for _ in range(60)]
-    masks[0][masks[0] > 1] = 1  # three times -log(1/60) = 4.1
-    score, reasons = rate_oddness([facts_of(mask, tmp_path) for mask in masks])[0]
-    assert score == pytest.approx(8)
-    assert {reason.split(",")[0] for reason in reasons} == {"no nose", "no l_eye", "no r_eye"}
-
-
-def test_small_sets_have_no_odd_masks(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    facts = [facts_of(ordinary(rng), tmp_path) for _ in range(10)]
-    assert rate_oddness([*facts, facts_of(np.zeros((100, 100), np.uint8), tmp_path)]) == [(0.0, [])] * 11
-    assert rate_oddness([]) == []
 
 
 # --- refusals -------------------------------------------------------------------------------------

@@ -6,18 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from face_parsing.augmentation.accessories import (
-    ACCESSORIES,
-    FACE_PARTS,
-    Accessory,
-    AccessoryChoice,
-    Paint,
-    face_similarity,
-    mirror_centres,
-    part_centres,
-    paste,
-    placements,
-)
+from face_parsing.augmentation.accessories import AccessoryChoice
+from face_parsing.augmentation.accessory_kinds import ACCESSORIES, Accessory, placements
+from face_parsing.augmentation.face_geometry import FACE_PARTS, face_similarity, mirror_centres, part_centres
+from face_parsing.augmentation.pasting import Paint, paste
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, swap_left_right
 
 ID = {name: i for i, name in enumerate(CLASS_NAMES)}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from face_parsing.augmentation.accessories import part_centres
+from face_parsing.augmentation.face_geometry import part_centres
 from face_parsing.augmentation.hoods import BROWS, CHINS, COVERED, FACE_AREA, WIDTHS, Hood, HoodChoice, fabric_of
 from face_parsing.labels import CLASS_NAMES
 

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from face_parsing.challenge import PARAMETER_LIMIT, RULES
-from face_parsing.config import loading, networks, sections
+from face_parsing.config import data, loading, networks, optimization, sections
 from face_parsing.config.loading import ConfigError, from_dict, load_config, save_config
 from face_parsing.config.networks import NETWORKS, DeepLabV3Plus, LightUNet, Smp, UNet
-from face_parsing.config.sections import Config, Schedule, Stage
+from face_parsing.config.optimization import Schedule, Stage
+from face_parsing.config.sections import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -444,7 +445,8 @@ def test_the_config_imports_neither_torch_nor_more_of_the_project_than_facts() -
 
 
 def test_every_key_has_its_sentence() -> None:
-    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in (sections, networks)]
+    modules = (sections, data, optimization, networks)
+    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in modules]
     classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
     named = {type(getattr(Config(), f.name)).__name__ for f in dataclasses.fields(Config)} - {"str"}
     named |= {"Stage", "ExternalData", "Config", *(network.__name__ for network in NETWORKS.values())}
@@ -469,3 +471,23 @@ def test_yaml_merge_keys_and_self_references(tmp_path: Path) -> None:
 def test_only_the_challenge_track_packs_a_submission() -> None:
     with pytest.raises(ConfigError, match=r"run\.pack_submission"):
         load_config(None, ["track=open", "run.pack_submission=true"])
+
+
+def test_an_error_of_a_file_names_it_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "run: [")
+    assert message(path).count(str(path)) == 1
+
+
+def test_aliases_may_be_used_and_merged(tmp_path: Path) -> None:
+    path = write(tmp_path, "loss: &l {ce: 2}\ndata: {classes: {a: &c [], b: [nose]}}\nrun: &r {seed: 3}\n")
+    assert load_config(path).loss.ce == 2
+    stages = "- &s {image_size: 64, epochs: 3}\n  - {<<: *s, image_size: 96}\n  - *s"
+    found = load_config(write(tmp_path, f"schedule:\n  stages:\n  {stages}\n"))
+    assert [(stage.image_size, stage.epochs) for stage in found.schedule.stages] == [(64, 3), (96, 3), (64, 3)]
+
+
+@pytest.mark.parametrize("parts", [31, 5000])
+def test_a_key_without_end_ends_in_a_sentence(parts: int) -> None:
+    text = message(None, ".".join(["a"] * parts) + "=1")
+    assert f"the key has {parts} parts" in text
+    assert len(text) < 200

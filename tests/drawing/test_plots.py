@@ -89,7 +89,7 @@ def test_runs_share_a_figure_raw_solid_and_in_order_dashed(tmp_path: Path, figur
     assert upper.lines[0].get_color() == upper.lines[1].get_color() == lower.lines[0].get_color()
     assert upper.lines[0].get_color() != upper.lines[2].get_color()
     names = [text.get_text() for text in upper.get_legend().get_texts()]
-    assert names == ["first", "second", "raw", "left/right in order"]
+    assert names == ["first", "second", "raw", "left/right corrected"]
     assert upper.get_ylim()[0] == pytest.approx(0.65 - 0.2)  # the weaker run's best is not cut off
     assert list(figures[1].axes[0].lines[0].get_xdata()) == [1, 2]
     write_history(tmp_path / "b.csv", [[4, 300, 1]], columns[:3])

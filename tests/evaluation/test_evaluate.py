@@ -323,7 +323,10 @@ def test_comparing_says_whether_a_difference_is_more_than_chance(
     assert run(*words, "--compare", many / "same") == 0
     assert "that is NOT distinguishable from chance at 5%" in capsys.readouterr().out.splitlines()[-2]
     assert run(*words, "--compare", many / "good") == 0
-    assert capsys.readouterr().out.splitlines()[-2:] == ["F-Score: both are equal.", "In order: both are equal."]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "F-Score: both are equal.",
+        "Left/right corrected: both are equal.",
+    ]
 
 
 # --- pictures -------------------------------------------------------------------------------------

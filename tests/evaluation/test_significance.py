@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def test_an_interval_is_seeded_and_the_chunks_change_nothing(monkeypatch: pytest
     assert bootstrap_interval(values, seed=1) != found
     monkeypatch.setattr(significance, "CHUNK", 1000)
     assert bootstrap_interval(values) == found
+    assert bootstrap_interval(np.array([0.25])) == (0.25, 0.25)
     assert bootstrap_interval(np.full(5, 0.25)) == (0.25, 0.25)
 
 
@@ -42,12 +44,23 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.90 <= covered / 300 <= 0.98
 
 
+def test_the_interval_is_that_of_means_drawn_by_hand() -> None:
+    values = np.random.default_rng(5).random(12)
+    rng = np.random.default_rng(0)
+    means = values[rng.integers(0, 12, (10_000, 12))].mean(1)
+    for level, ends in ((0.95, (0.025, 0.975)), (0.5, (0.25, 0.75))):
+        assert bootstrap_interval(values, level=level) == pytest.approx(np.quantile(means, ends), rel=1e-12)
+
+
 def test_p_by_hand() -> None:
     # Of the 8 sign patterns of (1, 2, 3) only +++ and --- sum to 6 or more.
     assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == 2 / 8
     assert sign_flip_p(np.array([-1.0, 2.0, 3.0])) == 4 / 8  # sums of 4 and more: 6, 4 and their negatives
     assert sign_flip_p(np.array([1.0, 0.0, 2.0, 3.0, 0.0])) == 2 / 8  # equal faces say nothing
     assert sign_flip_p(np.zeros(5)) == 1
+    assert sign_flip_p(np.array([0.0, 0.3])) == 1
+    assert sign_flip_p(np.array([0.1, 0.3])) == 2 / 4
+    assert sign_flip_p(np.full(14, 0.1)) == 2 / 2**14
     assert sign_flip_p(np.array([0.1, 0.2, -0.3])) == 1  # a sum of 0, but for rounding
 
 
@@ -57,10 +70,25 @@ def test_the_exact_p_is_the_slow_one_and_random_flips_come_near_it(monkeypatch: 
     sums = [abs(np.dot(signs, differences)) for signs in itertools.product((1, -1), repeat=12)]
     exact = float(np.mean([total >= found - 1e-9 for total in sums]))
     assert sign_flip_p(differences) == pytest.approx(exact)
-    monkeypatch.setattr(significance, "EXACT_LIMIT", 0)
-    monkeypatch.setattr(significance, "CHUNK", 5000)
-    assert sign_flip_p(differences) == pytest.approx(exact, abs=0.015)
-    assert sign_flip_p(differences) == sign_flip_p(differences)
+    random = sign_flip_p(differences, flips=4000)  # fewer than the 4096 patterns
+    assert random == pytest.approx(exact, abs=0.03)
+    assert random != exact
+    assert sign_flip_p(differences, flips=4000) == random
+    monkeypatch.setattr(significance, "CHUNK", 500)
+    assert sign_flip_p(differences, flips=4000) == random
+    assert sign_flip_p(differences) == pytest.approx(exact)
+
+
+def test_memory_is_bounded_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(significance, "CHUNK", 30_000)
+    values = np.random.default_rng(6).normal(0.1, 1, 300)
+    bootstrap_interval(values, resamples=10)  # what is imported stays
+    tracemalloc.start()
+    bootstrap_interval(values)
+    sign_flip_p(values)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6  # bytes; 10,000 resamples of 300 numbers at once are 24e6
 
 
 def test_a_p_is_never_zero_and_below_5_percent_for_no_more_than_that_share_of_equals() -> None:

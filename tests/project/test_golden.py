@@ -24,7 +24,8 @@ from face_parsing.labels import NUM_CLASSES
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.training import run_folder
-from face_parsing.training.losses import CombinedLoss, class_weights
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import class_weights
 from face_parsing.training.run_folder import RunFolder
 
 SIZE = 64

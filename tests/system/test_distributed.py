@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 import train
 from face_parsing import cli
-from face_parsing.config.loading import ConfigError, load_config
+from face_parsing.config.loading import ConfigError
+from face_parsing.config.optimization import Stage
 from face_parsing.data.sampler import EpochSampler
 from face_parsing.evaluation.metrics import ScoreKeeper
 from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES
@@ -32,7 +33,7 @@ from face_parsing.system import distributed
 from face_parsing.system.batch_norm import SynchronisedBatchNorm, synchronise
 from face_parsing.system.seeds import mix_seeds
 from face_parsing.system.workers import SHARED_MEMORY, loader_workers
-from face_parsing.training.losses import CombinedLoss
+from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.setup import check_processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -218,15 +219,15 @@ def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_batch_that_cannot_be_split_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = load_config(None, ["schedule.stages=[{image_size: 64, epochs: 4, batch_size: 16}]"])
-    check_processes(config, 15)
+    stages = [Stage(image_size=64, epochs=4, batch_size=16)]
+    check_processes(stages, 15)
     monkeypatch.setattr(distributed, "world_size", lambda: 4)
-    check_processes(config)
+    check_processes(stages)
     with pytest.raises(ConfigError, match=r"batch_size = 16 \(here 15, .*cannot be split evenly over 4"):
-        check_processes(config, 15)
+        check_processes(stages, 15)
     monkeypatch.setattr(distributed, "world_size", lambda: 3)
     with pytest.raises(ConfigError, match=r"schedule.stages.0.batch_size = 16 is the batch of all .* a multiple of 3"):
-        check_processes(config)
+        check_processes(stages)
 
 
 def test_only_the_same_call_of_torchrun_goes_on_by_itself(

@@ -16,7 +16,7 @@ from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.training.cuda_graph import WARM_UPS, CudaGraphStep
-from face_parsing.training.losses import CombinedLoss
+from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.trainer import NonFiniteLossError, Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

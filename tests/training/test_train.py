@@ -172,7 +172,7 @@ def test_a_stage_may_predict_at_another_size(start: Start, tmp_path: Path) -> No
         assert start(tmp_path / name, overrides=(stage % size,)) == 0
     plain, larger = (load_checkpoint(tmp_path / n / "checkpoints" / "last_model.pth") for n in ("plain", "larger"))
     assert (plain["image_size"], larger["image_size"]) == (32, 64)
-    # It is trained as without, and judged otherwise.
+    # It is trained as without, and validated otherwise.
     assert_same_weights(tmp_path / "plain", tmp_path / "larger")
     rows = [history(tmp_path / name) for name in ("plain", "larger")]
     assert [[row["loss"] for row in run] for run in rows] == [[row["loss"] for row in rows[0]]] * 2
@@ -228,7 +228,7 @@ def test_resume_refuses_another_recipe(start: Start, tmp_path: Path, capsys: pyt
     assert start(output, "--resume", overrides=("optimizer.lr=1e-4",)) == 2
     message = capsys.readouterr().err
     assert "optimizer.lr: was 0.003, now 0.0001" in message
-    # A finished run is judged again, and may run elsewhere or with other workers.
+    # A finished run is evaluated again, and may run elsewhere or with other workers.
     assert start(output, "--resume", overrides=("run.workers=1",)) == 0
 
 
@@ -347,7 +347,7 @@ def test_a_run_starts_from_no_run_against_the_rules(
     assert "none of this one's, the first: unknown" in refused()
     shutil.copytree(faces / "train", tmp_path / "undivided" / "train")
     (first / "split.json").write_text(json.dumps(split), encoding="utf-8")
-    assert "judged by, the first: 0" in refused("track=open", f"data.root={tmp_path / 'undivided'}")
+    assert "validated on, the first: 0" in refused("track=open", f"data.root={tmp_path / 'undivided'}")
     (first / "split.json").write_text("{", encoding="utf-8")
     assert "split.json cannot be read" in refused()
 
@@ -398,7 +398,7 @@ def test_a_grouped_set_is_no_external_data(
     assert f"{more} is a grouped set" in capsys.readouterr().err
 
 
-def test_a_coarser_task_is_trained_judged_and_predicted(start: Start, tmp_path: Path, faces: Path) -> None:
+def test_a_coarser_task_is_trained_evaluated_and_predicted(start: Start, tmp_path: Path, faces: Path) -> None:
     output, parsed = tmp_path / "run", tmp_path / "parsed"
     classes = "data.classes={rest: [], eyes: [l_eye, r_eye], left: [l_brow], right: [r_brow]}"
     assert start(output, overrides=(classes,)) == 0
@@ -445,3 +445,24 @@ def test_terminated_training_says_how_to_go_on(config_file: Path, tmp_path: Path
     assert process.returncode == 130
     assert "Go on with --resume" in errors
     assert "Traceback" not in errors
+
+
+def test_a_run_of_an_earlier_version_is_resumed(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    assert start(output, overrides=("run.validate_every=1",)) == 0
+    path = output / "checkpoints" / "last_model.pth"
+    content = torch.load(path, weights_only=True)
+    state = content["training"]
+    for figures in (content["scores"], state["best"], *state["history"]):
+        figures["f_score_in_order"] = figures.pop("f_score_lr_corrected")
+    torch.save(content, path)
+    config = output / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("cuda_graphs:", "record_steps:"), encoding="utf-8")
+    before = history(output)
+    capsys.readouterr()
+    assert train.main(["--resume", "--set", f"run.output={output}", "run.validate_every=1"]) == 0
+    assert "record_steps" not in capsys.readouterr().err
+    assert [row["f_score_lr_corrected"] for row in history(output)] == [row["f_score_lr_corrected"] for row in before]
+    assert "f_score_in_order" not in history(output)[0]

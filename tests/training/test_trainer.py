@@ -23,7 +23,8 @@ from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
-from face_parsing.training.losses import CombinedLoss, distillation_loss
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import distillation_loss
 from face_parsing.training.schedule import learning_rate
 from face_parsing.training.trainer import EpochReport, NonFiniteLossError, Trainer
 
@@ -280,7 +281,7 @@ def test_the_same_seed_trains_the_same_network() -> None:
 
 
 @pytest.fixture(scope="module")
-def faces_to_judge(faces: Path) -> ValidationSet:
+def validation_faces(faces: Path) -> ValidationSet:
     pairs = find_pairs(faces / "train")[:7]
     return ValidationSet(PairStore(pairs, 64, repair=False, limit_bytes=1e9, progress=False))
 
@@ -295,33 +296,33 @@ def trained() -> nn.Module:
 
 @pytest.mark.parametrize(("image_size", "batch_size"), [(64, 3), (48, 7), (48, 16), (96, 1)])
 def test_validation_is_predicting_and_counting(
-    trained: nn.Module, faces_to_judge: ValidationSet, image_size: int, batch_size: int
+    trained: nn.Module, validation_faces: ValidationSet, image_size: int, batch_size: int
 ) -> None:
     keeper = ScoreKeeper()
-    for i in range(len(faces_to_judge)):
-        photo, mask = faces_to_judge[i]
+    for i in range(len(validation_faces)):
+        photo, mask = validation_faces[i]
         keeper.update(predict_masks([trained], photo[None], image_size=image_size), mask[None])
     wanted = keeper.scores()
-    found = validate(trained, faces_to_judge, image_size=image_size, batch_size=batch_size, device=CPU)
+    found = validate(trained, validation_faces, image_size=image_size, batch_size=batch_size, device=CPU)
     assert found.images == 7
     assert found.summary() == pytest.approx(wanted.summary(), abs=1e-4)
     assert found.f1 == pytest.approx(wanted.f1, abs=1e-3)
     assert 0.05 < found.f_score < 0.95
 
 
-def test_validation_uses_the_statistics_and_changes_nothing(trained: nn.Module, faces_to_judge: ValidationSet) -> None:
+def test_validation_uses_statistics_and_changes_nothing(trained: nn.Module, validation_faces: ValidationSet) -> None:
     before = weights(trained)
-    first = validate(trained, faces_to_judge, image_size=64, batch_size=4, device=CPU)
-    again = validate(trained.train(), faces_to_judge, image_size=64, batch_size=4, device=CPU)
+    first = validate(trained, validation_faces, image_size=64, batch_size=4, device=CPU)
+    again = validate(trained.train(), validation_faces, image_size=64, batch_size=4, device=CPU)
     assert again == first
     assert not trained.training
     assert_same(weights(trained), before)
 
 
-def test_training_goes_on_after_a_validation(faces_to_judge: ValidationSet) -> None:
+def test_training_goes_on_after_a_validation(validation_faces: ValidationSet) -> None:
     predict._mean_and_std.cache_clear()  # so that validation, in inference mode, is the first to make it
     one, other = trainer(), trainer()
-    validate(one.average.model, faces_to_judge, image_size=32, batch_size=4, device=CPU)
+    validate(one.average.model, validation_faces, image_size=32, batch_size=4, device=CPU)
     for learner in (one, other):
         learner.train_epoch(batches(), 2)
     assert_same(one.state(), other.state())

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from face_parsing.augmentation.accessories import EDGE_SIGMA, SAMPLED, ImageAndMask, drawn_tint, upwards
+from face_parsing.augmentation.face_geometry import SAMPLED, ImageAndMask, upwards
+from face_parsing.augmentation.pasting import EDGE_SIGMA, drawn_tint
 from face_parsing.labels import class_ids
 
 HAT, CLOTH = class_ids("hat", "cloth")
@@ -123,7 +124,7 @@ class Hood:
 class HoodChoice:
     """Chooses, for a share of the faces that wear no hat, a hood.
 
-    ``presence`` (N, 19) says which classes each pair holds, ``centres`` (N, 19) where (``accessories.part_centres``).
+    ``presence`` (N, 19) says which classes each pair holds, ``centres`` (N, 19) where (``face_geometry.part_centres``).
     """
 
     def __init__(self, presence: np.ndarray, centres: np.ndarray, *, probability: float) -> None:

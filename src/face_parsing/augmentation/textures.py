@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from face_parsing.augmentation.accessories import ImageAndMask
+from face_parsing.augmentation.face_geometry import ImageAndMask
 from face_parsing.labels import class_ids
 
 (HAIR,) = class_ids("hair")

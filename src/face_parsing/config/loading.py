@@ -1,6 +1,6 @@
 """The configuration: frozen sections, filled from defaults < YAML file < ``--set section.key=value``.
 
-Pydantic checks it (albumentations brings pydantic along): unknown keys, wrong types and impossible
+Pydantic checks it (albumentations brings pydantic and PyYAML along): unknown keys, wrong types and impossible
 values are collected over the whole configuration and reported in one ``ConfigError``, each with its
 key, its value and what is allowed. This module needs neither torch nor, of the project, more than the class names.
 """
@@ -19,12 +19,16 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from face_parsing.config.data import ExternalData
 from face_parsing.config.networks import NETWORKS
+from face_parsing.config.optimization import Schedule, Stage
 from face_parsing.config.renamed import current_key, with_current_names
-from face_parsing.config.sections import Config, ExternalData, Schedule, Stage
-from face_parsing.system.untrusted import MOST_CHARACTERS, check_extent
+from face_parsing.config.sections import Config
 
-MOST_MERGED = 100
+# Of a YAML text, far beyond any that is meant.
+MOST_CHARACTERS = 100_000
+MOST_VALUES = 10_000
+DEEPEST = 30
 
 
 class ConfigError(ValueError):
@@ -32,7 +36,28 @@ class ConfigError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose 6e-4 is a number, as YAML 1.2 has it, and whose repeated key is an error."""
+    """YAML whose 6e-4 is a number, as YAML 1.2 has it, and whose repeated key is an error.
+
+    ruamel.yaml does both, but it is one more dependency, reads the ``yes`` of saved configs as text, and knows no end
+    either: a list in itself, or one that stands in another ten times over, must be found out here.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The text's tree, whose branches may grow together. Raises YAMLError for one far beyond what is meant."""
+        root: yaml.Node | None = super().get_single_node()  # type: ignore[no-untyped-call]
+        waiting, values = [(root, 0)] if root is not None else [], 0
+        while waiting:  # one in itself has no end, so that it ends at a limit
+            node, depth = waiting.pop()
+            values += 1
+            if depth > DEEPEST:
+                raise yaml.YAMLError(f"it is nested more than {DEEPEST} deep, or inside itself")
+            if values > MOST_VALUES:
+                raise yaml.YAMLError(f"it holds more than {MOST_VALUES:,} values, aliases resolved")
+            if isinstance(node, yaml.MappingNode):
+                waiting += [(inner, depth + 1) for pair in node.value for inner in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                waiting += [(inner, depth + 1) for inner in node.value]
+        return root
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         plain = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -44,13 +69,6 @@ class _Loader(yaml.SafeLoader):
             if isinstance(name, Hashable):
                 seen.add(name)
         return super().construct_mapping(node, deep)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # Each level of merges of merges would double what is below it.
-        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
-        super().flatten_mapping(node)  # type: ignore[no-untyped-call]
-        if merged and max(len(node.value), *(len(value.value) for value in merged)) > MOST_MERGED:
-            raise yaml.constructor.ConstructorError(None, None, "too much is merged", node.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -70,8 +88,7 @@ def parse_yaml(text: str, source: str) -> Any:
     try:
         if len(text) > MOST_CHARACTERS:
             raise ConfigError(f"{source} has more than {MOST_CHARACTERS:,} characters; it cannot be meant.")
-        values = yaml.load(text, Loader=_Loader)
-        check_extent(values)
+        return yaml.load(text, Loader=_Loader)
     except ConfigError:
         raise
     except yaml.YAMLError as error:
@@ -81,7 +98,6 @@ def parse_yaml(text: str, source: str) -> Any:
     except Exception as error:  # '!!int x' and '2001-99-99' make the reader raise anything at all
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"{source} cannot be used: {reason}.") from None
-    return values
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -113,20 +129,22 @@ def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
 def _set(values: dict[str, Any], override: str) -> list[str]:
     """Put one ``section.key=value`` into values; a number in the path picks an entry of a list.
 
-    Returns a line for each old name that it has.
+    Returns a note on each old name that it has.
     """
     path, equals, text = override.partition("=")
     given = path.strip().split(".")
     keys = current_key(given)
+    if len(keys) > DEEPEST:
+        raise ConfigError(f"--set {override[:50]}...: the key has {len(keys)} parts; none has more than a few.")
     if not equals or not all(given):
         raise ConfigError(f"--set {override}: write it as section.key=value, for example optimizer.lr=3e-3.")
     value = parse_yaml(text, f"--set {override}: the value")
     try:
-        value, told = with_current_names(value, ".".join(key for key in keys if not key.isdecimal()))
+        value, notes = with_current_names(value, ".".join(key for key in keys if not key.isdecimal()))
     except ValueError as error:
         raise ConfigError(f"--set {override}: {error}.") from None
     if keys != given:
-        told.append(f"{'.'.join(given)} is called {'.'.join(keys)} now")
+        notes.append(f"{'.'.join(given)} is called {'.'.join(keys)} now")
     place: Any = values
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
@@ -146,7 +164,7 @@ def _set(values: dict[str, Any], override: str) -> list[str]:
                 place = place.setdefault(key, {})
         else:
             raise ConfigError(f"--set {override}: {where} is a value, not a section.")
-    return told
+    return notes
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:
@@ -198,9 +216,10 @@ def _sentence(error: Mapping[str, Any]) -> str:
 def from_dict(values: Mapping[str, Any]) -> Config:
     """The config of plain nested containers. Raises ConfigError with all that is wrong."""
     try:
-        check_extent(values)
         # JSON is the strict mode in which a list may stand for a tuple and nothing else may change its type.
-        text = json.dumps(values, default=str)
+        text = json.dumps(values, default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ConfigError("The configuration holds a lone half of a surrogate pair, which is no character.") from None
     except (ValueError, TypeError) as error:  # a key that is a date, for example
         raise ConfigError(f"The configuration cannot be used: {error}.") from None
     try:
@@ -222,21 +241,25 @@ def _defaults(file_values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     return (Config(model=network()) if network else Config()).to_dict()
 
 
-def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
+def load_config(path: Path | None = None, overrides: Iterable[str] = (), *, announce: bool = True) -> Config:
     """Defaults < the YAML file at path < overrides such as ``"optimizer.lr=3e-3"``.
+
+    With ``announce``, a line on stderr answers each old name of a key by the new one.
 
     Raises ConfigError with everything that is wrong, one line a key.
     """
+    file_values = _read_file(path) if path is not None else {}
     try:
-        file_values, told = with_current_names(_read_file(path) if path is not None else {})
+        file_values, notes = with_current_names(file_values)
     except ValueError as error:
         raise ConfigError(f"The config file {path}: {error}.") from None
     overrides = list(overrides)
     values = _merge(_defaults(file_values, overrides), file_values)
     for override in overrides:
-        told += _set(values, override)
-    for line in dict.fromkeys(told):
-        print(f"Config: {line}.", file=sys.stderr)
+        notes += _set(values, override)
+    if announce:
+        for note in dict.fromkeys(notes):
+            print(f"Config: {note}.", file=sys.stderr)
     return from_dict(values)
 
 

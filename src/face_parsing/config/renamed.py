@@ -1,4 +1,4 @@
-"""Keys that have another name now: configs and checkpoints that hold the old ones are still read."""
+"""Keys and figures that have another name now: files that hold the old ones are still read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ RENAMED = {
 }
 """The old key, entries of lists left out, and the last part of the new one."""
 
+RENAMED_FIGURES = {"f_score_in_order": "f_score_lr_corrected"}
+"""Of histories and checkpoints: the old name of a figure, and the new one."""
+
+
+def current_figure(name: str) -> str:
+    """What a figure of a history or a checkpoint is called now."""
+    return RENAMED_FIGURES.get(name, name)
+
 
 def current_key(keys: list[str]) -> list[str]:
     """The parts of a key, of which numbers pick entries of lists, as it is called now."""
@@ -24,7 +32,7 @@ def current_key(keys: list[str]) -> list[str]:
 
 
 def with_current_names(values: Any, section: str = "") -> tuple[Any, list[str]]:
-    """Values of a section, the whole config by default, under current names, and a line for each that had an old one.
+    """Values of a section, the whole config by default, under current names, and a note on each that had an old one.
 
     Raises ValueError where a key is there under both names.
     """
@@ -34,14 +42,14 @@ def with_current_names(values: Any, section: str = "") -> tuple[Any, list[str]]:
     if not isinstance(values, Mapping):
         return values, []
     renamed: dict[Any, Any] = {}
-    told: list[str] = []
+    notes: list[str] = []
     for key, value in values.items():
         path = f"{section}.{key}" if section else str(key)
         new = RENAMED.get(path, key)
         if new != key:
             if new in values:
                 raise ValueError(f"{path} is the old name of {section}.{new}, and both are given; keep the new one")
-            told.append(f"{path} is called {section}.{new} now")
+            notes.append(f"{path} is called {section}.{new} now")
         renamed[new], lines = with_current_names(value, path)
-        told += lines
-    return renamed, told
+        notes += lines
+    return renamed, notes

@@ -1,216 +1,27 @@
-"""The sections of a configuration: frozen dataclasses, one sentence a key."""
+"""The configuration and its sections: frozen dataclasses, one sentence a key."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from face_parsing.challenge import RULES
-from face_parsing.config.networks import STRICT, LightUNet, Model, NonNegative, Positive, Probability, Smp
-from face_parsing.labels import group_labels
-from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
+from face_parsing.config.data import Augmentation, Data, ExternalData
+from face_parsing.config.networks import STRICT, LightUNet, Model, Positive, Smp
+from face_parsing.config.optimization import Loss, Optimizer, Schedule
+from face_parsing.config.paths import Paths
+from face_parsing.labels import LabelSet, group_labels
 
 
 def as_dict(section: Any) -> dict[str, Any]:
     """The fields of a section by name, as keyword arguments for what it configures."""
     fields: dict[str, Any] = dataclasses.asdict(section)
     return fields
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Data:
-    """Where the pairs lie and how they are read."""
-
-    root: str = "data"
-    """Folder with train/{images,masks} and, where they exist, val/{images,masks} and test/images."""
-    val_stems: str | None = None
-    """File with one stem a line: these training pairs are validated on. Only for data without val/."""
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of the training pairs that becomes the validation set where neither val/ nor val_stems is given."""
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of that share; a run saves its split and a resumed run reuses it."""
-    size: Positive = 512
-    """Height and width at which pairs are cached and judged, pixels. Others are resized when they are read."""
-    classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    """A coarser task: its classes, in order, each with the names of the 19 it is made of, for example
-    {background: [], eyes: [l_eye, r_eye]}. The first also gets every name not listed. Empty: all 19."""
-    repair_mirrored: bool = True
-    """Swap left and right labels of training pairs that were mirrored without their labels being swapped."""
-    repeat_threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Images with a class that fewer than this share of images hold are drawn more often: by the square
-    root of this share over the class's (repeat factor sampling, Gupta et al. 2019). 0 draws all alike."""
-    synthetic_pairs: Annotated[int, Field(ge=0)] = 0
-    """Where root does not exist yet, draw this many synthetic training faces into it (a sixth of it for
-    validation, 8 for test). 0: never."""
-    cache_gb: Annotated[float, Field(gt=0)] = 16.0
-    """Memory for decoded pairs. A larger data set is decoded anew at each use, with a warning."""
-
-    @model_validator(mode="after")
-    def _groups(self) -> Data:
-        try:
-            group_labels(self.classes)
-        except ValueError as error:
-            raise ValueError(f"classes: {error}") from None
-        return self
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Loss:
-    """Cross-entropy + Dice + Focal."""
-
-    ce: NonNegative = 1.0
-    """Weight of the cross-entropy."""
-    dice: NonNegative = 1.0
-    """Weight of 1 - Dice, averaged over the classes present in each image."""
-    focal: NonNegative = 0.5
-    """Weight of the focal term (Lin et al. 2017)."""
-    focal_gamma: NonNegative = 2.0
-    """Exponent of the focal term."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of a target's mass that is spread over all classes, in the cross-entropy."""
-    class_weights: Literal["none", "sqrt", "effective"] = "none"
-    """Weights of cross-entropy and focal by class: none, inverse square root of the pixel share, or the
-    effective number of pixels (Cui et al. 2019). Clipped to 1/5 .. 5."""
-
-    @model_validator(mode="after")
-    def _some_term(self) -> Loss:
-        if self.ce + self.dice + self.focal == 0:
-            raise ValueError("ce, dice and focal are all 0; at least one must be above")
-        return self
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Augmentation:
-    """What training does to a pair before the network sees it."""
-
-    enabled: bool = True
-    """False: pairs are only resized."""
-    flip: Probability = 0.5
-    """Probability of a mirrored pair, left and right labels swapped with it."""
-    geometric: Probability = 0.9
-    """Probability of a rotation, scale and shift."""
-    rotate: Annotated[float, Field(ge=0, le=180)] = 20.0
-    """Largest rotation, degrees."""
-    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.78, 1.28)
-    """Smallest and largest scale."""
-    shift: Probability = 0.12
-    """Largest shift, as a share of the size."""
-    color: Probability = 0.8
-    """Probability of a change of brightness, contrast, saturation and hue."""
-    color_strength: Probability = 0.3
-    """Largest relative change of brightness, contrast and saturation; hue changes by a tenth of it."""
-    grey: Probability = 0.05
-    """Probability of a grey image."""
-    noise: Probability = 0.15
-    """Probability of Gaussian noise; half as probable each: a blur and a JPEG artefact."""
-    occlusion: Probability = 0.15
-    """Probability of one to four boxes in the image, their labels kept."""
-    paste: Probability = 0.0
-    """Probability that a face gets glasses, a hat, earrings or a necklace of another training face, if it has none."""
-    retexture: Probability = 0.0
-    """Probability, for each of background, hair and clothes, that it looks like another training face's: hair takes
-    its colors alone."""
-    hood: Probability = 0.0
-    """Probability that a face without a hat gets a hood or a headscarf, of another training face's clothes."""
-
-    @model_validator(mode="after")
-    def _scale_order(self) -> Augmentation:
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale is {list(self.scale)}; the smaller one comes first")
-        return self
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Optimizer:
-    """AdamW or Muon."""
-
-    name: Literal["adamw", "muon"] = "muon"
-    """AdamW (Loshchilov and Hutter 2019), or Muon (Jordan et al. 2024) for the convolutions and AdamW for the rest."""
-    muon_scale: Annotated[float, Field(gt=0)] = 0.5
-    """Root mean square of what Muon's step adds to a weight, over the learning rate."""
-    head_lr_scale: Annotated[float, Field(gt=0)] = 12.0
-    """With muon: the classifier's learning rate over that of the others. Adam's steps are as long for few inputs as for
-    many, so that a classifier of few channels is slow to tell the classes apart."""
-    lr: Annotated[float, Field(gt=0)] = 3e-3
-    """Peak learning rate."""
-    weight_decay: NonNegative = 0.02
-    """Decay of weights with two or more dimensions; biases and norms have none."""
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.99)
-    """Decay rates of the first and second moment."""
-    clip_norm: NonNegative = 1.0
-    """Largest norm of all gradients; 0 clips none."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Decay a step of the averaged weights and BatchNorm statistics, which are judged and shipped. 0: no average."""
-
-
-ImageSize = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)]
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Stage:
-    """One stretch of training at one image size."""
-
-    image_size: ImageSize
-    """Height and width that the network sees, pixels."""
-    epochs: Positive
-    """Passes over the training pairs."""
-    batch_size: Positive = 16
-    """Pairs a step."""
-    eval_size: ImageSize | None = None
-    """Size at which the network of this stage is judged, and at which it predicts if it is the best; null: image_size.
-    Augmentation enlarges faces as often as it shrinks them, yet somewhat more than image_size is as a rule better
-    (Touvron et al. 2019)."""
-
-    @property
-    def resolved_eval_size(self) -> int:
-        """``eval_size``, whatever it was left to."""
-        return self.eval_size or self.image_size
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Schedule:
-    """How long, at which size, and the learning rate along the way."""
-
-    stages: tuple[Stage, ...] = (Stage(image_size=512, epochs=300, batch_size=16),)
-    """Stretches of training, one after the other; the image size normally grows."""
-    warmup_epochs: NonNegative = 2.0
-    """Epochs of linear warm-up, before the learning rate falls."""
-    decay: Literal["cosine", "poly", "plateau"] = "cosine"
-    """How it falls: along a cosine or a power of 0.9 of the pixels that are left, or, on the open track alone,
-    whenever the validation F-Score has stopped rising."""
-    final_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Last, for plateau smallest, learning rate over the peak one."""
-    plateau_patience: Positive = 5
-    """Validations without a better F-Score after which plateau lowers the rate."""
-    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """What plateau multiplies the rate by."""
-
-    @model_validator(mode="after")
-    def _lengths(self) -> Schedule:
-        if not self.stages:
-            raise ValueError("stages is empty; it needs one entry at least, for example {image_size: 512, epochs: 300}")
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"warmup_epochs is {self.warmup_epochs}; it must be below the {self.epochs} epochs of stages"
-            )
-        return self
-
-    @property
-    def epochs(self) -> int:
-        """All epochs of all stages."""
-        return sum(stage.epochs for stage in self.stages)
-
-    def stage_at(self, epoch: int) -> Stage:
-        """The stage that epoch, counted from 0, belongs to."""
-        for stage in self.stages:
-            if epoch < stage.epochs:
-                return stage
-            epoch -= stage.epochs
-        raise IndexError("epoch lies behind the last stage")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -270,16 +81,6 @@ class Inference:
     """Average with the mirrored photo, left and right swapped back."""
     submission_tta: bool = True
     """Whether a submission packed by training uses it."""
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class ExternalData:
-    """A further data set."""
-
-    root: str
-    """Folder laid out as data.root; its train/ pairs are trained on too."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    """How often one of its pairs is drawn, over one of data.root."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -347,6 +148,28 @@ class Config:
         if self.run.pack_submission and self.data.classes:
             raise ValueError("run.pack_submission is true, but data.classes are not the 19 of a submission; unset one")
         return self
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Where the files and folders lie that the sections name."""
+        return Paths.resolved(
+            root=self.data.root,
+            val_stems=self.data.val_stems,
+            output=self.run.output,
+            init_from=self.run.init_from,
+            pretrained=self.open_track.pretrained,
+            teacher=self.open_track.teacher,
+            external_data=[data.root for data in self.open_track.external_data],
+        )
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """The classes of ``data.classes``."""
+        return group_labels(self.data.classes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The sections alone: another process, perhaps on another machine, finds paths of its own."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as YAML and checkpoints hold them; ``from_dict`` reads them back."""

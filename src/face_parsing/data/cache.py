@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from face_parsing.augmentation.accessories import part_centres
+from face_parsing.augmentation.face_geometry import part_centres
 from face_parsing.data.pairs import Pair, read_pair
 from face_parsing.data.problems import DataError, problems_message
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
@@ -21,7 +21,7 @@ class PairStore:
 
     Forked loader workers share the memory. ``mirrored`` counts the pairs whose left and right labels
     were out of order and, with repair, have been swapped; ``pixel_counts`` (C,), ``presence`` (N, C) and, of
-    the 19 classes alone, ``centres`` (N, 19) (``accessories.part_centres``) describe the masks. The masks, of
+    the 19 classes alone, ``centres`` (N, 19) (``face_geometry.part_centres``) describe the masks. The masks, of
     19 ids on disk, hold the C classes of ``labels``.
     """
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from face_parsing.config.renamed import current_figure
 from face_parsing.system.files import atomic_path
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read_columns(history_csv: Path) -> dict[str, list[float]]:
     if not rows:
         raise ValueError(f"{history_csv} holds no validation yet, so there are no curves to draw.")
     # Runs of earlier versions call a column by its old name.
-    names = {name: name.replace("in_order", "lr_corrected") for name in rows[0] if name is not None}
+    names = {name: current_figure(name) for name in rows[0] if name is not None}
     return {new: [float(row[name] or "nan") for row in rows] for name, new in names.items()}
 
 
@@ -100,7 +101,7 @@ def find_histories(runs: Sequence[Path]) -> dict[str, Path]:
 def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = False) -> None:
     """Draw the history.csv of several runs, by the name to show, into one figure at path (PNG, PDF or SVG).
 
-    Above the F-Score, as the challenge has it (solid) and with left and right in order (dashed); below the training
+    Above the F-Score, as the challenge has it (solid) and left/right corrected (dashed); below the training
     loss. Along epochs, or minutes of training. Raises ValueError for a history without a row or a needed column.
     """
     from matplotlib.figure import Figure
@@ -126,7 +127,7 @@ def plot_runs(histories: Mapping[str, Path], path: Path, *, minutes: bool = Fals
     if lowest < min(best) - SHOWN_RANGE:
         upper.set_ylim(min(best) - SHOWN_RANGE, max(best) + SHOWN_RANGE / 20)
     lines = [Line2D([], [], color=f"C{i % 10}", label=name) for i, name in enumerate(runs)]
-    kinds = zip(styles.values(), ("raw", "left/right in order"), strict=True)
+    kinds = zip(styles.values(), ("raw", "left/right corrected"), strict=True)
     lines += [Line2D([], [], color="grey", linestyle=style, label=label) for style, label in kinds]
     upper.legend(handles=lines, fontsize=9, loc="lower right")
     upper.set_ylabel("F-Score on the validation set")

@@ -55,7 +55,7 @@ def _report_validation(
     change = (f_scores(keepers[1].counts()) - f_scores(keepers[0].counts())).numpy()
     low, high = bootstrap_interval(change)
     print(
-        f"validation, {before.images} pairs: F-Score {before.f_score:.4f} -> {after.f_score:.4f}, in order "
+        f"validation, {before.images} pairs: F-Score {before.f_score:.4f} -> {after.f_score:.4f}, left/right corrected "
         f"{before.f_score_lr_corrected:.4f} -> {after.f_score_lr_corrected:.4f}; "
         f"change {change.mean():+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
     )

@@ -31,7 +31,7 @@ class EvaluationItem:
 
 
 Predictor = Callable[[EvaluationItem], np.ndarray]
-"""Gives the predicted mask (H, W) uint8 of a face, in the classes that are judged. Raises DataError."""
+"""Gives the predicted mask (H, W) uint8 of a face, in the classes that are evaluated. Raises DataError."""
 
 
 def items_in(truth: Path, images: Path | None = None) -> list[EvaluationItem]:
@@ -70,9 +70,9 @@ def items_of(root: Path, split: str, val_stems: Path | None) -> list[EvaluationI
     return [EvaluationItem(pair.stem, pair.mask, pair.image) for pair in pairs]
 
 
-def read_truth(face: EvaluationItem, labels: LabelSet) -> np.ndarray:
+def read_truth(item: EvaluationItem, labels: LabelSet) -> np.ndarray:
     """The true mask (H, W) uint8, whose 19 ids become the classes of labels."""
-    mask = read_mask(face.mask)
+    mask = read_mask(item.mask)
     return mask if labels is CELEBAMASK else labels.table[mask]
 
 
@@ -91,7 +91,7 @@ class EvaluationResult:
     f_score: np.ndarray
     """(N,); the mean is the challenge's F-Score."""
     lr_corrected: np.ndarray
-    """(N,); the same with left and right in order."""
+    """(N,); the same, left/right corrected."""
     class_f1: np.ndarray
     """(N, C) F1; nan where a face's truth lacks the class."""
     boundary: np.ndarray
@@ -135,7 +135,7 @@ class EvaluationResult:
 
 
 def evaluate_predictions(
-    faces: Sequence[EvaluationItem],
+    items: Sequence[EvaluationItem],
     predictor: Predictor,
     labels: LabelSet = CELEBAMASK,
     *,
@@ -147,12 +147,12 @@ def evaluate_predictions(
     Raises DataError for a prediction of another size than its truth, ValueError where no face has a pixel to score.
     """
     keeper = ScoreKeeper(labels)
-    boundary = np.empty((len(faces), len(labels)))
-    for i, face in enumerate(tqdm(faces, desc="evaluating", unit="face", disable=not progress, leave=False)):
-        target, predicted = read_truth(face, labels), predictor(face)
+    boundary = np.empty((len(items), len(labels)))
+    for i, item in enumerate(tqdm(items, desc="evaluating", unit="face", disable=not progress, leave=False)):
+        target, predicted = read_truth(item, labels), predictor(item)
         if target.shape != predicted.shape:
             size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
-            raise DataError(f"The prediction of {face.mask.name} is {size}, its ground truth is {expected}.")
+            raise DataError(f"The prediction of {item.mask.name} is {size}, its ground truth is {expected}.")
         keeper.update(torch.from_numpy(predicted)[None], torch.from_numpy(target)[None])
         boundary[i] = boundary_f1(predicted, target, tolerance=tolerance, num_classes=len(labels))
     scores, counts = keeper.scores(), keeper.counts()
@@ -161,7 +161,7 @@ def evaluate_predictions(
     pooled = set_f1(counts).tolist()
     return EvaluationResult(
         labels=labels,
-        stems=[face.stem for face, kept in zip(faces, scored.tolist(), strict=True) if kept],
+        stems=[item.stem for item, kept in zip(items, scored.tolist(), strict=True) if kept],
         scores=scores,
         f_score=f_scores(counts).numpy(),
         lr_corrected=f_scores(ordered).numpy(),

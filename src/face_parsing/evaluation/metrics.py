@@ -4,7 +4,7 @@ F-Score: for one image, for every class that occurs in its ground truth (backgro
 F1 = 2PR / (P + R) over pixels, averaged over those classes; then the mean over images. A class that is
 absent from an image's ground truth is not scored there.
 
-"In order" is the same after left and right labels of each mask, prediction and truth alike, have been
+"Left/right corrected" is the same after left and right labels of each mask, prediction and truth alike, have been
 swapped where the left eye (brow, ear) lies left of the right one: about 7 % of the ground truth was
 mirrored without its labels being swapped, and no network can know which.
 """
@@ -95,7 +95,7 @@ class Scores:
             for name, f1 in self.f1.items()
         ]
         lines.append(
-            f"F-Score {self.f_score:.4f}   with left/right in order {self.f_score_lr_corrected:.4f}   "
+            f"F-Score {self.f_score:.4f}   left/right corrected {self.f_score_lr_corrected:.4f}   "
             f"mIoU {self.miou:.4f}   pixel accuracy {self.pixel_accuracy:.4f}   ({self.images} images)"
         )
         return "\n".join(lines)
@@ -110,7 +110,7 @@ class ScoreKeeper:
     def __init__(self, labels: LabelSet = CELEBAMASK) -> None:
         self.labels = labels
         self._sizes: list[int] = []  # images of each update
-        self._counts: list[Tensor] = []  # (M, 2, 3, C) int32: class_counts as they are and in order
+        self._counts: list[Tensor] = []  # (M, 2, 3, C) int32: class_counts as they are, and left/right corrected
         self._total: Tensor | None = None  # (C, C) int64
         # What waits to be reduced to these:
         self._confusions: list[Tensor] = []  # (B, C, C)

@@ -24,7 +24,7 @@ def choose_faces(f_score: np.ndarray, count: int, how: str) -> list[int]:
 
 def draw_faces(
     result: EvaluationResult,
-    faces: Sequence[EvaluationItem],
+    items: Sequence[EvaluationItem],
     predictor: Predictor,
     indices: Sequence[int],
     path: Path,
@@ -32,12 +32,12 @@ def draw_faces(
     full: bool,
 ) -> None:
     """A panel of truth and prediction; with full, the photo where it is known and where the two differ as well."""
-    by_stem = {face.stem: face for face in faces}
+    by_stem = {item.stem: item for item in items}
     chosen = [by_stem[result.stems[i]] for i in indices]
     captions = [
-        f"{result.stems[i]}   F-Score {result.f_score[i]:.3f}   in order {result.lr_corrected[i]:.3f}" for i in indices
+        f"{result.stems[i]}   F-Score {result.f_score[i]:.3f}   corrected {result.lr_corrected[i]:.3f}" for i in indices
     ]
-    photos = [read_photo(face.photo) for face in chosen if full and face.photo is not None]
-    truths = [read_truth(face, result.labels) for face in chosen]
-    predicted = [predictor(face) for face in chosen]
+    photos = [read_photo(item.photo) for item in chosen if full and item.photo is not None]
+    truths = [read_truth(item, result.labels) for item in chosen]
+    predicted = [predictor(item) for item in chosen]
     save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=result.labels)

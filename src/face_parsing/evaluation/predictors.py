@@ -32,10 +32,10 @@ def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
     return mask
 
 
-def _need_all(place: Path, found: set[str], faces: Sequence[EvaluationItem]) -> None:
-    missing = [face.mask.name for face in faces if face.stem not in found]
+def _need_all(place: Path, found: set[str], items: Sequence[EvaluationItem]) -> None:
+    missing = [item.mask.name for item in items if item.stem not in found]
     if missing:
-        raise DataError(f"{place} lacks {len(missing)} of {len(faces)} masks, the first: {missing[0]}.")
+        raise DataError(f"{place} lacks {len(missing)} of {len(items)} masks, the first: {missing[0]}.")
 
 
 def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -60,14 +60,14 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipI
     return found
 
 
-def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
+def stored_masks(place: Path, items: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
     """Predictions that lie in a folder, or a zip (a submission's masks/*.png, or PNGs at its root), by stem.
 
     A zip is read in memory, a mask at a time. Raises DataError for a missing prediction and a zip that is none.
     """
     if place.is_dir():
-        _need_all(place, {path.stem for path in place.glob("*.png")}, faces)
-        return lambda face: _decode(place / f"{face.stem}.png", str(place / f"{face.stem}.png"), labels)
+        _need_all(place, {path.stem for path in place.glob("*.png")}, items)
+        return lambda item: _decode(place / f"{item.stem}.png", str(place / f"{item.stem}.png"), labels)
     if not place.is_file():
         raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
     try:
@@ -75,12 +75,12 @@ def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet 
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise DataError(f"{place} is neither a folder nor a zip of masks that can be read ({error}).") from None
     members = _zip_members(archive, place)
-    _need_all(place, set(members), faces)
+    _need_all(place, set(members), items)
 
-    def read(face: EvaluationItem) -> np.ndarray:
-        name = f"{place}: {members[face.stem].filename}"
+    def read(item: EvaluationItem) -> np.ndarray:
+        name = f"{place}: {members[item.stem].filename}"
         try:
-            data = archive.read(members[face.stem])
+            data = archive.read(members[item.stem])
         except Exception as error:  # what damaged, encrypted or oddly packed members raise has no class in common
             raise DataError(f"{name} cannot be unpacked ({error}); pack the zip anew.") from None
         return _decode(BytesIO(data), name, labels)
@@ -88,16 +88,16 @@ def stored_masks(place: Path, faces: Sequence[EvaluationItem], labels: LabelSet 
     return read
 
 
-def _photo_of(face: EvaluationItem) -> np.ndarray:
-    if face.photo is None:
-        raise DataError(f"The photo of {face.mask} is not known; name the folder of photos by --images.")
-    return read_photo(face.photo)
+def _photo_of(item: EvaluationItem) -> np.ndarray:
+    if item.photo is None:
+        raise DataError(f"The photo of {item.mask} is not known; name the folder of photos by --images.")
+    return read_photo(item.photo)
 
 
 def exported(path: Path, *, threads: int) -> tuple[Predictor, LabelSet]:
     """Predictions of an ONNX file from export.py, and the classes it tells apart. Raises ExportError."""
     network = read_onnx(path, threads)
-    return lambda face: network.parse([_photo_of(face)])[0], network.labels
+    return lambda item: network.parse([_photo_of(item)])[0], network.labels
 
 
 def networks(
@@ -119,7 +119,7 @@ def networks(
     network = read_checkpoints(
         paths, device=device, track=track, size=size, tta=tta, precision=precision, refine=refine
     )
-    return lambda face: network.parse([_photo_of(face)])[0], network.labels
+    return lambda item: network.parse([_photo_of(item)])[0], network.labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ def is_stored(path: Path) -> bool:
 
 def open_system(
     system: System,
-    faces: Sequence[EvaluationItem],
+    items: Sequence[EvaluationItem],
     computing: Computing,
     *,
     labels: LabelSet = CELEBAMASK,
@@ -185,7 +185,7 @@ def open_system(
             raise UsageError(
                 f"Test-time augmentation, a size and post-processing need a checkpoint; {path} holds masks."
             )
-        return stored_masks(path, faces, labels), labels, system.name
+        return stored_masks(path, items, labels), labels, system.name
     if path.suffix == ".onnx":
         asked: dict[str, object] = {"--tta": system.tta, system.size_option: system.size}
         asked |= {"--postprocess": system.steps, "--biases": system.biases}

@@ -1,4 +1,4 @@
-"""What was judged, for people and for files: a table, JSON, CSV, and the comparison of two systems.
+"""What was measured, for people and for files: a table, JSON, CSV, and the comparison of two systems.
 
 Intervals and p-values are explained in ``significance.py``.
 """
@@ -40,7 +40,7 @@ def report(result: EvaluationResult, tolerance: float | None) -> str:
     near = f"{tolerance:g} px" if tolerance else f"{BOUNDARY_TOLERANCE:.2%} of the diagonal"
     lines += [
         "",
-        f"F-Score {scores.f_score:.4f} [{raw[0]:.4f}, {raw[1]:.4f}]   with left/right in order "
+        f"F-Score {scores.f_score:.4f} [{raw[0]:.4f}, {raw[1]:.4f}]   left/right corrected "
         f"{scores.f_score_lr_corrected:.4f} [{ordered[0]:.4f}, {ordered[1]:.4f}]   ({scores.images} images; "
         "95 % intervals, bootstrap over images)",
         f"F1 of the whole set, mean of {len(result.foreground)} foreground classes {result.set_f1_mean:.4f}{left_out}",
@@ -85,12 +85,12 @@ def write_csv(result: EvaluationResult, path: Path) -> None:
 def write_per_image(result: EvaluationResult, other: EvaluationResult | None, path: Path) -> None:
     """A row a face with its F-Scores and boundary F1, and those of the other system beside them."""
     columns = {"stem": result.stems}
-    for prefix, judged in (("", result), ("other_", other)):
-        if judged is not None:
+    for prefix, one in (("", result), ("other_", other)):
+        if one is not None:
             values = {
-                "f_score": judged.f_score,
-                "f_score_lr_corrected": judged.lr_corrected,
-                "boundary_f1": judged.face_boundary,
+                "f_score": one.f_score,
+                "f_score_lr_corrected": one.lr_corrected,
+                "boundary_f1": one.face_boundary,
             }
             columns |= {f"{prefix}{key}": each.tolist() for key, each in values.items()}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -131,7 +131,7 @@ class Difference:
 
 
 class Comparison:
-    """Two judgements of the same faces, and what to call the two systems."""
+    """Two evaluations of the same faces, and what to call the two systems."""
 
     def __init__(self, this: EvaluationResult, other: EvaluationResult, name: str, other_name: str) -> None:
         assert this.stems == other.stems
@@ -159,13 +159,13 @@ class Comparison:
         lines.append("")
         for label, this, other, found in (
             ("F-Score", self.this.f_score, self.other.f_score, self.f_score),
-            ("in order", self.this.lr_corrected, self.other.lr_corrected, self.lr_corrected),
+            ("corrected", self.this.lr_corrected, self.other.lr_corrected, self.lr_corrected),
         ):
             lines.append(
-                f"{label:<9}{this.mean():.4f} - {other.mean():.4f} = {found.mean:+.4f} [{found.low:+.4f}, "
+                f"{label:<11}{this.mean():.4f} - {other.mean():.4f} = {found.mean:+.4f} [{found.low:+.4f}, "
                 f"{found.high:+.4f}]   better on {found.better} faces, worse on {found.worse}"
             )
-        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("In order", self.lr_corrected))
+        verdicts = (self._verdict("F-Score", self.f_score), self._verdict("Left/right corrected", self.lr_corrected))
         return "\n".join([*lines, "", *verdicts])
 
     def figures(self) -> dict[str, Any]:

@@ -9,20 +9,17 @@ from __future__ import annotations
 import os
 import pickle
 import reprlib
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from face_parsing.config.renamed import with_current_names
+from face_parsing.config.renamed import current_figure, with_current_names
 from face_parsing.labels import CELEBAMASK, LabelSet, group_labels
 from face_parsing.models import build_model
-from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
+from face_parsing.models.checkpoint_guards import InflatedError, check_fields, no_larger_than, refuse_inflation
 from face_parsing.system.files import atomic_path
 from face_parsing.system.untrusted import check_extent
 from face_parsing.system.workers import is_dead_worker
@@ -91,10 +88,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}; train one with 'python src/train.py' or name another.")
     try:
-        _refuse_inflation(path)
+        refuse_inflation(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
+    except InflatedError as error:
+        raise CheckpointError(f"{path} is no checkpoint of this project: {error}.") from None
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} is no checkpoint of this project: it holds more than tensors and plain values, "
@@ -117,10 +114,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError):
         found = reprlib.repr(content.get("classes"))
         raise CheckpointError(f"{path} was trained on other classes: {found}.") from None
-    for name, (sound, meaning) in FIELDS.items():
-        if name in content and not sound(content[name]):
-            found = reprlib.repr(content[name])
-            raise CheckpointError(f"{path} is no checkpoint of this project: {name} is {found}, not {meaning}.")
+    try:
+        check_fields(content)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no checkpoint of this project: {error}.") from None
     return _with_current_names(content)
 
 
@@ -128,54 +125,8 @@ def _with_current_names(content: dict[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint whose model or scores may have names of earlier versions."""
     model, _ = with_current_names(content["model"], "model")
     scores = content.get("scores", {}).items()
-    renamed = {str(name).replace("f_score_in_order", "f_score_lr_corrected"): value for name, value in scores}
+    renamed = {current_figure(name): value for name, value in scores}
     return {**content, "model": model} | ({"scores": renamed} if "scores" in content else {})
-
-
-def _refuse_inflation(path: Path) -> None:
-    """Raise CheckpointError for an archive that unpacks to more than its size; torch stores without compressing."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        unpacked, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
-    if unpacked > size:
-        raise CheckpointError(
-            f"{path} is no checkpoint of this project: its {size:,} bytes unpack to {unpacked:,}, but training "
-            "compresses nothing."
-        )
-
-
-def _is_state_dict(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout is torch.strided
-        for name, tensor in value.items()
-    )
-
-
-def _is_augmentation(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("flip"), bool):
-        return False
-    scales = value.get("scales")
-    return (
-        isinstance(scales, list | tuple)
-        and 0 < len(scales) <= 100
-        and all(isinstance(scale, int | float) and 0.1 < scale <= 4 for scale in scales)
-    )
-
-
-FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "state_dict": (_is_state_dict, "tensors by name"),
-    "model": (lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value), "a description"),
-    # As the config has them.
-    "image_size": (
-        lambda value: type(value) is int and SMALLEST_SIDE <= value <= LARGEST_SIDE,
-        f"a whole number from {SMALLEST_SIDE} to {LARGEST_SIDE}",
-    ),
-    "inference": (_is_augmentation, "flip and scales above 0.1 and up to 4"),
-    "track": (lambda value: isinstance(value, str), "a name"),
-    "scores": (lambda value: isinstance(value, dict), "figures by name"),
-}
-"""What a checkpoint's fields must be."""
 
 
 def label_set(content: Mapping[str, Any]) -> LabelSet:
@@ -192,7 +143,7 @@ def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
     """The network of a loaded checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
     weights = content["state_dict"]
     try:
-        with _no_larger_than(weights):
+        with no_larger_than(weights):
             model = build_model(content["model"], len(label_set(content)))
         model.load_state_dict(weights)
     except Exception as error:  # what a description makes the networks raise has no class in common
@@ -204,30 +155,6 @@ def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
                 f"The weights in {source} are not all finite numbers ({name}); name another checkpoint."
             )
     return model.eval()
-
-
-@contextmanager
-def _no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Raise ValueError as soon as a network that is built has far more weights than these.
-
-    A description of a million channels or blocks is short. Parameters are registered before they are filled, so that
-    no memory is touched. Networks may make some parameters and throw them away.
-    """
-    held = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
-    tensors, elements = 2 * len(weights) + 1000, sum(held.values()) + 10**7
-
-    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal tensors, elements
-        tensors -= 1
-        elements -= parameter.numel() if parameter is not None else 0
-        if tensors < 0 or elements < 0:
-            raise ValueError("it describes a far larger network")
-
-    handle = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def load_networks(

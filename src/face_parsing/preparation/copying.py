@@ -213,7 +213,7 @@ def carry_out(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Outcome:
-    """Write what is missing of a plan, and provenance.json. Bad files are left out and told in the outcome.
+    """Write what is missing of a plan, and provenance.json. Bad files are left out and named in the outcome.
 
     With ``overwrite`` the image and mask folders of output are emptied first; its other files stay. Raises
     PreparationError for an output that is in the source or that another command made, OSError for a full disk.

@@ -78,13 +78,13 @@ def count_changes(pairs: Iterable[Pair], output: Path) -> tuple[np.ndarray, dict
     return counts, shares, repaired
 
 
-def report_text(counts: np.ndarray, shares: dict[str, float], repaired: Sequence[str], left: Sequence[str]) -> str:
+def report_text(counts: np.ndarray, shares: dict[str, float], repaired: Sequence[str], unchanged: Sequence[str]) -> str:
     """What happened to the labels, as lines: the set's share, each class's, and the most frequent changes."""
     total, changed = int(counts.sum()), int(counts.sum() - np.trace(counts))
     touched = sum(share > 0 for share in shares.values())
     lines = [
         f"{changed / max(total, 1):.3%} of the pixels changed, in {touched} of {len(shares)} masks; {len(repaired)} "
-        f"mirrored masks repaired; {len(left)} masks left alone, of which more than the limit would have changed.",
+        f"mirrored masks repaired; {len(unchanged)} masks left alone, of which more than the limit would have changed.",
         f"{'class':<12}{'pixels':>12}{'gone':>9}{'come':>9}",
     ]
     names = [*CLASS_NAMES, "ignored"]

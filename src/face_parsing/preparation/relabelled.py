@@ -41,9 +41,14 @@ Probabilities = Callable[[np.ndarray], np.ndarray]
 
 
 def relabel_pair(
-    image: Path, mask: Path, outputs: tuple[Path, ...], probabilities: Probabilities, thresholds: Thresholds, left: Path
+    image: Path,
+    mask: Path,
+    outputs: tuple[Path, ...],
+    probabilities: Probabilities,
+    thresholds: Thresholds,
+    unchanged: Path,
 ) -> None:
-    """Write the image as outputs[0] and its corrected mask as outputs[1]; a mask that stays is noted in the file left.
+    """Write the image as outputs[0] and its corrected mask as outputs[1]; one that stays is noted in unchanged.
 
     A mirrored mask is repaired first: the network never learned those labels. Raises PhotoError and DataError.
     """
@@ -55,7 +60,7 @@ def relabel_pair(
     corrected = correct(ids, probabilities(photo), thresholds)
     if (corrected != ids).mean() > thresholds.max_change:
         corrected = ids
-        with left.open("a", encoding="utf-8") as file:
+        with unchanged.open("a", encoding="utf-8") as file:
             file.write(f"{mask.stem}\n")
     save_mask(corrected, outputs[1])
     copy_photo(image, outputs[0])
@@ -82,13 +87,13 @@ def plan_relabelling(
     """Copy root; training pairs of split get corrected masks, those validated on and tested on keep theirs."""
     splits = find_splits(root, OWN_LAYOUT)
     trained = {pair.image for pair in split.train}
-    left_alone = output / "left_alone.txt"
+    unchanged = output / "left_alone.txt"
 
     def jobs_of(name: str, image: Path, mask: Path | None) -> list[Job]:
         if mask is None or image not in trained:
             return [copy_job(output, name, image, mask)]
         outputs = output_files(output, name, image, mask)
-        return [Job(outputs, partial(relabel_pair, image, mask, outputs, probabilities, thresholds, left_alone))]
+        return [Job(outputs, partial(relabel_pair, image, mask, outputs, probabilities, thresholds, unchanged))]
 
     return plan_pairs(splits, jobs_of, recipe=recipe, breaks="teacher")
 
@@ -125,13 +130,13 @@ def _write_report(split: Split, output: Path) -> str:
     pairs = tqdm(split.train, desc="counting changes", unit="mask", leave=False)
     counts, shares, repaired = count_changes(pairs, output)
     noted = output / "left_alone.txt"
-    left = sorted(set(noted.read_text(encoding="utf-8").split())) if noted.is_file() else []
+    unchanged = sorted(set(noted.read_text(encoding="utf-8").split())) if noted.is_file() else []
     with atomic_path(output / "relabel.json") as path:
-        content = {"pixels": counts.tolist(), "changed": shares, "repaired": repaired, "left_alone": left}
+        content = {"pixels": counts.tolist(), "changed": shares, "repaired": repaired, "left_alone": unchanged}
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if shares:
         draw_most_changed(split.train, output, shares, output / "most_changed.png")
-    return report_text(counts, shares, repaired, left)
+    return report_text(counts, shares, repaired, unchanged)
 
 
 def relabel(

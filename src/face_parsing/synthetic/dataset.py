@@ -20,8 +20,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from face_parsing.labels import palette_bytes
+from face_parsing.synthetic.background import background
 from face_parsing.synthetic.canvas import MIN_SIZE, Canvas
-from face_parsing.synthetic.person import Look, background, draw_person, light
+from face_parsing.synthetic.light import light
+from face_parsing.synthetic.look import Look
+from face_parsing.synthetic.person import draw_person
 
 SPLITS = ("train", "val", "test")
 MAX_PER_SPLIT = 1_000_000  # the stride of the seeds from one split to the next

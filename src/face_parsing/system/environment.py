@@ -8,9 +8,10 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,6 +28,8 @@ def _git(*arguments: str) -> str:
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Versions, hardware, git revision and command line, as plain values."""
+    import torch  # here, so that who asks where the project lies need not load it
+
     packages = ("torch", "torchvision", "numpy", "pillow", "albumentations", "opencv-python-headless")
     versions: dict[str, str | None] = {}
     for name in packages:

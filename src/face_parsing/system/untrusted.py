@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# Of a YAML text or a checkpoint's description, far beyond any that is meant.
+# Of a checkpoint's description, far beyond any that is meant.
 MOST_ENTRIES = 10_000
 MOST_CHARACTERS = 100_000
 DEEPEST = 30
@@ -14,7 +14,7 @@ DEEPEST = 30
 def check_extent(values: Any) -> None:
     """Raise ValueError for nested containers with more entries or text than a description can need, or no end.
 
-    In a few lines of YAML or bytes of a checkpoint, one list may stand in another a thousand times over, or in itself.
+    In a few bytes of a checkpoint, one list may stand in another a thousand times over, or in itself.
     """
     entries = characters = 0
     waiting: list[tuple[Any, int]] = [(values, 0)]

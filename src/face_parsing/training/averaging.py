@@ -74,7 +74,7 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
     DataError for the split, else CheckpointError, also where the first one lacks what the average takes from it.
     """
     first, split = contents[0], _stems(runs[0])
-    description(first, paths[0])  # or it would be found out after the judging
+    description(first, paths[0])  # or it would be found out after the evaluation
     for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
             if content.get(key) != first.get(key):
@@ -89,7 +89,7 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
             raise CheckpointError(f"{path} and {paths[0]} tell different classes apart.")
         if _stems(run) != split:
             raise DataError(
-                f"{run.split} and {runs[0].split} differ, but the average may be judged by no pair that one of the "
+                f"{run.split} and {runs[0].split} differ, but the average may be evaluated on no pair that one of the "
                 "runs was trained on; average runs on the same split."
             )
 
@@ -146,12 +146,13 @@ def average_runs(
     content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
     model = restore_model(content, output.best_model).to(device)
     _renew_statistics(model, config, train, device)
-    image_size, judged = content["image_size"], ValidationSet(val)
+    image_size, validation = content["image_size"], ValidationSet(val)
     models = {str(path): restore_model(one, path) for path, one in zip(paths, contents, strict=True)}
     for name, one in {**models, "the average": model}.items():
         with exact_arithmetic():
-            scores = validate(one, judged, image_size=image_size, batch_size=8, device=device, progress=True)
-        print(f"F-Score {scores.f_score:.4f}, in order {scores.f_score_lr_corrected:.4f}: {name}", flush=True)
+            scores = validate(one, validation, image_size=image_size, batch_size=8, device=device, progress=True)
+        corrected = f"left/right corrected {scores.f_score_lr_corrected:.4f}"
+        print(f"F-Score {scores.f_score:.4f}, {corrected}: {name}", flush=True)
 
     if overwrite:
         output.clear()

@@ -1,19 +1,18 @@
-"""Cross-entropy, Dice and focal loss on (logits, target), and their weighted sum.
+"""What training minimises: cross-entropy, Dice and focal loss on (logits, target), and their weighted sum.
 
-All of it is fp32, whatever the autocast. Pixels of ``ignore_index`` count in no term. No term builds
-one-hot targets: what a sum over the true class needs is gathered. The gradient is written out instead of left to
-autograd: at 256 px a CPU needs half the time, and nothing is kept for the way back but the gradient itself.
+These functions are the definition, written to be read and differentiated by autograd. Training takes the same values
+and gradients from ``fused_loss``, which is faster; the tests compare the two. All of it is fp32 or wider, whatever
+the autocast. Pixels of ``ignore_index`` count in no term.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+import torch.nn.functional as F
+from torch import Tensor
 
 from face_parsing.labels import IGNORE_INDEX
 
@@ -26,6 +25,93 @@ ProcessMean = Callable[[Tensor], Tensor]
 def identity(count: Tensor) -> Tensor:
     """The mean of one process's count."""
     return count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The weights of the loss's terms, and what else these depend on beside logits, target and class weights."""
+
+    ce: float = 1.0
+    dice: float = 1.0
+    focal: float = 0.5
+    focal_gamma: float = 2.0
+    label_smoothing: float = 0.0
+    dice_eps: float = 1.0
+    ignore_index: int = IGNORE_INDEX
+    process_mean: ProcessMean = identity
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _labels_and_weights(logits: Tensor, target: Tensor, weights: Tensor | None, terms: Terms) -> tuple[Tensor, Tensor]:
+    """Of each pixel (B, H, W) its class and that one's weight; class 0 and weight 0 where it is ignored."""
+    known = target != terms.ignore_index
+    label = torch.where(known, target, 0).long()
+    of_class = logits.new_ones(logits.shape[1]) if weights is None else weights.to(logits.dtype)
+    return label, of_class[label] * known
+
+
+def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None, terms: Terms) -> Tensor:
+    """-log p of each pixel's class: the mean over the valid pixels, weighted by their classes' weights; 0 without any.
+
+    logits (B, C, H, W), target (B, H, W) integer, weights (C,) or None. Labels are smoothed as torch does it: a share
+    of the target's mass is spread over all classes.
+    """
+    logits = _wide(logits)
+    _, weight = _labels_and_weights(logits, target, weights, terms)
+    summed = F.cross_entropy(
+        logits,
+        target.long(),
+        weight=None if weights is None else weights.to(logits.dtype),
+        ignore_index=terms.ignore_index,
+        label_smoothing=terms.label_smoothing,
+        reduction="sum",
+    )
+    return summed / terms.process_mean(weight.sum()).clamp(min=1e-12)
+
+
+def focal_loss(logits: Tensor, target: Tensor, weights: Tensor | None, terms: Terms) -> Tensor:
+    """-(1 - p)^gamma log p (Lin et al. 2017), p the probability of a pixel's class; a mean as ``cross_entropy``'s."""
+    logits = _wide(logits)
+    label, weight = _labels_and_weights(logits, target, weights, terms)
+    log_p = torch.log_softmax(logits, 1).gather(1, label[:, None])[:, 0]  # (B, H, W)
+    rest = (1 - log_p.exp()).clamp(min=1e-7)  # a root of 0, for a gamma below 1, has no gradient
+    summed = (weight * rest**terms.focal_gamma * -log_p).sum()
+    return summed / terms.process_mean(weight.sum()).clamp(min=1e-12)
+
+
+def dice_loss(logits: Tensor, target: Tensor, terms: Terms) -> Tensor:
+    """1 - soft Dice (Milletari et al. 2016), logits (B, C, H, W), target (B, H, W) integer.
+
+    The Dice of a class in an image is (2 o + eps) / (q + a + eps): it has a pixels there, q is the sum of its
+    probabilities over the valid pixels, and o that over its a pixels alone. The mean is taken over the classes that an
+    image holds, as in the challenge's metric, then over the images that hold any; 0 without one.
+    """
+    logits = _wide(logits)
+    label, known = _labels_and_weights(logits, target, None, terms)
+    p = logits.softmax(1) * known[:, None]  # (B, C, H, W)
+    one_hot = F.one_hot(label, logits.shape[1]).permute(0, 3, 1, 2) * known[:, None]
+    overlap, predicted, actual = ((p * one_hot).sum((2, 3)), p.sum((2, 3)), one_hot.sum((2, 3)))  # (B, C)
+    dice = (2 * overlap + terms.dice_eps) / (predicted + actual + terms.dice_eps)
+    present = (actual > 0).to(p.dtype)
+    of_image = ((1 - dice) * present).sum(1) / present.sum(1).clamp(min=1)
+    images = terms.process_mean(present.amax(1).sum())
+    return of_image.sum() / images.clamp(min=1e-12)
+
+
+def combined_loss(logits: Tensor, target: Tensor, weights: Tensor | None, terms: Terms) -> dict[str, Tensor]:
+    """``loss``, the weighted sum, and its terms ``ce``, ``dice`` and ``focal``; those of weight 0 are left out."""
+    values: dict[str, Tensor] = {}
+    if terms.ce:
+        values["ce"] = cross_entropy(logits, target, weights, terms)
+    if terms.dice:
+        values["dice"] = dice_loss(logits, target, terms)
+    if terms.focal:
+        values["focal"] = focal_loss(logits, target, weights, terms)
+    total = torch.stack([getattr(terms, name) * value for name, value in values.items()]).sum()
+    return {"loss": total, **values}
 
 
 def class_weights(pixel_counts: Tensor, scheme: str, *, beta: float = 0.9999999) -> Tensor | None:
@@ -48,144 +134,6 @@ def class_weights(pixel_counts: Tensor, scheme: str, *, beta: float = 0.9999999)
     weights = torch.ones_like(raw)
     weights[present] = raw[present] / raw[present].mean()
     return weights.clamp(*WEIGHT_RANGE).float()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """The weights of the loss's terms, and what else these depend on beside logits, target and class weights."""
-
-    ce: float = 1.0
-    dice: float = 1.0
-    focal: float = 0.5
-    focal_gamma: float = 2.0
-    label_smoothing: float = 0.0
-    dice_eps: float = 1.0
-    ignore_index: int = IGNORE_INDEX
-    process_mean: ProcessMean = identity
-
-
-def terms_and_gradient(
-    logits: Tensor, target: Tensor, weights: Tensor | None, terms: Terms, *, at_once: int | None = None
-) -> tuple[dict[str, Tensor], Tensor]:
-    """``ce``, ``dice`` and ``focal``, scalars, and the gradient (B, C, H, W) of their weighted sum, without autograd.
-
-    logits (B, C, H, W) of any floating dtype, target (B, H, W) integer, weights (C,) or None. ``at_once`` images are
-    gone through together, by default one on a CPU, which so finds its probabilities in the cache, and all on a GPU,
-    which would wait for each small job.
-
-    - Cross-entropy, and focal loss -(1 - p)^gamma log p (Lin et al. 2017) with p the probability of a pixel's true
-      class: means over the valid pixels, weighted by the true class, as ``torch.nn.functional.cross_entropy`` has
-      it. Without a valid pixel both are 0.
-    - Soft Dice (Milletari et al. 2016), 1 - (2 o + eps) / (q + a + eps), where a class has a pixels in an image, q is
-      the sum of its probabilities there, and o that over the a pixels alone: the mean over the classes that the
-      image holds, as in the challenge's metric, then over the images that hold any.
-    """
-    B, C, H, W = logits.shape
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    known = (target != terms.ignore_index).view(B, 1, H * W)
-    gaps = logits.device.type != "cpu" or not known.all()  # a GPU would be waited for
-    label = torch.where(known, target.reshape(B, 1, H * W), 0).long()
-    valid = known.to(wide)
-    weights = torch.ones(C, device=logits.device) if weights is None else weights
-    weights = weights.to(wide)
-    weight = weights[label] * valid
-    total = terms.process_mean(weight.sum()).clamp(min=1e-12)
-    images = terms.process_mean(known.any(2).sum().to(wide)).clamp(min=1e-12)
-    smoothing = terms.label_smoothing / C / total
-
-    sums = {name: total.new_zeros(()) for name in ("ce", "dice", "focal")}
-    # Unscaled gradients of single pixels are too small for fp16.
-    kept = wide if logits.dtype is torch.float16 else logits.dtype
-    gradient = torch.empty(B, C, H * W, dtype=kept, device=logits.device)
-    n = at_once or (1 if logits.device.type == "cpu" else B)
-    for first in range(0, B, n):
-        rows = slice(first, first + n)
-        y, v, w = label[rows], valid[rows], weight[rows] / total  # (n, 1, P)
-        log_p = torch.log_softmax(logits[rows].to(wide, memory_format=torch.contiguous_format).flatten(2), 1)
-        log_true = log_p.gather(1, y)
-        everywhere: Tensor | float = 0.0
-        if terms.ce and terms.label_smoothing:
-            everywhere = (weights * (log_p * v if gaps else log_p).sum(2)).sum()
-        p, true = log_p.exp_(), log_true.exp()
-        if gaps:
-            p *= v
-        # A pixel's gradient is p * at_all, and at_true more for its true class.
-        at_all = (terms.ce * smoothing * weights.sum()).expand_as(v).clone()
-        at_true = torch.zeros_like(v)
-        if terms.ce:
-            sums["ce"] -= (1 - terms.label_smoothing) * (w * log_true).sum() + smoothing * everywhere
-            at_true -= terms.ce * (1 - terms.label_smoothing) * w
-        if terms.focal:
-            rest = (1 - true).clamp_(min=1e-7)
-            power = rest**terms.focal_gamma
-            sums["focal"] -= (w * power * log_true).sum()
-            steep = terms.focal_gamma * true * rest ** (terms.focal_gamma - 1) * log_true
-            at_true -= terms.focal * w * (power - steep)
-        at_all -= at_true
-        if terms.dice:
-            # Row by row: one fp32 sum over a large image would lose what its last bits cannot hold.
-            zeros, lines = p.new_zeros(len(y) * H, C), y.view(-1, W)
-            overlap = zeros.scatter_add(1, lines, (true * v).view(-1, W)).view(-1, H, C).sum(1)  # (n, C)
-            actual = zeros.scatter_add(1, lines, v.view(-1, W)).view(-1, H, C).sum(1)
-            size = p.sum(2) + actual + terms.dice_eps
-            dice = (2 * overlap + terms.dice_eps) / size
-            present = (actual > 0).to(wide)
-            mean = present / present.sum(1, keepdim=True).clamp(min=1) / images
-            sums["dice"] += (mean * (1 - dice)).sum()
-            by_class = (terms.dice * mean * dice / size)[:, None]  # (n, 1, C)
-            by_overlap = true * (-2 * terms.dice * mean / size)[:, None].gather(2, y)
-            at_true += by_overlap
-            at_all -= by_class @ p + by_overlap
-            pixels = (by_class.mT + at_all).mul_(p)
-        else:
-            pixels = at_all * p
-        pixels.scatter_add_(1, y, at_true)
-        if terms.ce and terms.label_smoothing:
-            pixels -= (terms.ce * smoothing * weights)[:, None]
-        torch.mul(pixels, v, out=gradient[rows])
-    found = {name: value for name, value in sums.items() if getattr(terms, name)}
-    return found, gradient.view(B, C, H, W)
-
-
-class _WeightedSum(torch.autograd.Function):
-    """Of the terms; its gradient is found on the way forward."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, weights: Tensor | None, terms: Terms) -> Any:
-        found, gradient = terms_and_gradient(logits, target, weights, terms)
-        ctx.save_for_backward(gradient)
-        ctx.dtype = logits.dtype
-        values = tuple(found.values())
-        ctx.mark_non_differentiable(*values)
-        total = logits.new_zeros((), dtype=torch.promote_types(logits.dtype, torch.float32))
-        for name, value in found.items():
-            total = total + getattr(terms, name) * value
-        return total, tuple(found), *values
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return (ctx.saved_tensors[0] * gradients[0]).to(ctx.dtype), None, None, None
-
-
-class CombinedLoss(nn.Module):
-    """ce * cross-entropy + dice * Dice + focal * focal loss (``Terms``, ``terms_and_gradient``).
-
-    ``forward(logits, target)`` takes logits (B, C, H, W) of any floating dtype and target (B, H, W)
-    integer, and returns a dict of scalars: ``loss``, the weighted sum, and ``ce``, ``dice``, ``focal``,
-    unweighted and without gradients. A term of weight 0 is not computed and not returned.
-    """
-
-    def __init__(self, *, weights: Sequence[float] | Tensor | None = None, **terms: Any) -> None:
-        super().__init__()
-        self.terms = Terms(**terms)
-        self.weights: Tensor | None
-        self.register_buffer("weights", None if weights is None else torch.as_tensor(weights, dtype=torch.float32))
-
-    def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
-        with torch.autocast(logits.device.type, enabled=False):
-            total, names, *values = _WeightedSum.apply(logits, target, self.weights, self.terms)
-        return {"loss": total, **dict(zip(names, values, strict=True))}
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor) -> Tensor:

@@ -84,8 +84,8 @@ class RunFolder:
         """Remove the half-written files of a run that was killed here."""
         texts = (self.config, self.environment, self.split, self.history, self.scores)
         for path in (self.last_model, self.best_model, *texts, *self.pictures):
-            for left in path.parent.glob(f".[0-9]*.{path.name}"):
-                left.unlink(missing_ok=True)
+            for half_written in path.parent.glob(f".[0-9]*.{path.name}"):
+                half_written.unlink(missing_ok=True)
 
     def describe(self, config: Config, environment: Mapping[str, Any], split: Split) -> None:
         """Write config.yaml, environment.json and split.json."""
@@ -140,6 +140,6 @@ def check_resumable(saved: Config, asked: Config, folder: Path) -> None:
 def load_saved_config(path: Path) -> Config:
     """The config that a run saved. Raises RunFolderError where it is gone or was written by another version."""
     try:
-        return load_config(path)
+        return load_config(path, announce=False)  # nobody wrote it by hand
     except ConfigError as error:
         raise RunFolderError(f"The config of the run to resume cannot be used: {error}") from None

@@ -19,8 +19,8 @@ def learning_rate(
     if decay == "plateau":
         return peak
     progress = min((step - warmup_steps) / max(steps - 1 - warmup_steps, 1), 1.0)
-    left = (1 - progress) ** 0.9 if decay == "poly" else 0.5 * (1 + math.cos(math.pi * progress))
-    return peak * (final_ratio + (1 - final_ratio) * left)
+    remaining = (1 - progress) ** 0.9 if decay == "poly" else 0.5 * (1 + math.cos(math.pi * progress))
+    return peak * (final_ratio + (1 - final_ratio) * remaining)
 
 
 class Plateau:

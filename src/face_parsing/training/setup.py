@@ -1,56 +1,58 @@
-"""What a run begins with: its data, its network and its checks."""
+"""What a run begins with: its data, its network, its trainer and its checks."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from face_parsing.challenge import PARAMETER_LIMIT, RULES
 from face_parsing.config.loading import ConfigError
+from face_parsing.config.networks import Smp
+from face_parsing.config.optimization import Schedule, Stage
 from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.cache import PairStore
 from face_parsing.data.dataset import TrainingSet
 from face_parsing.data.pairs import find_pairs
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import PROVENANCE, broken_rule
-from face_parsing.data.sampler import repeat_factors
+from face_parsing.data.sampler import EpochSampler, repeat_factors
 from face_parsing.data.split import Split, load_split, load_stems, make_split
-from face_parsing.labels import group_labels
+from face_parsing.labels import LabelSet
 from face_parsing.models import build_model, count_parameters
-from face_parsing.models.checkpoint import CheckpointError, label_set, load_checkpoint
+from face_parsing.models.checkpoint import CheckpointError, label_set, load_checkpoint, restore_model
 from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system import distributed
-from face_parsing.system.environment import PROJECT_ROOT
+from face_parsing.system.device import choose_precision
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import class_weights
 from face_parsing.training.run_folder import RunFolder
+from face_parsing.training.schedule import Plateau
+from face_parsing.training.trainer import Trainer
 
 
-def resolve_path(text: str) -> Path:
-    """A path of a config: as it is where absolute or found from here, else from the project's folder."""
-    path = Path(text)
-    return path if path.is_absolute() or path.exists() else PROJECT_ROOT / path
-
-
-def check_size(config: Config, parameters: int) -> None:
+def check_size(parameters: int, track: str) -> None:
     """Raise ConfigError where the challenge's limit on parameters is broken."""
-    if config.track == "challenge" and parameters >= PARAMETER_LIMIT:
+    if track == "challenge" and parameters >= PARAMETER_LIMIT:
         raise ConfigError(
             f"The model has {parameters:,} parameters, but the challenge allows fewer than {PARAMETER_LIMIT:,}; "
             "choose a smaller model, or set track=open."
         )
 
 
-def check_processes(config: Config, pairs: int = sys.maxsize) -> None:
+def check_processes(stages: Sequence[Stage], pairs: int = sys.maxsize) -> None:
     """Raise ConfigError where a batch, which is that of all processes together, cannot be split evenly over them.
 
     It is never larger than the number of training pairs, where that is known already.
     """
     count = distributed.world_size()
-    for i, stage in enumerate(config.schedule.stages):
+    for i, stage in enumerate(stages):
         size = min(stage.batch_size, pairs)
         if size % count:
             why = "" if size == stage.batch_size else f" (here {size}, as there are no more training pairs)"
@@ -75,10 +77,10 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     """
     # Weights that are loaded afterwards need no download of others before.
     pretrained = not (resume or config.run.init_from or config.open_track.pretrained)
-    model = build_model(config.to_dict()["model"], len(group_labels(config.data.classes)), pretrained=pretrained)
-    check_size(config, count_parameters(model))
-    if config.open_track.pretrained:
-        path = resolve_path(config.open_track.pretrained)
+    model = build_model(config.to_dict()["model"], len(config.labels), pretrained=pretrained)
+    check_size(count_parameters(model), config.track)
+    path = config.paths.pretrained
+    if path is not None:
         _load_weights(model, load_checkpoint(path), path)
     return model
 
@@ -92,9 +94,9 @@ def _load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None
         raise CheckpointError(f"The weights in {path} do not fit the config's model: {reason}") from None
 
 
-def check_provenance(config: Config, root: Path) -> None:
+def check_provenance(root: Path, track: str) -> None:
     """Raise DataError for a data set that is against the rules of the challenge, on that track."""
-    rule = broken_rule(root) if config.track == "challenge" else None
+    rule = broken_rule(root) if track == "challenge" else None
     if rule is not None:
         what = RULES.get(rule, rule)
         raise DataError(
@@ -111,21 +113,21 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     Draws the synthetic set first where the config asks for one and its folder does not exist. A resumed run
     gives the split it saved. Raises DataError with all that is wrong with the files.
     """
-    root = resolve_path(config.data.root)
+    root = config.paths.root
     count = config.data.synthetic_pairs
     if count and distributed.is_first_here() and not root.exists():
         print(f"Drawing {count} synthetic training faces into {root}", flush=True)
         write_dataset(root, train=count, val=max(count // 6, 1), test=8, size=config.data.size, seed=0)
     distributed.barrier()
-    check_provenance(config, root)
+    check_provenance(root, config.track)
     if saved_split is not None:
         path = saved_split
         split = distributed.from_main(lambda: load_split(path, root))
     else:
-        stems = resolve_path(config.data.val_stems) if config.data.val_stems else None
+        stems = config.paths.val_stems
         split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
-    extra = [pair for data in config.open_track.external_data for pair in find_pairs(resolve_path(data.root) / "train")]
-    labels = group_labels(config.data.classes)
+    extra = [pair for folder in config.paths.external_data for pair in find_pairs(folder / "train")]
+    labels = config.labels
     limit = config.data.cache_gb * 1e9
     repair = config.data.repair_mirrored
     val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit, labels=labels)
@@ -143,9 +145,8 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
 def draw_weights(config: Config, train: PairStore) -> np.ndarray:
     """How often each training pair (N,) is drawn: by its rare classes and, if external, by its data set's weight."""
     weights = repeat_factors(train.presence, config.data.repeat_threshold)
-    for data in config.open_track.external_data:
-        folder = resolve_path(data.root) / "train"
-        weights[[pair.image.parent.parent == folder for pair in train.pairs]] *= data.weight
+    for folder, data in zip(config.paths.external_data, config.open_track.external_data, strict=True):
+        weights[[pair.image.parent.parent == folder / "train" for pair in train.pairs]] *= data.weight
     return weights
 
 
@@ -161,8 +162,8 @@ def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None
 
     Raises ConfigError, DataError or CheckpointError for a run that had another track, other pairs or another network.
     """
-    assert config.run.init_from is not None
-    earlier = RunFolder(PROJECT_ROOT / config.run.init_from)
+    assert config.paths.init_from is not None
+    earlier = RunFolder(config.paths.init_from)
     content = load_checkpoint(earlier.best_model)
     if config.track == "challenge" and content.get("track") != "challenge":
         raise ConfigError(
@@ -171,18 +172,84 @@ def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None
         )
     # Of a data set with a folder val/, a pair to validate on may have the name of another one to train on.
     more = set(load_stems(earlier.split)["train"]) - {pair.stem for pair in split.train}
-    judged = more & {pair.stem for pair in split.val}
-    if judged:
+    validated = more & {pair.stem for pair in split.val}
+    if validated:
         raise DataError(
-            f"{earlier.split}: the run to start from has trained on {len(judged)} pairs that this one is judged by, "
-            f"the first: {min(judged)}; give both the same split (data.val_stems, data.val_fraction, data.split_seed)."
+            f"{earlier.split}: the run to start from has trained on {len(validated)} pairs that this one is validated "
+            f"on, the first: {min(validated)}; give both the same split (data.val_stems, data.val_fraction, "
+            "data.split_seed)."
         )
     if config.track == "challenge" and more:
         raise DataError(
             f"{earlier.split}: the run to start from has trained on {len(more)} pairs that are none of this one's, the "
             f"first: {min(more)}, but the challenge allows {RULES['external_data']}; train both on the same data."
         )
-    if label_set(content) != group_labels(config.data.classes):
+    if label_set(content) != config.labels:
         raise CheckpointError(f"{earlier.best_model}, to start from, tells other classes apart than data.classes.")
     _load_weights(model, content, earlier.best_model)
     print(f"Starting from {earlier.best_model}.")
+
+
+def epoch_pixels(schedule: Schedule, sampler: EpochSampler, pairs: int) -> list[int]:
+    """The pixels of each epoch, which its time and the learning rate go by."""
+    stages = [schedule.stage_at(epoch) for epoch in range(schedule.epochs)]
+    return [
+        sampler.steps(epoch) * min(stage.batch_size, pairs) * stage.image_size**2 for epoch, stage in enumerate(stages)
+    ]
+
+
+def load_teacher(path: Path, labels: LabelSet) -> nn.Module:
+    """The network to learn from beside the labels. Raises CheckpointError where it is none for these classes."""
+    content = load_checkpoint(path)
+    if label_set(content) != labels:
+        raise CheckpointError(f"The teacher {path} tells other classes apart than data.classes.")
+    return restore_model(content, path)
+
+
+def build_loss(config: Config, pixel_counts: np.ndarray) -> CombinedLoss:
+    """The config's loss, for training pairs with so many pixels (C,) of each class."""
+    weights = class_weights(torch.from_numpy(pixel_counts), config.loss.class_weights)
+    terms = as_dict(config.loss)
+    terms.pop("class_weights")
+    return CombinedLoss(**terms, weights=weights, process_mean=distributed.mean)
+
+
+def build_plateau(schedule: Schedule) -> Plateau | None:
+    """What lowers the rate by the validations' scores, if the schedule wants it."""
+    if schedule.decay != "plateau":
+        return None
+    return Plateau(factor=schedule.plateau_factor, patience=schedule.plateau_patience, smallest=schedule.final_lr_ratio)
+
+
+def build_trainer(
+    config: Config, model: nn.Module, train: PairStore, sampler: EpochSampler, device: torch.device
+) -> Trainer:
+    """The trainer of a run's model, for the epochs that the sampler lays out."""
+    teacher = load_teacher(config.paths.teacher, train.labels) if config.paths.teacher is not None else None
+    precision = choose_precision(config.run.precision, device)
+    print(
+        f"Model: {config.model.name}, {count_parameters(model):,} parameters (limit {PARAMETER_LIMIT:,}), "
+        f"{device.type}, {str(precision).removeprefix('torch.')}."
+    )
+    pixels, first_steps = epoch_pixels(config.schedule, sampler, len(train)), sampler.steps(0)
+    return Trainer(
+        model,
+        build_loss(config, train.pixel_counts),
+        device=device,
+        precision=precision,
+        channels_last=config.run.channels_last,
+        compile_model=config.run.compile,
+        # A recording that fails leaves torch's generator unable to draw: what may wait for the GPU is not tried.
+        record=config.run.cuda_graphs and not isinstance(config.model, Smp),
+        optimizer=as_dict(config.optimizer),
+        # Counted in steps of the first stage; those of a later one, of larger images, count for more.
+        steps=sum(pixels) / pixels[0] * first_steps,
+        warmup_steps=round(config.schedule.warmup_epochs * first_steps),
+        final_lr_ratio=config.schedule.final_lr_ratio,
+        decay=config.schedule.decay,
+        plateau=build_plateau(config.schedule),
+        unit_pixels=pixels[0] // first_steps,
+        teacher=teacher,
+        teacher_weight=config.open_track.teacher_weight,
+        synchronise=config.run.sync_batchnorm and distributed.world_size() > 1,
+    )

@@ -41,8 +41,7 @@ def load_start(config_file: Path | None, overrides: Sequence[str], *, resume: bo
     A run that torchrun restarts goes on with what it has written, whatever was asked for at its start.
     """
     config = load_config(config_file or DEFAULT_CONFIG, overrides)
-    # A relative folder lies in the project, wherever the command was started.
-    folder = RunFolder(PROJECT_ROOT / config.run.output)
+    folder = RunFolder(config.paths.output)
     if _is_restarted(folder):
         resume = folder.last_model.exists()
         overwrite = not resume
@@ -50,7 +49,7 @@ def load_start(config_file: Path | None, overrides: Sequence[str], *, resume: bo
     if resume:
         saved = load_saved_config(folder.config)
         if config_file is None:
-            config = load_config(folder.config, overrides)
+            config = load_config(folder.config, overrides, announce=False)  # done above
         check_resumable(saved, config, folder.root)
     return Start(config, folder, resume, overwrite)
 

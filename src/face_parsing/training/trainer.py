@@ -16,7 +16,8 @@ from face_parsing.inference.predict import normalize
 from face_parsing.system import batch_norm, distributed
 from face_parsing.training.cuda_graph import CudaGraphStep
 from face_parsing.training.ema import AveragedModel
-from face_parsing.training.losses import CombinedLoss, distillation_loss
+from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.losses import distillation_loss
 from face_parsing.training.optim import build_optimizer, set_learning_rate
 from face_parsing.training.schedule import Plateau, learning_rate
 
@@ -93,12 +94,12 @@ class Trainer:
     ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. Where the image size grows,
     ``unit_pixels`` are the pixels of a batch that count as one of these steps, and larger batches count for
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
-    A ``plateau`` scales it, and is told each validation's score by whoever validates.
+    A ``plateau`` scales it, and gets each validation's score from whoever validates.
     With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
     ``record``: a GPU replays its steps from a recording, where one process trains there in fp32 or bf16, not compiled
     and without a teacher.
 
-    Of several processes each takes its share of every batch; gradients, the loss that is told and the statistics
+    Of several processes each takes its share of every batch; gradients, the loss that is reported and the statistics
     are means over them, so that all have the same weights after each step. ``synchronise`` is for BatchNorm.
     """
 

@@ -1,0 +1,86 @@
+"""What a run leaves when its last epoch is done: final scores, a panel of faces and, if asked for, a submission."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from face_parsing.config.sections import Config
+from face_parsing.data.dataset import ValidationSet
+from face_parsing.data.photo_files import find_photos
+from face_parsing.drawing.pictures import save_panel
+from face_parsing.evaluation.validation import validate
+from face_parsing.inference.folder import predict_folder
+from face_parsing.inference.predict import exact_arithmetic, predict_masks
+from face_parsing.inference.run_py import SubmissionError
+from face_parsing.inference.submission import pack_submission
+from face_parsing.inference.torch_network import parse_with
+from face_parsing.models import count_parameters
+from face_parsing.models.checkpoint import load_checkpoint, restore_model
+from face_parsing.system import distributed
+from face_parsing.training.resuming import RunState
+from face_parsing.training.run_folder import RunFolder
+
+
+def finish_run(config: Config, folder: RunFolder, val: ValidationSet, state: RunState, device: torch.device) -> None:
+    """Evaluate the best model as inference would, draw its panel, and pack a submission if the config asks for one."""
+    content = distributed.from_main(lambda: load_checkpoint(folder.best_model))
+    model = restore_model(content, folder.best_model).to(device)
+    size = content["image_size"]
+    with exact_arithmetic():
+        scores = validate(model, val, image_size=size, batch_size=8, device=device, progress=True)
+    if not distributed.is_main():
+        return
+    print(f"Best model: epoch {content['scores']['epoch']}, evaluated in fp32 without test-time augmentation.")
+    print(scores.table())
+    facts = {
+        "epoch": content["scores"]["epoch"],
+        "image_size": size,
+        "parameters": count_parameters(model),
+        "seed": config.run.seed,
+        "training_seconds": round(state.seconds, 1),
+    }
+    folder.write_scores(scores, facts)
+    folder.write_history(state.history, curves=True)
+    draw_panel(folder.panel, model, val, image_size=size, faces=config.run.panel_faces, device=device)
+    print(f"Weights: {folder.best_model}\nCurves, panel and scores: {folder.root}")
+    if config.run.pack_submission:
+        pack_test_photos(config, folder.predictions, model, content, device)
+
+
+def draw_panel(
+    path: Path, model: nn.Module, val: ValidationSet, *, image_size: int, faces: int, device: torch.device
+) -> None:
+    """Photo, label and prediction of so many validation faces, evenly spread over the set; of none no picture."""
+    count = min(faces, len(val))
+    if not count:
+        return
+    pairs = [val[i * len(val) // count] for i in range(count)]
+    photos = torch.stack([photo for photo, _ in pairs]).to(device)
+    H, W = photos.shape[1:3]
+    labels = val.store.labels
+    masks = predict_masks([model], photos, image_size=image_size, output_size=(H, W), labels=labels).cpu().numpy()
+    truths = [mask.numpy() for _, mask in pairs]
+    save_panel(path, [photo.numpy() for photo, _ in pairs], truths, list(masks), labels=labels)
+
+
+def pack_test_photos(
+    config: Config, folder: Path, model: nn.Module, content: Mapping[str, Any], device: torch.device
+) -> None:
+    """Predict the test photos into the folder and pack them. Raises SubmissionError where a photo cannot be read."""
+    photos = find_photos(config.paths.root / "test" / "images")
+    used = config.inference
+    tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
+    if used.submission_tta:
+        tta = {"scales": used.scales, "flip": used.flip}
+    parse = parse_with([model], image_size=content["image_size"], device=device, **tta)
+    failures = predict_folder(parse, photos, folder, color=True)
+    if failures:
+        raise SubmissionError("No submission was packed: " + "; ".join(failures))
+    zip_path = folder / "submission.zip"
+    pack_submission(zip_path, masks=folder / "masks", photos=photos, content=content, tta=tta)
+    print(f"Submission, checked with the judges' command: {zip_path}")
