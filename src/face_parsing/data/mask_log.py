@@ -47,23 +47,34 @@ class MaskLog:
         if self.seen and all(mask.empty for mask in self.seen.values()):
             raise DataError(background_alone(place, ignored=any(mask.ignored for mask in self.seen.values())))
 
-    def notes(self) -> list[str]:
-        """One sentence for each thing that is worth a word."""
+    def palette_notes(self) -> list[str]:
+        """One sentence for each kind of palette that is worth a word."""
         found: Mapping[str, list[str]] = {
             "the palette's colors at other indices, as PNG optimizers leave them, and are read by color "
             "(--mask_ids or data.mask_ids = index reads the indices)": self._named(PaletteKind.RENUMBERED),
             "a palette that is neither the label set's own nor grey, and are read by index; "
             "look at them with 'draw.py color' first": self._named(PaletteKind.UNKNOWN),
         }
-        lines = [_sentence(names, "hold", what) for what, names in found.items() if names]
-        if self.empty:
-            lines.append(_sentence(self.empty, "hold", f"no class but background ({IGNORE_HINT})"))
-        return lines
+        return [_sentence(names, what) for what, names in found.items() if names]
+
+    def notes(self) -> list[str]:
+        """One sentence for each thing that is worth a word."""
+        empty = self.empty
+        why = f" ({IGNORE_HINT})" if any(self.seen[name].ignored for name in empty) else ""
+        return self.palette_notes() + ([_sentence(empty, f"no class but background{why}")] if empty else [])
 
     def tell(self) -> None:
         """Print the notes on stderr."""
-        for line in self.notes():
-            print(f"Note: {line}.", file=sys.stderr)
+        _print(self.notes())
+
+    def tell_palettes(self) -> None:
+        """Print those of the palettes alone, where a mask of background is nothing odd."""
+        _print(self.palette_notes())
+
+
+def _print(notes: list[str]) -> None:
+    for line in notes:
+        print(f"Note: {line}.", file=sys.stderr)
 
 
 def background_alone(place: object, *, ignored: bool) -> str:
@@ -75,6 +86,6 @@ def background_alone(place: object, *, ignored: bool) -> str:
     )
 
 
-def _sentence(names: list[str], verb: str, what: str) -> str:
-    some = f"{len(names)} masks {verb}" if len(names) > 1 else f"1 mask {verb}s"
+def _sentence(names: list[str], what: str) -> str:
+    some = f"{len(names)} masks hold" if len(names) > 1 else "1 mask holds"
     return f"{some} {what}; the first: {names[0]}"

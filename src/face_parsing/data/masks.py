@@ -15,10 +15,11 @@ from face_parsing.data.problems import DataError
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, palette_bytes
 from face_parsing.system.files import atomic_path
 
+OWN_PALETTE = bytes(palette_bytes()[: 3 * NUM_CLASSES])
+"""The colors of the 19 ids, as the palettes of our own masks begin."""
 
-def decode_mask(
-    source: Path | BytesIO, name: str, rule: IdRule = USUAL
-) -> tuple[np.ndarray, PaletteKind]:
+
+def decode_mask(source: Path | BytesIO, name: str, rule: IdRule = USUAL) -> tuple[np.ndarray, PaletteKind]:
     """The values (H, W) uint8, whatever they are, of a P- or L-mode image by the rule, and what its palette is.
 
     Raises DataError that begins with name.

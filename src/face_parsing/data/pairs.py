@@ -74,9 +74,7 @@ def find_pairs(folder: Path) -> list[Pair]:
     problems += [
         f"{images[stem]}: no mask {folder / 'masks' / stem}.png" for stem in sorted(images.keys() - masks.keys())
     ]
-    problems += [
-        f"{masks[stem]}: {no_image(stem, folder / 'images')}" for stem in sorted(masks.keys() - images.keys())
-    ]
+    problems += [f"{masks[stem]}: {no_image(stem, folder / 'images')}" for stem in sorted(masks.keys() - images.keys())]
     if problems:
         raise DataError(problems_message(folder, problems))
     if not images:
@@ -92,9 +90,7 @@ def size_difference(mask: tuple[int, ...], image: tuple[int, ...]) -> str:
     )
 
 
-def read_pair(
-    pair: Pair, size: int, rule: IdRule = USUAL, log: MaskLog | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(pair: Pair, size: int, rule: IdRule = USUAL, log: MaskLog | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Image (size, size, 3) and mask (size, size), uint8, rule and log as ``read_mask`` takes them.
 
     Raises DataError that names what is wrong.

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
@@ -74,14 +76,16 @@ def copy_pair(
     labels: LabelSet = CELEBAMASK,
     size: int | None = None,
     link: bool = False,
-) -> None:
+    rule: IdRule = USUAL,
+) -> MaskLog:
     """Write the image as outputs[0] and the mask, its ids translated by table (256,) int16, as outputs[1].
 
     With ``size`` both become size x size; an image that is so already is copied byte for byte. ``labels`` gives
-    the palette. Raises PhotoError and DataError, and writes nothing, for files that cannot be read or do not fit.
+    the palette, ``rule`` says what the source's values mean. Gives what is worth a word of the mask. Raises PhotoError and DataError, and writes nothing, for files that cannot be read or do not fit.
     """
     photo = read_photo(image)  # also a file that is only copied must be whole
-    ids = None if mask is None else read_ids(mask, table)
+    log = MaskLog()
+    ids = None if mask is None else read_ids(mask, table, rule, log)
     if ids is not None and size is None and ids.shape != photo.shape[:2]:
         raise DataError(f"{mask}: {size_text(ids)}, but its image is {size_text(photo)}; --size makes both one size")
     if ids is not None and not outputs[1].exists():
@@ -90,11 +94,14 @@ def copy_pair(
         copy_photo(image, outputs[0], link=link)
     else:
         save_photo(resize_photo(photo, size), outputs[0])
+    return log
 
 
-def read_ids(path: Path, table: np.ndarray | None = None) -> np.ndarray:
+def read_ids(
+    path: Path, table: np.ndarray | None = None, rule: IdRule = USUAL, log: MaskLog | None = None
+) -> np.ndarray:
     """Class ids (H, W) uint8 of a mask, translated by table. Raises DataError that names the file."""
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: a mask must be a PNG; JPEG compression changes ids")
-    mask = read_mask(path)
+    mask = read_mask(path, rule, log)
     return mask if table is None else translate(mask, table, path)

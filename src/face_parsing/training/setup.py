@@ -177,9 +177,7 @@ def check_masks(train: PairStore, val: PairStore, root: Path) -> None:
         log.add(store.log)
     log.tell()
     pairs = train.pairs[:: max(len(train) // SEAMS_LOOKED_AT, 1)]
-    found = [
-        (pair, seams) for pair in pairs if (seams := smoothing_of(read_mask(pair.mask, train.rule))) is not None
-    ]
+    found = [(pair, seams) for pair in pairs if (seams := smoothing_of(read_mask(pair.mask, train.rule))) is not None]
     if found:
         pair, seams = found[0]
         print(
