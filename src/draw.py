@@ -59,7 +59,8 @@ def _overlay(args: argparse.Namespace) -> None:
 def _panel(args: argparse.Namespace) -> None:
     shown, found = panel_of_masks(
         args.images, args.masks, args.output, _labels(args),
-        titles=args.titles, stems=args.stems, faces=args.faces, rule=_rule(args, args.masks[0]), overwrite=args.overwrite,
+        titles=args.titles, stems=args.stems, faces=args.faces, rule=_rule(args, args.masks[0]),
+        overwrite=args.overwrite,
     )  # fmt: skip
     print(f"wrote {args.output}: {shown} of {found} faces")
 

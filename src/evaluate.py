@@ -16,6 +16,7 @@ from face_parsing.data.mask_palettes import IdRule
 from face_parsing.drawing.plots import plot_confusion
 from face_parsing.evaluation.command_line import check_arguments, parse_arguments
 from face_parsing.evaluation.evaluator import (
+    EvaluationItem,
     EvaluationResult,
     evaluate_predictions,
     items_in,
@@ -23,7 +24,7 @@ from face_parsing.evaluation.evaluator import (
     refuse_background_truth,
 )
 from face_parsing.evaluation.panels import choose_faces, draw_faces
-from face_parsing.evaluation.predictors import Computing, System, is_stored, open_system
+from face_parsing.evaluation.predictors import Computing, System, is_stored, open_system, training_faces_note
 from face_parsing.evaluation.report import Comparison, report, write_csv, write_json, write_per_image
 from face_parsing.inference.postprocess_options import refiner_of
 from face_parsing.labels import CELEBAMASK
@@ -67,10 +68,13 @@ def _write(args: argparse.Namespace, result: EvaluationResult, comparison: Compa
         plot_confusion(result.confusion.numpy(), result.labels.names, args.confusion)
 
 
-def _tell(truth: MaskLog, predicted: MaskLog, result: EvaluationResult) -> None:
-    """Say once what is odd about the masks."""
+def _tell(truth: MaskLog, computing: Computing, faces: Sequence[EvaluationItem], result: EvaluationResult) -> None:
+    """Say once what is odd about the masks, and where faces are judged that a network was trained on."""
+    for name, stems in computing.trained_on:
+        if (note := training_faces_note(name, stems, faces)) is not None:
+            print(note, file=sys.stderr)
     truth.tell()
-    predicted.tell()
+    computing.log.tell_palettes()
     if result.empty:
         some = "predictions hold" if len(result.empty) > 1 else "prediction holds"
         print(f"Note: {len(result.empty)} {some} background alone; the first: {result.empty[0]}.", file=sys.stderr)
@@ -105,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         theirs = evaluate_predictions(faces, other[0], labels, tolerance=args.boundary_px, rule=rule)
         comparison = Comparison(result, theirs, name, other[2])
         print(comparison.report())
-    _tell(truth, computing.log, result)
+    _tell(truth, computing, faces, result)
     _write(args, result, comparison)
     if args.worst is not None:
         worst = choose_faces(result.f_score, 10, "worst")

@@ -132,17 +132,28 @@ def networks(
     size: int | None = None,
     precision: str = "fp32",
     refine: Callable[[LabelSet], Refine | None] | None = None,
+    told: list[tuple[str, frozenset[str]]] | None = None,
 ) -> tuple[Predictor, LabelSet]:
     """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
 
     One photo at a time, in exact float32 as run.py of a submission predicts, or in bf16; with tta at the first
     checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
-    any, for those classes. Raises CheckpointError.
+    any, for those classes; ``told`` is told what they were trained on. Raises CheckpointError.
     """
     network = read_checkpoints(
         paths, device=device, track=track, size=size, tta=tta, precision=precision, refine=refine
     )
+    if told is not None:
+        told.append((" + ".join(map(str, paths)), network.trained_on))
     return lambda item: network.parse([_photo_of(item)])[0], network.labels
+
+
+def training_faces_note(name: str, stems: frozenset[str], items: Sequence[EvaluationItem]) -> str | None:
+    """That a network is judged on faces that it was trained on, by their names; None where it is not."""
+    count = sum(item.stem in stems for item in items)
+    if not count:
+        return None
+    return f"Note: {name} was trained on {count} of these {len(items)} faces, so its score says little about new ones."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +169,8 @@ class Computing:
     """How stored masks are read."""
     log: MaskLog = dataclasses.field(default_factory=MaskLog)
     """What is worth a word about stored masks."""
+    trained_on: list[tuple[str, frozenset[str]]] = dataclasses.field(default_factory=list)
+    """Each checkpoint that was opened, and the stems of the faces that it says it was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +237,7 @@ def open_system(
     prepare_device(device, threads=computing.threads)
     predictor, known = networks(
         system.paths,
+        told=computing.trained_on,
         tta=system.tta,
         track=computing.track,
         device=device,

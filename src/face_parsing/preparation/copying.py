@@ -48,7 +48,8 @@ class PreparationError(ValueError):
 class Job:
     """The files of one pair, or of one photo without a mask, and the call that writes those of them that are missing.
 
-    ``make`` must be picklable, and may return a MaskLog. It raises DataError or PhotoError for input that cannot be used, before it writes.
+    ``make`` must be picklable, and may return a MaskLog. It raises DataError or PhotoError for input that cannot be
+    used, before it writes.
     """
 
     outputs: tuple[Path, ...]

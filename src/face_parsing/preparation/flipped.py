@@ -20,7 +20,7 @@ from face_parsing.data.provenance import broken_rule, refuse_grouped
 from face_parsing.labels import is_mirrored, swap_left_right
 from face_parsing.preparation.copying import Job, Plan, each_result
 from face_parsing.preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs, recipe_of
-from face_parsing.preparation.pairs import JPEG_QUALITY, read_ids
+from face_parsing.preparation.pairs import FORMATS, JPEG_QUALITY, read_ids
 from face_parsing.system.files import atomic_path
 
 ENDING = "_flipped"
@@ -33,9 +33,10 @@ def mirror_pair(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _encoding(source: Path) -> dict[str, Any]:
-    """How a mirrored image is saved: PNG as PNG, JPEG with the source's own tables, which loses next to nothing."""
-    if source.suffix.lower() == ".png":
-        return {"format": "PNG"}
+    """How a mirrored image is saved: in its format, JPEG with the source's own tables, which loses next to nothing."""
+    kind = FORMATS.get(source.suffix.lower())
+    if kind is not None:
+        return {"format": kind, "quality": JPEG_QUALITY}
     with Image.open(source) as image:
         tables = getattr(image, "quantization", None)
         if tables and image.mode == "RGB":

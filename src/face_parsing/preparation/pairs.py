@@ -19,6 +19,8 @@ from face_parsing.labels import CELEBAMASK, LabelSet
 from face_parsing.system.files import atomic_path
 
 JPEG_QUALITY = 95
+FORMATS = {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
+"""Of photos, by suffix, as Pillow calls them; all others are JPEG."""
 UNKNOWN = -1  # in a table of ids: the source has no such id
 
 
@@ -61,8 +63,8 @@ def copy_photo(source: Path, target: Path, *, link: bool = False) -> None:
 
 
 def save_photo(photo: np.ndarray, target: Path) -> None:
-    """Write a photo (H, W, 3) uint8 as PNG or, by target's suffix, JPEG."""
-    kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
+    """Write a photo (H, W, 3) uint8 in the format of target's suffix."""
+    kind = FORMATS.get(target.suffix.lower(), "JPEG")
     with atomic_path(target) as temporary:
         Image.fromarray(photo).save(temporary, format=kind, quality=JPEG_QUALITY)
 
@@ -80,8 +82,9 @@ def copy_pair(
 ) -> MaskLog:
     """Write the image as outputs[0] and the mask, its ids translated by table (256,) int16, as outputs[1].
 
-    With ``size`` both become size x size; an image that is so already is copied byte for byte. ``labels`` gives
-    the palette, ``rule`` says what the source's values mean. Gives what is worth a word of the mask. Raises PhotoError and DataError, and writes nothing, for files that cannot be read or do not fit.
+    With ``size`` both become size x size; an image that is so already is copied byte for byte. ``labels`` gives the
+    palette, ``rule`` says what the source's values mean. Gives what is worth a word of the mask. Raises PhotoError and
+    DataError, and writes nothing, for files that cannot be read or do not fit.
     """
     photo = read_photo(image)  # also a file that is only copied must be whole
     log = MaskLog()

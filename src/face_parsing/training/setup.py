@@ -234,6 +234,21 @@ def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None
     print(f"Starting from {earlier.best_model}.")
 
 
+def stems_trained_on(config: Config, train: PairStore, val: PairStore, resumed: Path | None) -> list[str]:
+    """The stems that the weights of this run, which goes on from those of ``resumed`` if any, learn from.
+
+    With those that weights to start from have learned from, where their checkpoint says so. A stem of a validation
+    pair as well is left out: of sets that count anew in each folder it would name the wrong face.
+    """
+    paths = config.paths
+    earlier = RunFolder(paths.init_from).best_model if paths.init_from is not None else paths.pretrained
+    before = resumed or earlier
+    stems = {pair.stem for pair in train.pairs}
+    if before is not None:
+        stems |= set(load_checkpoint(before).get("trained_on") or ())
+    return sorted(stems - {pair.stem for pair in val.pairs})
+
+
 def epoch_pixels(schedule: Schedule, sampler: EpochSampler, pairs: int) -> list[int]:
     """The pixels of each epoch, which its time and the learning rate go by."""
     stages = [schedule.stage_at(epoch) for epoch in range(schedule.epochs)]
