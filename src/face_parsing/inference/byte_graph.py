@@ -8,6 +8,7 @@ since its 8 bits are the photo's, and blocks are left to whoever reads the score
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,9 @@ def _open_to_bytes(path: Path, size: tuple[int, int], *, block: int) -> None:
         make_node("Transpose", [end.input[0]], ["pixel_scores"], perm=[0, 2, 3, 1]),
         make_node("Reshape", ["pixel_scores", "scores_shape"], ["scores"]),
     ]
+    constants = {value.name: onnx.numpy_helper.to_array(value).item() for value in graph.initializer if not value.dims}
+    for fact, value in (("score_scale", end.input[1]), ("score_zero_point", end.input[2])):
+        model.metadata_props.add(key=fact, value=json.dumps(constants[value]))
     between = [node for node in graph.node if node not in (entry, end)]
     for part in (graph.node, graph.input, graph.output, graph.value_info):
         del part[:]
