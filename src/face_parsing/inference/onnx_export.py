@@ -33,7 +33,13 @@ def write_onnx(
     path.write_bytes(model.SerializeToString())
 
 
-QUANTISED = ("Conv", "Relu", "MaxPool", "Concat", "Resize")  # without Relu, each would stay in float by itself
+QUANTISED = (
+    "Conv",
+    "Relu",
+    "MaxPool",
+    "Concat",
+    "Resize",
+)  # without Relu, maps become bytes, floats and bytes again at each
 
 
 def quantise(
