@@ -22,6 +22,7 @@ from face_parsing.labels import CELEBAMASK, CLASS_NAMES, PALETTE, group_labels
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
+from face_parsing.weights import find_weights
 
 pytest.importorskip("onnxscript")
 onnxruntime: Any = pytest.importorskip("onnxruntime")
@@ -323,7 +324,7 @@ def test_other_classes_than_a_file_says_are_refused(
     Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
     masks = tmp_path / "masks.onnx"
     exporting.export_model(checkpoint, masks, mask=True)
-    for source in (exported, masks):
+    for source in (exported, masks, find_weights("face_parsing.onnx")):
         path = changed(source, tmp_path / "odd.onnx", groups=coarse)
         words = ["--model_path", str(path), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
         assert cli.main(words) == 2
