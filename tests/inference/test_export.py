@@ -22,6 +22,7 @@ from face_parsing.labels import CELEBAMASK, CLASS_NAMES, PALETTE, group_labels
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
+from face_parsing.weights import find_weights
 
 pytest.importorskip("onnxscript")
 onnxruntime: Any = pytest.importorskip("onnxruntime")
@@ -91,6 +92,7 @@ def test_the_onnx_file_says_what_it_is(exported: Path) -> None:
     assert facts["source"] == "best_model.pth"
     assert facts["track"] == "challenge"
     assert "non-commercial" in facts["licence"]
+    assert facts["output"].startswith("float32 (B, C, H, W)")
     assert (
         str(Path(exporting.__file__).parent).encode() not in exported.read_bytes()
     )  # whose machine it was is not told
@@ -158,9 +160,15 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     network = read_onnx(small)
     assert (network.labels, network.image_size, network.dynamic) == (CELEBAMASK, 64, False)
     batch = np.stack([make_pair(50, size=64)[0]])
-    one, other = (run_onnx(path)(batch) for path in (full, small))
+    assert run_onnx(small)(batch).shape == (1, 32, 32, 2, 2, 19)
+    # Logits and masks are given where they are asked for, in 8 bits too.
+    floats, ids = tmp_path / "floats.onnx", tmp_path / "ids.onnx"
+    for path, option in ((floats, "--logits"), (ids, "--mask")):
+        assert export.main([*words[:3], str(path), *words[4:], option]) == 0
+    one, other = (run_onnx(path)(batch) for path in (full, floats))
     assert one.shape == other.shape
     assert 0 < np.abs(one - other).max() < 0.2 * np.abs(one).max()
+    np.testing.assert_array_equal(run_onnx(ids)(batch), other.argmax(1))
     # Both are judged as they are, the full one to the score of its checkpoint.
     found = {}
     for name, model in (("full", full), ("small", small), ("checkpoint", source)):
@@ -316,11 +324,11 @@ def test_other_classes_than_a_file_says_are_refused(
     Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
     masks = tmp_path / "masks.onnx"
     exporting.export_model(checkpoint, masks, mask=True)
-    for source in (exported, masks):
+    for source in (exported, masks, find_weights("face_parsing.onnx")):
         path = changed(source, tmp_path / "odd.onnx", groups=coarse)
         words = ["--model_path", str(path), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
         assert cli.main(words) == 2
-        assert "odd.onnx gives neither logits nor masks of its 2 classes" in capsys.readouterr().err
+        assert "odd.onnx gives neither logits, scores nor masks of its 2 classes" in capsys.readouterr().err
 
 
 def test_8_bits_that_do_not_agree_are_not_left(

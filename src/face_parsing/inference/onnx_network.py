@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from face_parsing.inference.largest_class import largest_class
+from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks
 from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, network_size
 
 Run = Callable[[np.ndarray], np.ndarray]
-"""From photos (B, H, W, 3) uint8 to what a graph gives: logits (B, C, H, W) float32 or masks (B, H, W) uint8."""
+"""From photos (B, H, W, 3) uint8 to what a graph gives, as in OUTPUTS."""
+
+OUTPUTS = {
+    "logits": "float32 (B, C, H, W): of each class of `classes`; a pixel is of the class with the largest",
+    "scores": (
+        "uint8 (1, h, w, s, s, C): of each class of `classes` in blocks of s x s pixels. Pixel (y, x) has the C scores "
+        "[0, y // s, x // s, y % s, x % s], and is of the class with the largest, the lower id where several are. "
+        "Rows and columns beyond the photo's are filling. To enlarge a mask, interpolate scores, not ids. Logits are "
+        "score_scale * (score - score_zero_point)"
+    ),
+    "mask": "uint8 (B, H, W): class ids, positions in `classes`",
+}
+"""What graphs give, by the output's name, as files say it of themselves."""
 
 
 STEP = 32  # pixels that a graph's height and width are multiples of
@@ -53,6 +66,15 @@ def _session(path: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def masks_of(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks (B, H, W) of what a graph gives of photos of that size."""
+    if found.ndim == 4:
+        return found.argmax(1)
+    if found.ndim == 6:
+        return largest_class_of_blocks(found[0], size, size)[None]
+    return found
+
+
 def _run_of(session: Any) -> Run:
     return lambda photos: session.run(None, {"image": photos})[0]  # type: ignore[no-any-return]
 
@@ -73,6 +95,7 @@ class ExportedNetwork:
     dynamic: bool
     track: str = "unknown"
     licence: str = "unknown"
+    threads: int = 1
 
     def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
@@ -98,12 +121,22 @@ class ExportedNetwork:
             raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
         C = len(self.labels)
         if found.shape == (1, C, height, width):
-            return largest_class(found[0, :, :h, :w], (H, W))
+            return largest_class(found[0, :, :h, :w], (H, W), threads=self.threads)
+        if _are_scores(found, C, height, width):
+            return largest_class_of_blocks(found[0], (h, w), (H, W), threads=self.threads)
         if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
             raise ExportError(
-                f"{self.path} gives neither logits nor masks of its {C} classes; export the network anew."
+                f"{self.path} gives neither logits, scores nor masks of its {C} classes; export the network anew."
             )
         return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
+
+
+def _are_scores(found: np.ndarray, classes: int, height: int, width: int) -> bool:
+    """Whether that is scores of the classes in blocks that cover so many pixels."""
+    if found.ndim != 6 or found.dtype != np.uint8:
+        return False
+    B, h, w, s, s_too, C = found.shape
+    return (B, s, C) == (1, s_too, classes) and h * s >= height and w * s >= width
 
 
 def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
@@ -125,4 +158,6 @@ def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
     texts = {name: facts[name] for name in ("track", "licence") if name in facts}
-    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed, **texts)
+    return ExportedNetwork(
+        path, _run_of(session), labels, size, dynamic=not fixed, threads=threads or os.cpu_count() or 1, **texts
+    )
