@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from PIL import Image, ImageOps
 
-from face_parsing.data.photos import read_photo, to_rgb
-from face_parsing.drawing.pictures import overlay
+from face_parsing.data.photos import pixels_of, read_photo, to_rgb
+from face_parsing.drawing.overlays import overlay
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.inference.outputs import Parse, output_paths, write_outputs
 from face_parsing.labels import LabelSet, colorize
@@ -155,6 +154,8 @@ def default_weights(*, checkpoint: bool) -> Path:
 
 
 def _need_torch(what: str) -> None:
+    import importlib.util  # not at every start: it takes its milliseconds
+
     if importlib.util.find_spec("torch") is None:
         raise UsageError(f'{what} needs PyTorch: pip install "face-parsing[train]", or parse with an ONNX file.')
 
@@ -187,7 +188,7 @@ def _read_checkpoints(
 def _pixels(photo: Photo) -> np.ndarray:
     """The pixels (H, W, 3) uint8 of a photo. Raises PhotoError, and ValueError for an array of another kind."""
     if isinstance(photo, Image.Image):
-        return np.array(to_rgb(ImageOps.exif_transpose(photo)))
+        return pixels_of(to_rgb(ImageOps.exif_transpose(photo)))
     if not isinstance(photo, np.ndarray):
         return read_photo(photo)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:

@@ -25,7 +25,8 @@ from face_parsing.audit.near_duplicates import CANDIDATE, DUPLICATE, Likeness, f
 from face_parsing.data.masks import read_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import PROBLEMS_SHOWN
-from face_parsing.drawing.pictures import contact_sheet, overlay, save_picture
+from face_parsing.drawing.overlays import overlay
+from face_parsing.drawing.pictures import contact_sheet, save_picture
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, PALETTE
 from face_parsing.system.files import atomic_path
 
