@@ -7,10 +7,10 @@
 
 The first takes one decoded photo of 512 px to its mask; the second a folder of JPEGs to PNG masks, as inference.py
 does it, with reading and writing beside the network, in five parts; the third one photo by the files of weights/, each
-at the size that it asks for, on the CPU. Every network goes through the same code of
-src/predict.py and src/folder.py: normalisation, channels-last, BatchNorms folded, largest class; for ONNX Runtime the
-graph has all of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
-the rounds, in brackets how many times as fast ours is. Rivals have random weights (rivals.py); the first two are the
+at the size that it asks for, on the CPU. Every network goes through the package's own inference/predict.py and
+inference/folder.py: normalisation, channels-last, BatchNorms folded, largest class; for ONNX Runtime the graph has all
+of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
+the rounds, in brackets how many times as fast ours is. Peers have random weights (peers.py); the first two are the
 shipped ones. Multiply-adds are those of convolutions and matrix products as torch.utils.flop_counter counts them,
 halved. ONNX Runtime runs on the CPU alone; its 8 bits are fitted to one portrait here, as for the speed they may.
 """
@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
-from benchmarks.rivals import RIVALS
+from benchmarks.peers import PEERS
 from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -74,7 +74,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ours: fast": lambda: load_networks([WEIGHTS / "face_parsing_fast.pth"], track="challenge")[0][0],
     "ours: reference": lambda: load_networks([WEIGHTS / "face_parsing.pth"], track="challenge")[0][0],
     "ours: separable U-Net": lambda: build_model({"name": "separable_unet"}, NUM_CLASSES),
-    **RIVALS,
+    **PEERS,
 }
 
 
