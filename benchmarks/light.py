@@ -128,13 +128,14 @@ def measure(command: Sequence[str | Path], checkout: Path) -> tuple[Measured, st
 def run_row(row: Row, checkout: Path, photos: Path, output: Path, threads: int) -> Measured:
     """One row, once."""
     model = checkout / "weights" / row.model
+    words: list[str | Path] = [sys.executable]
     if row.warm:
-        words = [sys.executable, "-c", WARM, model, photos / row.photos / "photo.jpg", str(threads), row.warm]
+        words += ["-c", WARM, model, photos / row.photos / "photo.jpg", str(threads), row.warm]
         taken, printed = measure(words, checkout)
         return Measured(float(printed.split()[-1]), taken.megabytes)
     shutil.rmtree(output, ignore_errors=True)
-    words = [sys.executable, "src/inference.py", "--model_path", model, "--input", photos / row.photos]
-    return measure([*words, "--output", output, "--threads", str(threads), *row.options], checkout)[0]
+    words += ["src/inference.py", "--model_path", model, "--threads", str(threads), *row.options]
+    return measure([*words, "--input", photos / row.photos, "--output", output], checkout)[0]
 
 
 def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:

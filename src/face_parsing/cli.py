@@ -21,7 +21,6 @@ from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
 from face_parsing.system.cli import (
     UsageError,
-    add_device,
     add_overwrite,
     command,
     command_parser,
@@ -64,6 +63,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
     network.add_argument("--threads", type=positive, default=0, help="CPU threads (left to the library)")
+    network.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto takes a GPU for checkpoints, if any; cuda also one for ONNX files, with onnxruntime-gpu",
+    )
 
     checkpoint = parser.add_argument_group(
         "of checkpoints alone", "Without --model_path these, --submission and post-processing take the fp32 reference."
@@ -77,7 +82,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     checkpoint.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster on GPUs and new CPUs, less exact"
     )
-    add_device(checkpoint)
     parser.add_argument("--version", action="version", version=f"face-parsing {__version__}")
     add_arguments(parser)
     return parser.parse_args(argv)
@@ -116,8 +120,8 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
     """
     _refuse_before_loading(args)
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
-    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
-    paths = args.model_path or [default_weights(checkpoint=any(asked.values()))]
+    asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
+    paths = args.model_path or [default_weights(checkpoint=any(asked.values()) or args.device == "cuda")]
     at_once, threads = 0, args.threads
     if paths[0].suffix == ".onnx":
         refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)

@@ -99,22 +99,23 @@ class FaceParser:
 
         None is the shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do,
         in float32. Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves
-        their number to the library.
+        their number to the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for
+        ONNX files cuda needs ONNX Runtime's GPU build.
 
         Of checkpoints alone: ``tta`` averages over scales and flip; ``size`` is the longer side, in pixels, at which
-        the network sees a photo; ``precision`` is fp32 or bf16; ``device`` is auto, cpu or cuda; ``postprocess`` has
+        the network sees a photo; ``precision`` is fp32 or bf16; ``postprocess`` has
         the steps after the network, or makes them for the classes. Raises ValueError or OSError with one sentence.
         """
-        asked = {"tta": tta, "size": size, "precision": precision != "fp32", "device": device == "cuda"}
+        asked = {"tta": tta, "size": size, "precision": precision != "fp32"}
         asked["postprocess"] = postprocess is not None
         if model_path is None:
-            paths = [default_weights(checkpoint=any(asked.values()))]
+            paths = [default_weights(checkpoint=any(asked.values()) or device == "cuda")]
         else:
             several = [model_path] if isinstance(model_path, str | os.PathLike) else model_path
             paths = [Path(path) for path in several]
         if paths[0].suffix == ".onnx":
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
-            network = read_onnx(paths[0], threads)
+            network = read_onnx(paths[0], threads, device)
             self.parse, self.labels = network.parse, network.labels
             self.weights = Weights((network.path,), network.track, network.licence)
             return
