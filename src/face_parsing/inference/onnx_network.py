@@ -53,9 +53,7 @@ def _session(path: Path, threads: int, device: str = "cpu") -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
     session = onnxruntime.InferenceSession(path, options, providers=providers)
     if session.get_providers()[0] != providers[0]:  # ONNX Runtime itself takes the CPU then, and warns
-        raise ExportError(
-            "ONNX Runtime finds no GPU, or not the CUDA that it was built for; leave out the device cuda."
-        )
+        raise ExportError("ONNX Runtime finds no GPU, or not the CUDA that it was built for; use the device cpu.")
     return session
 
 
@@ -65,8 +63,8 @@ def need_provider(device: str) -> None:
 
     if device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise ExportError(
-            "This ONNX Runtime was built for the CPU alone: put onnxruntime-gpu in the place of onnxruntime with pip, or "
-            "leave out the device cuda."
+            "This ONNX Runtime was built for the CPU alone: put onnxruntime-gpu in the place of onnxruntime with pip, "
+            "or use the device cpu."
         )
 
 
