@@ -182,12 +182,12 @@ def single(parse: Parse, photo: np.ndarray) -> Callable[[int], int]:
     return run
 
 
-def folder_part(parse: Parse, photos: list[Path], output: Path) -> Callable[[int], int]:
-    """A runner of a part of a folder."""
+def folder_part(parse: Parse, photos: list[Path], output: Path, at_once: int) -> Callable[[int], int]:
+    """A runner of a part of a folder, so many photos at once, or 0 for batches."""
 
     def run(number: int) -> int:
         part = photos[number % PARTS :: PARTS]
-        predict_folder(parse, part, output, progress=False)
+        predict_folder(parse, part, output, at_once=at_once, progress=False)
         return len(part)
 
     return run
@@ -265,9 +265,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for title, device in devices.items():
             runners: dict[tuple[str, str], Callable[[int], int]] = {}
             for name in tqdm(args.networks, desc="preparing", leave=False):
-                for way, parse in ways_of(NETWORKS[name](), args.ways, device, torch.get_num_threads()).items():
+                # Of a folder, as in inference.py, each of ONNX Runtime's threads takes a photo of its own.
+                threads = 1 if args.folder else torch.get_num_threads()
+                for way, parse in ways_of(NETWORKS[name](), args.ways, device, threads).items():
                     if args.folder:
-                        runners[name, way] = folder_part(parse, photos, Path(temporary) / "out")
+                        at_once = torch.get_num_threads() if way in RUNTIME else 0
+                        runners[name, way] = folder_part(parse, photos, Path(temporary) / "out", at_once)
                     else:
                         runners[name, way] = single(parse, pixels)
             clock = time.process_time if args.cpu_time else time.perf_counter
