@@ -48,8 +48,12 @@ class Worker:
         return {"photos": np.array(photos), "failures": np.array(["\n".join(lines) for lines in failures])}
 
     def parse(self, path: Path) -> tuple[int, list[str]]:
-        """Write the mask of a photo, or the masks of a shard's photos."""
-        if path.suffix == ".tar":
+        """Write the mask of a photo, or the masks of a shard's photos, unless a worker that was lost did so before."""
+        shard = path.suffix == ".tar"
+        masks = self.output / "masks" / (path.name if shard else f"{path.stem}.png")
+        if masks.exists():
+            return (sum(1 for _ in _photos_of(path)) if shard else 1), []
+        if shard:
             return self._shard(path)
         try:
             self.parser(path).save(self.output, overwrite=True)
