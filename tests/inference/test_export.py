@@ -242,17 +242,15 @@ def test_inference_with_a_file_of_a_coarser_task(tmp_path: Path) -> None:
     assert tuple(palette[3:6]) == labels.palette[1]
 
 
-@pytest.mark.parametrize(
-    "option", ["--tta", "--size 128", "--submission", "--device cuda", "--postprocess smooth", "--precision bf16"]
-)
+@pytest.mark.parametrize("option", ["--tta", "--size 128", "--submission", "--postprocess smooth", "--precision bf16"])
 def test_inference_says_what_it_does_with_checkpoints_alone(
     exported: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
     words = ["--model_path", str(exported), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
     assert cli.main([*words, *option.split()]) == 2
-    name = option if option == "--device cuda" else option.split()[0]
-    assert f"face.onnx predicts as it is, by itself, on the CPU: leave out {name}, or name a" in capsys.readouterr().err
+    name = option.split()[0]
+    assert f"face.onnx predicts as it is, by itself: leave out {name}, or name a" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -271,7 +269,7 @@ def test_evaluate_says_so_too(exported: Path, photos: Path, option: str, capsys:
         words += option.split()
     assert evaluate.main([*models, *words]) == 2
     name = {"FILE": "the other models", "--device cuda": option}.get(option, option.split()[0])
-    assert f"face.onnx predicts as it is, by itself, on the CPU: leave out {name}, or name" in capsys.readouterr().err
+    assert f"face.onnx predicts as it is, by itself: leave out {name}, or name" in capsys.readouterr().err
 
 
 def test_a_precision_beside_an_onnx_file_is_the_checkpoints(exported: Path, checkpoint: Path, photos: Path) -> None:
@@ -411,3 +409,20 @@ def test_the_shipped_weights_in_half_precision(tmp_path: Path) -> None:
         >= exporting.AGREEMENT_HALF
     )
     assert half.stat().st_size < 0.6 * full.stat().st_size
+
+
+def test_a_gpu_needs_the_build_of_onnx_runtime_that_has_it(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has it")
+    Image.fromarray(make_pair(1, size=64)[0]).save(tmp_path / "face.png")
+    words = ["--model_path", str(exported), "--input", str(tmp_path / "face.png"), "--output", str(tmp_path / "out")]
+    assert cli.main([*words, "--device", "cuda"]) == 2
+    assert "was built for the CPU alone: put onnxruntime-gpu in the place of onnxruntime" in capsys.readouterr().err
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        assert cli.main([*words, "--device", "cuda"]) == 2  # built for it, and nowhere to run
+    assert "finds no GPU, or not the CUDA that it was built for" in capsys.readouterr().err

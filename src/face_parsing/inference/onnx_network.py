@@ -56,14 +56,29 @@ def need_packages(*packages: str, install: str = "-r requirements-export.txt") -
         raise ExportError(f"{error}; install what ONNX needs: pip install {install}") from None
 
 
-def _session(path: Path, threads: int) -> Any:
-    """ONNX Runtime's session of a file on the CPU."""
+def _session(path: Path, threads: int, device: str = "cpu") -> Any:
+    """ONNX Runtime's session of a file on the CPU or, with ``cuda``, on a GPU."""
     import onnxruntime
 
+    providers = ["CUDAExecutionProvider"] * (device == "cuda") + ["CPUExecutionProvider"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=providers)
+    if session.get_providers()[0] != providers[0]:  # ONNX Runtime itself takes the CPU then, and warns
+        raise ExportError("ONNX Runtime finds no GPU, or not the CUDA that it was built for; use the device cpu.")
+    return session
+
+
+def need_provider(device: str) -> None:
+    """Raise ExportError where ONNX Runtime was not built for the device."""
+    import onnxruntime
+
+    if device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise ExportError(
+            "This ONNX Runtime was built for the CPU alone: put onnxruntime-gpu in the place of onnxruntime with pip, "
+            "or use the device cpu."
+        )
 
 
 def masks_of(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -139,22 +154,25 @@ def _are_scores(found: np.ndarray, classes: int, height: int, width: int) -> boo
     return (B, s, C) == (1, s_too, classes) and h * s >= height and w * s >= width
 
 
-def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
-    """The file, ready to run with so many threads (0: its own choice).
+def read_onnx(path: Path, threads: int = 0, device: str = "cpu") -> ExportedNetwork:
+    """The file, ready to run with so many threads (0: its own choice), on the CPU or on a GPU (``cuda``).
 
     Raises ExportError for a file that is not from here, or where the packages are not installed.
     """
     if not path.is_file():
         raise ExportError(f"There is no file {path}; name one that export.py wrote.")
     need_packages("onnxruntime", install="onnxruntime")
+    need_provider(device)
     try:
-        session = _session(path, threads)
+        session = _session(path, threads, device)
         facts = session.get_modelmeta().custom_metadata_map
         labels, size = group_labels(json.loads(facts["groups"])), json.loads(facts["image_size"])
         sides = session.get_inputs()[0].shape[1:3]  # a size that is free has a name instead
         fixed = any(isinstance(side, int) for side in sides)
         if not isinstance(size, int) or size not in SIDES or (fixed and sides != [size, size]):
             raise ValueError(f"it takes photos of {sides}, and says {size}")
+    except ExportError:
+        raise
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
     texts = {name: facts[name] for name in ("track", "licence") if name in facts}
