@@ -13,21 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile_files import (
-    NAMES,
-    TRACE,
-    Case,
-    checkpoints,
-    configs,
-    content,
-    encoded,
-    face,
-    flat_png,
-    masks,
-    packed,
-    photos,
-    zips,
-)
+from hostile_case import Case, encoded, face, flat_png, packed
+from hostile_checkpoints import TRACE, checkpoints, content
+from hostile_configs import configs
+from hostile_masks import masks, zips
+from hostile_photos import NAMES, photos
 from PIL import Image
 
 import evaluate
