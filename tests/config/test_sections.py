@@ -166,10 +166,6 @@ def test_any_content_is_a_config_or_a_config_error(values: dict[str, Any]) -> No
     assert not text or any(f"  {key.split('.')[0]}" in text for key in values)
 
 
-def test_there_are_recipes() -> None:
-    assert RECIPES
-
-
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_recipe_is_valid(path: Path) -> None:
     found = load_config(path)

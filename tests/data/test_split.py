@@ -51,20 +51,25 @@ def test_a_file_of_stems_is_the_split(unsplit: Path, lines: str) -> None:
     assert stems(found.train) == [f"f{i:02d}" for i in range(12) if i not in (3, 7)]
 
 
-def test_files_of_stems_that_cannot_be_used(unsplit: Path) -> None:
+ALL = "".join(f"f{i:02d}\n" for i in range(12)).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "val.txt cannot be read"),
+        (b"\n\n", "val.txt is empty"),
+        (b"f03\nf99\nf98\n", "val.txt: 2 stems are not in {train}, the first: f98"),
+        (b"\xff\xfe\x00", "val.txt cannot be read"),
+        (ALL, "none is left to train on"),
+    ],
+    ids=["missing", "empty", "unknown stems", "no text", "all of them"],
+)
+def test_files_of_stems_that_cannot_be_used(unsplit: Path, content: bytes | None, message: str) -> None:
     path = unsplit / "val.txt"
-    assert f"{path} cannot be read" in problems(lambda: split(unsplit, val_stems=path))[0]
-    path.write_text("\n\n")
-    assert f"{path} is empty" in problems(lambda: split(unsplit, val_stems=path))[0]
-    path.write_text("f03\nf99\nf98\n")
-    assert (
-        f"{path}: 2 stems are not in {unsplit / 'train'}, the first: f98"
-        in problems(lambda: split(unsplit, val_stems=path))[0]
-    )
-    path.write_bytes(b"\xff\xfe\x00")
-    assert f"{path} cannot be read" in problems(lambda: split(unsplit, val_stems=path))[0]
-    path.write_text("".join(f"f{i:02d}\n" for i in range(12)))
-    assert "none is left to train on" in problems(lambda: split(unsplit, val_stems=path))[0]
+    if content is not None:
+        path.write_bytes(content)
+    assert message.format(train=unsplit / "train") in problems(lambda: split(unsplit, val_stems=path))[0]
 
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.25, 3), (0.1, 1), (0.01, 1), (0.5, 6), (0.9, 11)])

@@ -23,6 +23,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return predictions, truth
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of random weights."""
     return write_model(tmp_path_factory.mktemp("model") / "model.pth")

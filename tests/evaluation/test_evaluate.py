@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -190,39 +191,69 @@ def test_refusals_of_masks(folders: tuple[Path, Path], capsys: pytest.CaptureFix
     assert message in capsys.readouterr().err
 
 
-def test_refusals_of_commands(
-    folders: tuple[Path, Path], model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    predictions, truth = folders
-    stored = ["--predictions", predictions, "--truth", truth]
-    network = ["--model_path", model, "--data", faces]
+@pytest.fixture
+def places(folders: tuple[Path, Path], model: Path, faces: Path, tmp_path: Path) -> dict[str, str]:
+    """What the command lines below call STORED, MODEL, OUT and the like."""
     (tmp_path / "old.json").write_text("mine")
     (tmp_path / "one.yaml").write_text("eyes: l_eye\n")
     coarse = write_model(tmp_path / "coarse.pth", labels=group_labels({"rest": [], "nose": ["nose"]}))
-    for words, message in (
-        (["--truth", truth], "Name what is to be judged"),
-        ([*stored, "--model_path", model], "Name what is to be judged"),
-        (["--predictions", predictions], "Name the true masks"),
-        ([*stored, "--data", faces], "Name the true masks"),
-        ([*stored, "--json", tmp_path / "old.json"], "old.json would be replaced; add --overwrite"),
-        ([*stored, "--json", tmp_path / "x", "--csv", tmp_path / "x"], "is named for two outputs"),
-        ([*stored, "--confusion", tmp_path / "c.jpg"], "must end in .png, .pdf or .svg"),
-        ([*stored, "--classes", tmp_path / "one.yaml"], "one.yaml"),
-        ([*stored, "--images", tmp_path / "nowhere"], "There is no folder"),
-        ([*stored, "--images", faces / "train" / "images"], "lacks the photos of 3 of 3 masks, the first: 0"),
-        ([*stored, "--tta"], "Test-time augmentation, a size and post-processing need a checkpoint"),
-        ([*stored, "--size", 64], "Test-time augmentation, a size and post-processing need a checkpoint"),
-        ([*stored, "--compare_tta"], "--compare_tta needs --compare"),
-        ([*stored, "--compare_size", 64], "--compare_size needs --compare"),
-        ([*stored, "--compare", model], "is not known; name the folder of photos by --images"),
-        ([*network, "--classes", tmp_path / "one.yaml"], "a checkpoint holds its own classes"),
-        ([*network, "--compare", coarse], "tell other classes apart"),
-        (["--model_path", model, model, "--data", faces], "the challenge allows no ensemble"),
-        (["--model_path", tmp_path / "no.pth", "--data", faces], "There is no checkpoint"),
-        ([*network[:2], "--data", tmp_path / "none"], "There is no folder"),
-    ):
-        assert run(*words) == 2, words
-        assert message in capsys.readouterr().err, words
+    predictions, truth = folders
+    return {
+        "STORED": f"--predictions {predictions} --truth {truth}",
+        "NETWORK": f"--model_path {model} --data {faces}",
+        "PREDICTIONS": str(predictions),
+        "TRUTH": str(truth),
+        "MODEL": str(model),
+        "COARSE": str(coarse),
+        "FACES": str(faces),
+        "OUT": str(tmp_path),
+    }
+
+
+def filled(words: str, places: dict[str, str]) -> list[str]:
+    """A command line with its paths."""
+    return re.sub("[A-Z]{3,}", lambda found: places[found[0]], words).split()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--truth TRUTH", "Name what is to be judged"),
+        ("STORED --model_path MODEL", "Name what is to be judged"),
+        ("--predictions PREDICTIONS", "Name the true masks"),
+        ("STORED --data FACES", "Name the true masks"),
+        ("STORED --json OUT/old.json", "old.json would be replaced; add --overwrite"),
+        ("STORED --json OUT/x --csv OUT/x", "is named for two outputs"),
+        ("STORED --confusion OUT/c.jpg", "must end in .png, .pdf or .svg"),
+        ("STORED --classes OUT/one.yaml", "one.yaml"),
+        ("STORED --images OUT/nowhere", "There is no folder"),
+        ("STORED --images FACES/train/images", "lacks the photos of 3 of 3 masks, the first: 0"),
+        ("STORED --tta", "Test-time augmentation, a size and post-processing need a checkpoint"),
+        ("STORED --size 64", "Test-time augmentation, a size and post-processing need a checkpoint"),
+        ("STORED --postprocess smooth", "need a checkpoint"),
+        ("STORED --compare_tta", "--compare_tta needs --compare"),
+        ("STORED --compare_size 64", "--compare_size needs --compare"),
+        ("STORED --compare MODEL", "is not known; name the folder of photos by --images"),
+        ("NETWORK --classes OUT/one.yaml", "a checkpoint holds its own classes"),
+        ("NETWORK --compare COARSE", "tell other classes apart"),
+        ("NETWORK --compare MODEL --compare_plain", "--compare_plain needs"),
+        ("NETWORK --crf_weight 2", "does nothing without --postprocess crf"),
+        ("--model_path MODEL MODEL --data FACES", "the challenge allows no ensemble"),
+        ("--model_path OUT/no.pth --data FACES", "There is no checkpoint"),
+        ("--model_path MODEL --data OUT/none", "There is no folder"),
+    ],
+)
+def test_refusals_of_commands(
+    words: str, message: str, places: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*filled(words, places)) == 2
+    assert message in capsys.readouterr().err
     assert (tmp_path / "old.json").read_text() == "mine"
-    assert run(*stored, "--json", tmp_path / "old.json", "--overwrite") == 0
-    assert run("--model_path", model, model, "--data", faces, "--track", "open", "--threads", 1) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["STORED --json OUT/old.json --overwrite", "--model_path MODEL MODEL --data FACES --track open --threads 1"],
+)
+def test_what_was_refused_is_done_when_asked_for(words: str, places: dict[str, str]) -> None:
+    assert run(*filled(words, places)) == 0

@@ -62,7 +62,7 @@ def test_an_interrupted_call_can_be_repeated(tmp_path: Path, run: Run, monkeypat
 
 
 def test_a_killed_call_leaves_whole_files_and_no_process(tmp_path: Path, root: Path) -> None:
-    source, out = write_root(tmp_path / "s", {"train": 300}), tmp_path / "out"
+    source, out = write_root(tmp_path / "s", {"train": 100}), tmp_path / "out"
     words = [sys.executable, "src/prepare.py", "flip", "--source", source, "--output", out, "--workers", "2"]
     process = subprocess.Popen(list(map(str, words)), cwd=root, stderr=subprocess.DEVNULL)
     masks = out / "train" / "masks"
@@ -79,7 +79,7 @@ def test_a_killed_call_leaves_whole_files_and_no_process(tmp_path: Path, root: P
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert prepare.main([*map(str, words[2:-1]), "1"]) == 0
-    assert len(find_pairs(out / "train")) == 600
+    assert len(find_pairs(out / "train")) == 200
     assert not list(out.rglob(".*"))
 
 
@@ -187,17 +187,11 @@ def test_many_problems_are_cut_short(tmp_path: Path, run: Run) -> None:
     assert lines[-1].strip() == "... and 15 more"
 
 
-def test_help_says_what_training_does_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, words in (("group", "data.classes"), ("flip", "mirrors on the fly"), ("layout", "SPLIT_image")):
-        with pytest.raises(SystemExit) as caught:
-            prepare.main([name, "--help"])
-        assert caught.value.code == 0
-        assert words in capsys.readouterr().out
-
-
-def test_the_commands_of_the_data_page_parse(root: Path) -> None:
-    lines = (root / "data" / "README.md").read_text(encoding="utf-8").splitlines()
-    commands = [line.split()[2:] for line in lines if line.startswith("python src/prepare.py ")]
-    assert sorted({prepare.parse_arguments(words).subcommand for words in commands}) == [
-        "celebamask-hq", "face-synthetics", "flip", "group", "layout", "statistics",
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "words"), [("group", "data.classes"), ("flip", "mirrors on the fly"), ("layout", "SPLIT_image")]
+)
+def test_help_says_what_training_does_itself(name: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        prepare.main([name, "--help"])
+    assert caught.value.code == 0
+    assert words in capsys.readouterr().out

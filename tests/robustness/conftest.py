@@ -10,27 +10,25 @@ import pytest
 from disturbed_runs import RUN, Runs, Starter
 
 import train
-from face_parsing.training import run_folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def starter() -> Iterator[Starter]:
+    """One process that forks all trainings to disturb."""
     starter = Starter()
     with starter.process:
         yield starter
 
 
 @pytest.fixture
-def runs(
-    tmp_path: Path, faces: Path, starter: Starter, write_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> Runs:
-    monkeypatch.setattr(run_folder, "plot_history", lambda *files: None)  # drawing takes longer than the training
+def runs(tmp_path: Path, faces: Path, starter: Starter, write_tiny: Callable[..., Path]) -> Runs:
+    """Trainings on data that may be taken away."""
     data = tmp_path / "data"
     shutil.copytree(faces, data)
     return Runs(write_tiny(tmp_path / "tiny.yaml", data, run=RUN), tmp_path / "log.txt", starter)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, faces: Path, write_tiny: Callable[..., Path]) -> Path:
     """A run of the tiny config that nothing has disturbed."""
     folder = tmp_path_factory.mktemp("finished")

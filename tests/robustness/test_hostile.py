@@ -134,14 +134,6 @@ def test_configs(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     judge(case, tmp_path, read, ConfigError)
 
 
-def test_there_are_enough() -> None:
-    cases = [list(made()) for made in (checkpoints, photos, masks, zips, configs)]
-    assert sum(map(len, cases)) + len(NAMES) >= 200
-    for group in cases:
-        names = [case.name for case in group]
-        assert len(set(names)) == len(names)
-
-
 # --- through the commands -------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def _file_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("room", [0, 1000, 30_000, 200_000])
+@pytest.mark.parametrize("room", [0, 30_000])
 def test_a_disk_that_is_full_leaves_the_last_checkpoint(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], room: int
 ) -> None:

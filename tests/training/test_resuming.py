@@ -54,6 +54,7 @@ def test_resumed_equals_uninterrupted(
     ]
 
 
+@pytest.mark.slow
 def test_killed_training_goes_on(start: Start, config_file: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     longer = "schedule.stages=[{image_size: 64, epochs: 12, batch_size: 4}]"
@@ -113,6 +114,7 @@ def test_resume_without_config_takes_the_saved_one(start: Start, tmp_path: Path)
     assert train.main(["--resume", "--set", f"run.output={output}"]) == 0
 
 
+@pytest.mark.slow
 def test_terminated_training_says_how_to_go_on(config_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     longer = "schedule.stages=[{image_size: 64, epochs: 500, batch_size: 4}]"

@@ -19,6 +19,7 @@ from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.training.trainer import Trainer
 
 
+@pytest.mark.usefixtures("curves")
 def test_a_run_leaves_everything(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "run"
     assert start(output, overrides=("run.pack_submission=true", "run.validate_every=3")) == 0
