@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from face_parsing.config.classes import read_classes
+from face_parsing.data.mask_palettes import IdRule
+from face_parsing.data.provenance import labels_of_masks
 from face_parsing.drawing.command_line import parse_arguments
 from face_parsing.drawing.conversions import kaggle_to_masks, masks_to_ids, masks_to_kaggle
 from face_parsing.drawing.folders import color_masks, ids_of_pictures, overlay_photos, panel_of_masks
@@ -21,8 +24,15 @@ def _labels(args: argparse.Namespace) -> LabelSet:
     return CELEBAMASK if args.classes is None else read_classes(args.classes)
 
 
+def _rule(args: argparse.Namespace, masks: Path) -> IdRule:
+    """How the masks of a file or folder are read: by the colors of --classes, else of the set that they lie in."""
+    classes = getattr(args, "classes", None)
+    labels = labels_of_masks(masks) if classes is None else read_classes(classes)
+    return IdRule(mask_ids=args.mask_ids, palette=labels.palette)
+
+
 def _color(args: argparse.Namespace) -> None:
-    count = color_masks(args.input, args.output, _labels(args), overwrite=args.overwrite)
+    count = color_masks(args.input, args.output, _labels(args), rule=_rule(args, args.input), overwrite=args.overwrite)
     print(f"wrote {count} pictures to {args.output}")
 
 
@@ -35,7 +45,13 @@ def _ids(args: argparse.Namespace) -> None:
 
 def _overlay(args: argparse.Namespace) -> None:
     count = overlay_photos(
-        args.images, args.masks, args.output, _labels(args), alpha=args.alpha, overwrite=args.overwrite
+        args.images,
+        args.masks,
+        args.output,
+        _labels(args),
+        alpha=args.alpha,
+        rule=_rule(args, args.masks),
+        overwrite=args.overwrite,
     )
     print(f"wrote {count} pictures to {args.output}")
 
@@ -43,7 +59,8 @@ def _overlay(args: argparse.Namespace) -> None:
 def _panel(args: argparse.Namespace) -> None:
     shown, found = panel_of_masks(
         args.images, args.masks, args.output, _labels(args),
-        titles=args.titles, stems=args.stems, faces=args.faces, overwrite=args.overwrite,
+        titles=args.titles, stems=args.stems, faces=args.faces, rule=_rule(args, args.masks[0]),
+        overwrite=args.overwrite,
     )  # fmt: skip
     print(f"wrote {args.output}: {shown} of {found} faces")
 
@@ -58,7 +75,14 @@ def _curves(args: argparse.Namespace) -> None:
 
 
 def _to_kaggle(args: argparse.Namespace) -> None:
-    count = masks_to_kaggle(args.masks, args.output, usage=args.usage, size=args.size, overwrite=args.overwrite)
+    count = masks_to_kaggle(
+        args.masks,
+        args.output,
+        usage=args.usage,
+        size=args.size,
+        rule=_rule(args, args.masks),
+        overwrite=args.overwrite,
+    )
     print(f"wrote {count * NUM_CLASSES} rows of {count} images to {args.output}")
 
 
@@ -68,7 +92,7 @@ def _from_kaggle(args: argparse.Namespace) -> None:
 
 
 def _to_ids(args: argparse.Namespace) -> None:
-    count = masks_to_ids(args.masks, args.output, overwrite=args.overwrite)
+    count = masks_to_ids(args.masks, args.output, rule=_rule(args, args.masks), overwrite=args.overwrite)
     print(f"wrote {count} masks to {args.output}")
 
 

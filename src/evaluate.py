@@ -7,14 +7,24 @@ The F-Scores' definition is in ``metrics.py``, what intervals and p-values mean 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from face_parsing.config.classes import read_classes
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import IdRule
 from face_parsing.drawing.plots import plot_confusion
 from face_parsing.evaluation.command_line import check_arguments, parse_arguments
-from face_parsing.evaluation.evaluator import EvaluationResult, evaluate_predictions, items_in, items_of
+from face_parsing.evaluation.evaluator import (
+    EvaluationItem,
+    EvaluationResult,
+    evaluate_predictions,
+    items_in,
+    items_of,
+    refuse_background_truth,
+)
 from face_parsing.evaluation.panels import choose_faces, draw_faces
-from face_parsing.evaluation.predictors import Computing, System, is_stored, open_system
+from face_parsing.evaluation.predictors import Computing, System, is_stored, open_system, training_faces_note
 from face_parsing.evaluation.report import Comparison, report, write_csv, write_json, write_per_image
 from face_parsing.inference.postprocess_options import refiner_of
 from face_parsing.labels import CELEBAMASK
@@ -58,6 +68,18 @@ def _write(args: argparse.Namespace, result: EvaluationResult, comparison: Compa
         plot_confusion(result.confusion.numpy(), result.labels.names, args.confusion)
 
 
+def _tell(truth: MaskLog, computing: Computing, faces: Sequence[EvaluationItem], result: EvaluationResult) -> None:
+    """Say once what is odd about the masks, and where faces are judged that a network was trained on."""
+    for name, stems in computing.trained_on:
+        if (note := training_faces_note(name, stems, faces)) is not None:
+            print(note, file=sys.stderr)
+    truth.tell()
+    computing.log.tell_palettes()
+    if result.empty:
+        some = "predictions hold" if len(result.empty) > 1 else "prediction holds"
+        print(f"Note: {len(result.empty)} {some} background alone; the first: {result.empty[0]}.", file=sys.stderr)
+
+
 @command("evaluate.py")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after a sentence on stderr."""
@@ -65,30 +87,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_arguments(args)
     faces = items_in(args.truth, args.images) if args.data is None else items_of(args.data, args.split, args.val_stems)
     classes = CELEBAMASK if args.classes is None else read_classes(args.classes)
-    computing = Computing(track=args.track, device=args.device, precision=args.precision, threads=args.threads)
+    rule = IdRule(mask_ids=args.mask_ids)
+    refuse_background_truth(faces, args.data or args.truth, rule)
+    computing = Computing(
+        track=args.track, device=args.device, precision=args.precision, threads=args.threads, rule=rule
+    )
     judged = [*(args.model_path or []), *(args.compare or [])]
     any_checkpoint = any(path.suffix not in (".onnx", ".zip", "") for path in judged)
 
+    truth = MaskLog()
     predictor, labels, name = open_system(_first(args), faces, computing, labels=classes, any_checkpoint=any_checkpoint)
     other = None
     if args.compare is not None:
         other = open_system(_second(args), faces, computing, labels=labels, any_checkpoint=any_checkpoint)
         if other[1] != labels:
             raise UsageError(f"{name} and {other[2]} tell other classes apart; only systems of one task compare.")
-    result = evaluate_predictions(faces, predictor, labels, tolerance=args.boundary_px)
+    result = evaluate_predictions(faces, predictor, labels, tolerance=args.boundary_px, rule=rule, log=truth)
     print(report(result, args.boundary_px))
     comparison = None
     if other is not None:
-        theirs = evaluate_predictions(faces, other[0], labels, tolerance=args.boundary_px)
+        theirs = evaluate_predictions(faces, other[0], labels, tolerance=args.boundary_px, rule=rule)
         comparison = Comparison(result, theirs, name, other[2])
         print(comparison.report())
+    _tell(truth, computing, faces, result)
     _write(args, result, comparison)
     if args.worst is not None:
         worst = choose_faces(result.f_score, 10, "worst")
-        draw_faces(result, faces, predictor, worst, args.worst, full=False)
+        draw_faces(result, faces, predictor, worst, args.worst, full=False, rule=rule)
     if args.panels is not None:
         chosen = choose_faces(result.f_score, args.faces, args.choose)
-        draw_faces(result, faces, predictor, chosen, args.panels, full=True)
+        draw_faces(result, faces, predictor, chosen, args.panels, full=True, rule=rule)
     return 0
 
 

@@ -41,8 +41,9 @@ def _copy(args: argparse.Namespace, call: Sequence[str]) -> int:
         workers=args.workers,
         overwrite=args.overwrite,
     )
+    outcome.log.tell()
     print(f"{args.output}: {outcome.summary()}")
-    note = mirrored_note(args.source, args.workers) if args.subcommand == "flip" else None
+    note = mirrored_note(args.source, args.workers, args.mask_ids) if args.subcommand == "flip" else None
     if note is not None:
         print(note)
     return _tell(outcome.problems)
@@ -60,6 +61,7 @@ def _relabel(args: argparse.Namespace, call: Sequence[str]) -> int:
         device_name=args.device, command=call, overwrite=args.overwrite,
     )  # fmt: skip
     print(report)
+    outcome.log.tell()
     print(f"{args.output}: {outcome.summary()}; relabel.json and most_changed.png say what changed")
     print(f"Train on it: --set track=open data.root={args.output} open_track.pretrained={args.model_path[0]}")
     return _tell(outcome.problems)

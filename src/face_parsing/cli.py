@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from face_parsing import __version__
-from face_parsing.data.photo_files import find_photos
+from face_parsing.data.photo_files import find_all_photos
 from face_parsing.inference.folder import predict_folder
 from face_parsing.inference.outputs import output_paths
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
@@ -43,12 +43,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(
         PROGRAM,
         "Parse a photo, or every photo of a folder: write the mask of its 19 classes.",
-        usage=f"{PROGRAM} --input PATH --output FOLDER [options]",
+        usage=f"{PROGRAM} --input PATH ... --output FOLDER [options]",
         example=f"{'face-parsing' if PROGRAM == 'face-parsing' else 'python src/inference.py'}"
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
     files = parser.add_argument_group("photos and masks")
-    files.add_argument("--input", type=Path, required=True, help="a photo, or a folder of them (not its subfolders)")
+    files.add_argument(
+        "--input", type=Path, nargs="+", required=True, help="photos, or folders of them (not their subfolders)"
+    )
     files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
@@ -162,7 +164,7 @@ def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         raise UsageError("--submission is for one process; start it without torchrun.")
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
-    photos = find_photos(args.input)
+    photos = find_all_photos(args.input)
 
     def files(photo: Path) -> Iterable[Path]:
         return output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()

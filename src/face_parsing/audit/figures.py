@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from face_parsing.audit.inspection import InspectedPair
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.overlays import overlay
@@ -57,13 +58,13 @@ def _short(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:21]}…"
 
 
-def draw_oddest(report: dict[str, Any], faces: dict[str, InspectedPair], path: Path) -> None:
+def draw_oddest(report: dict[str, Any], faces: dict[str, InspectedPair], path: Path, rule: IdRule = USUAL) -> None:
     """The oddest masks with their photos, one row each, the reasons beneath."""
     rows, captions = [], []
     for rank, odd in enumerate(report["oddest"], 1):
         face = faces[odd["name"]]
         assert face.mask is not None
-        mask = read_mask(face.mask)
+        mask = read_mask(face.mask, rule)
         photo = read_photo(face.image) if face.image and face.photo_facts else np.zeros((*mask.shape, 3), np.uint8)
         same = photo.shape[:2] == mask.shape
         rows.append([photo, mask, overlay(photo, mask) if same else photo])
@@ -71,20 +72,20 @@ def draw_oddest(report: dict[str, Any], faces: dict[str, InspectedPair], path: P
     save_picture(contact_sheet(rows, ["photo", "mask", "overlay"], captions), path)
 
 
-def draw_mirrored(faces: Sequence[InspectedPair], path: Path) -> None:
+def draw_mirrored(faces: Sequence[InspectedPair], path: Path, rule: IdRule = USUAL) -> None:
     """Photos and masks of mirrored pairs, two pairs a row; at most MIRRORED_SHOWN."""
     shown = [face for face in faces if face.image and face.mask and face.photo_facts][:MIRRORED_SHOWN]
     rows, captions = [], []
     for i in range(0, len(shown), 2):
         both = shown[i : i + 2]
         rows.append(
-            [picture for f in both if f.image and f.mask for picture in (read_photo(f.image), read_mask(f.mask))]
+            [picture for f in both if f.image and f.mask for picture in (read_photo(f.image), read_mask(f.mask, rule))]
         )
         captions.append("   |   ".join(face.name for face in both))
     save_picture(contact_sheet(rows, ["photo", "mask"] * 2, captions), path)
 
 
-def draw_duplicates(report: dict[str, Any], faces: dict[str, InspectedPair], path: Path) -> None:
+def draw_duplicates(report: dict[str, Any], faces: dict[str, InspectedPair], path: Path, rule: IdRule = USUAL) -> None:
     """The near-duplicates and, where they leave room, the most alike pairs that are none, with their masks."""
     rows, captions = [], []
     found = [(pair, "duplicate") for pair in report["near_duplicates"]]
@@ -94,7 +95,7 @@ def draw_duplicates(report: dict[str, Any], faces: dict[str, InspectedPair], pat
             assert face.image is not None
             row.append(read_photo(face.image))
             blank = np.full_like(row[-1], 255)
-            row.append(read_mask(face.mask) if face.mask is not None and face.mask_facts is not None else blank)
+            row.append(read_mask(face.mask, rule) if face.mask is not None and face.mask_facts is not None else blank)
         rows.append(row)
         flip = ", mirrored" if pair["mirrored"] else ""
         captions.append(f"{what}{flip} {pair['correlation']:.3f}:  {pair['first']}  {pair['second']}")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from face_parsing.audit.near_duplicates import THUMBNAIL
+from face_parsing.data.mask_log import IGNORE_HINT, MaskLog, background_alone
+from face_parsing.data.mask_palettes import USUAL, IdRule
+from face_parsing.data.mask_seams import Smoothing, smoothing_of
 from face_parsing.data.masks import read_mask
-from face_parsing.data.photo_files import photos_in
+from face_parsing.data.pairs import no_image, size_difference
+from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.data.problems import LAYOUT_HINT, DataError
 from face_parsing.data.split import read_stems
@@ -58,6 +63,7 @@ class MaskFacts:
     mirrored: bool | None
     votes: tuple[bool, ...]
     shape: np.ndarray
+    smoothing: Smoothing | None = None
 
     @property
     def contradictory(self) -> bool:
@@ -102,7 +108,7 @@ def _list_files(folder: Path, notes: list[str]) -> Iterator[Path]:
     known = set(photos)
     for path in sorted(folder.iterdir()):
         if path not in known and not path.name.startswith("."):
-            notes.append(f"{path}: neither JPEG nor PNG, so no command of this project looks at it")
+            notes.append(f"{path}: none of {', '.join(PHOTO_SUFFIXES)}, so no command of this project looks at it")
     yield from photos
 
 
@@ -141,9 +147,9 @@ def find_faces(root: Path, val_stems: Path | None = None) -> tuple[list[Inspecte
                 if face.mask is None:
                     face.problems.append(f"{face.image}: no mask {folder / 'masks' / face.stem}.png")
                 if face.image is None:
-                    face.problems.append(f"{face.mask}: no image of this name in {folder / 'images'}")
+                    face.problems.append(f"{face.mask}: {no_image(face.stem, folder / 'images')}")
     if not faces:
-        raise DataError(f"There are no JPEG or PNG files in {root}/{{{','.join(SPLITS)}}}/images; {LAYOUT_HINT}")
+        raise DataError(f"There are no photos in {root}/{{{','.join(SPLITS)}}}/images; {LAYOUT_HINT}")
     problems += [f"{val_stems}: {stem} is not in {root / 'train'}" for stem in sorted(chosen)
                  if ("train", stem) not in faces]  # fmt: skip
     for (split, stem), face in faces.items():
@@ -175,9 +181,9 @@ def _class_shape(mask: np.ndarray, c: int) -> tuple[float, float, float, float]:
     return float(np.log(areas.sum() / mask.size)), (left + x) / W, (top + y) / H, float(np.log2(parts - 1))
 
 
-def mask_facts(path: Path) -> MaskFacts:
-    """Read a mask and describe it. Raises DataError."""
-    mask = read_mask(path)
+def mask_facts(path: Path, rule: IdRule = USUAL, log: MaskLog | None = None) -> MaskFacts:
+    """Read a mask, as ``read_mask`` does, and describe it. Raises DataError."""
+    mask = read_mask(path, rule, log)
     with Image.open(path) as image:
         mode = image.mode
     counts = np.bincount(mask.ravel(), minlength=256)
@@ -193,10 +199,11 @@ def mask_facts(path: Path) -> MaskFacts:
         is_mirrored(mask) if votes else None,
         votes,
         shape,
+        smoothing_of(mask),
     )
 
 
-def _inspect(face: InspectedPair) -> None:
+def _inspect(face: InspectedPair, rule: IdRule, log: MaskLog) -> None:
     if face.image is not None:
         try:
             face.photo_facts = photo_facts(face.image)
@@ -204,30 +211,42 @@ def _inspect(face: InspectedPair) -> None:
             face.problems.append(str(error))
     if face.mask is not None:
         try:
-            face.mask_facts = mask_facts(face.mask)
+            face.mask_facts = mask_facts(face.mask, rule, log)
         except DataError as error:
             face.problems.append(str(error))
     photo, mask = face.photo_facts, face.mask_facts
     if photo and mask and photo.size != mask.size:
-        (w, h), (image_w, image_h) = mask.size, photo.size
-        face.problems.append(f"{face.mask}: {w}x{h}, but its image is {image_w}x{image_h}")
+        face.problems.append(f"{face.mask}: {size_difference(mask.size[::-1], photo.size[::-1])}")
     if photo and photo.constant:
         face.notes.append(f"{face.image}: one color all over")
     elif photo and photo.grey:
         face.notes.append(f"{face.image}: has no color")
     if mask and np.count_nonzero(mask.pixels) <= 1:
         what = "nothing but ignored pixels" if not mask.pixels.any() else CLASS_NAMES[int(mask.pixels.argmax())]
-        face.notes.append(f"{face.mask}: {what} all over")
+        why = f" ({IGNORE_HINT})" if mask.ignored and not mask.pixels[1:].any() else ""
+        face.notes.append(f"{face.mask}: {what} all over{why}")
+    if mask and mask.smoothing:
+        face.notes.append(f"{face.mask}: {mask.smoothing}; it seems to have been resized, blurred or compressed")
     if mask and mask.contradictory:
         face.notes.append(f"{face.mask}: eyes, brows and ears disagree about which side is left")
 
 
-def inspect_faces(faces: Sequence[InspectedPair], *, progress: bool = True) -> None:
-    """Fill in the facts, problems and notes of each face."""
+def inspect_faces(
+    faces: Sequence[InspectedPair], rule: IdRule = USUAL, *, progress: bool = True
+) -> tuple[list[str], list[str]]:
+    """Fill in the facts, problems and notes of each face. Gives problems and notes of the masks as a whole."""
+    log = MaskLog()
     with ThreadPoolExecutor() as pool:
-        done = pool.map(_inspect, faces)
+        done = pool.map(partial(_inspect, rule=rule, log=log), faces)
         for _ in tqdm(done, total=len(faces), desc="reading", unit="face", disable=not progress, leave=False):
             pass
+    problems = [
+        background_alone(f"{split}/", ignored=any(mask.ignored for mask in masks))
+        for split in SPLITS
+        if (masks := [face.mask_facts for face in faces if face.split == split and face.mask_facts is not None])
+        and not any(mask.pixels[1:].any() for mask in masks)
+    ]
+    return problems, log.palette_notes()
 
 
 @dataclass(frozen=True)

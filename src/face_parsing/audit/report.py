@@ -10,6 +10,7 @@ from typing import Any
 
 from face_parsing.audit.figures import draw_duplicates, draw_mirrored, draw_oddest, plot_classes
 from face_parsing.audit.inspection import InspectedPair
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.labels import CLASS_NAMES
 from face_parsing.system.files import atomic_path
 
@@ -49,7 +50,11 @@ def write_table(faces: Sequence[InspectedPair], oddness: dict[str, float], path:
 
 
 def write_report(
-    report: dict[str, Any], faces: Sequence[InspectedPair], oddness: dict[str, float], output: Path
+    report: dict[str, Any],
+    faces: Sequence[InspectedPair],
+    oddness: dict[str, float],
+    output: Path,
+    rule: IdRule = USUAL,
 ) -> None:
     """Write the files of REPORT_FILES for which there is something to show; older ones of the others go."""
     by_name = {face.name: face for face in faces}
@@ -59,11 +64,11 @@ def write_report(
     if report["classes"]["imbalance"] is not None:
         plot_classes(report["classes"], output / "class_balance.png")
     if report["oddest"]:
-        draw_oddest(report, by_name, output / "oddest_masks.png")
+        draw_oddest(report, by_name, output / "oddest_masks.png", rule)
     mirrored = [face for face in faces if face.mask_facts is not None and face.mask_facts.mirrored]
     if mirrored:
-        draw_mirrored(mirrored, output / "mirrored.png")
+        draw_mirrored(mirrored, output / "mirrored.png", rule)
     if report["near_duplicates"] or report["most_alike_others"]:
-        draw_duplicates(report, by_name, output / "near_duplicates.png")
+        draw_duplicates(report, by_name, output / "near_duplicates.png", rule)
     with atomic_path(output / "audit.json") as temporary:  # last: who finds it finds all
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ from face_parsing.audit.inspection import (
 )
 from face_parsing.audit.near_duplicates import CANDIDATE, DUPLICATE, Likeness, find_duplicates
 from face_parsing.audit.oddness import rate_oddness
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.problems import PROBLEMS_SHOWN
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
 
@@ -148,14 +149,15 @@ def readable(report: dict[str, Any]) -> str:
 
 
 def audit(
-    root: Path, *, val_stems: Path | None = None, worst: int = 20, progress: bool = True
+    root: Path, *, val_stems: Path | None = None, worst: int = 20, rule: IdRule = USUAL, progress: bool = True
 ) -> tuple[dict[str, Any], list[InspectedPair], dict[str, float]]:
     """Everything that is to be said about a data set as plain values, its faces, and the oddness of each mask by name.
 
     Raises DataError where there is nothing to look at; bad files are named in the report.
     """
     faces, problems, notes = find_faces(root, val_stems)
-    inspect_faces(faces, progress=progress)
+    of_all, said = inspect_faces(faces, rule, progress=progress)
+    problems, notes = problems + of_all, notes + said
     # A constant image is like every other constant one, which its note says already.
     seen = [face for face in faces if face.photo_facts is not None and not face.photo_facts.constant]
     thumbnails = np.stack([face.photo_facts.thumbnail for face in seen if face.photo_facts] or [np.zeros((64, 64))])

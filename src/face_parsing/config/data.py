@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -29,6 +29,9 @@ class Data:
     classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """A coarser task: its classes, in order, each with the names of the 19 it is made of, for example
     {background: [], eyes: [l_eye, r_eye]}. The first also gets every name not listed. Empty: all 19."""
+    mask_ids: Literal["auto", "index", "palette"] = "auto"
+    """Where a mask's ids come from: auto takes the indices or, where the palette says that an optimizer changed them,
+    the colors; index and palette always take the one or the other."""
     repair_mirrored: bool = True
     """Swap left and right labels of training pairs that were mirrored without their labels being swapped."""
     repeat_threshold: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -9,6 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from face_parsing.augmentation.face_geometry import part_centres
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.pairs import Pair, read_pair
 from face_parsing.data.problems import DataError, problems_message
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
@@ -22,7 +24,7 @@ class PairStore:
     Forked loader workers share the memory. ``mirrored`` counts the pairs whose left and right labels
     were out of order and, with repair, have been swapped; ``pixel_counts`` (C,), ``presence`` (N, C) and, of
     the 19 classes alone, ``centres`` (N, 19) (``face_geometry.part_centres``) describe the masks. The masks, of
-    19 ids on disk, hold the C classes of ``labels``.
+    19 ids on disk read by ``rule``, hold the C classes of ``labels``; ``log`` knows what was odd about the files.
     """
 
     def __init__(
@@ -33,10 +35,13 @@ class PairStore:
         repair: bool,
         limit_bytes: float,
         labels: LabelSet = CELEBAMASK,
+        rule: IdRule = USUAL,
         progress: bool = True,
     ) -> None:
         self.pairs = list(pairs)
         self.labels = labels
+        self.rule = rule
+        self.log = MaskLog()
         self._table = labels.table
         self.size = size
         self.repair = repair
@@ -53,7 +58,7 @@ class PairStore:
     def _load(self, progress: bool) -> None:
         def load(i: int) -> str | None:
             try:
-                image, mask = read_pair(self.pairs[i], self.size)
+                image, mask = read_pair(self.pairs[i], self.size, self.rule, self.log)
             except DataError as error:
                 return str(error)
             self._swapped[i] = is_mirrored(mask)
@@ -98,5 +103,5 @@ class PairStore:
         """Image (size, size, 3) and mask (size, size), uint8; not to be written to."""
         if self.cached:
             return self._images[i], self._masks[i]
-        image, mask = read_pair(self.pairs[i], self.size)
+        image, mask = read_pair(self.pairs[i], self.size, self.rule)
         return image, self._classes(mask, i)

@@ -9,33 +9,80 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from face_parsing.data.mask_log import MaskLog, SeenMask
+from face_parsing.data.mask_palettes import USUAL, IdRule, PaletteKind, reading_of
 from face_parsing.data.photos import open_image
 from face_parsing.data.problems import DataError
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, palette_bytes
 from face_parsing.system.files import atomic_path
 
+OWN_PALETTE = bytes(palette_bytes()[: 3 * NUM_CLASSES])
+"""The colors of the 19 ids, as the palettes of our own masks begin."""
 
-def decode_mask(source: Path | BytesIO, name: str) -> np.ndarray:
-    """The values (H, W) uint8, whatever they are, of a P- or L-mode image. Raises DataError that begins with name."""
+
+def decode_mask(source: Path | BytesIO, name: str, rule: IdRule = USUAL) -> tuple[np.ndarray, PaletteKind]:
+    """The values (H, W) uint8, whatever they are, of a P- or L-mode image by the rule, and what its palette is.
+
+    Raises DataError that begins with name.
+    """
     try:
         with open_image(source) as image:
-            if image.mode not in ("L", "P"):
-                raise DataError(f"{name}: mode {image.mode}; a mask is single-channel, mode L or P, with class ids")
             image.load()
-            return np.array(image)
+            values = _single_channel(image, name)
+            palette = _palette(image)
     except DataError:
         raise
     except Exception as error:  # decoders raise anything at all on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name}: cannot be read as an image ({reason})") from None
+    if palette is None:
+        return values, PaletteKind.OWN
+    return _by_rule(values, palette, name, rule)
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """Class ids (H, W) uint8 of a P- or L-mode mask. Raises DataError that names the file."""
-    mask = decode_mask(path, str(path))
-    unknown = np.setdiff1d(np.flatnonzero(np.bincount(mask.ravel())), [*range(NUM_CLASSES), IGNORE_INDEX])
+def _single_channel(image: Image.Image, name: str) -> np.ndarray:
+    """The indices or greys (H, W) uint8 of a loaded image. Raises DataError for one with other pixels."""
+    if image.mode in ("L", "P"):
+        return np.array(image)
+    if image.mode == "1" and image.getbbox() is None:  # what an optimizer makes of a mask of background alone
+        return np.zeros((image.height, image.width), dtype=np.uint8)
+    hint = "; 'draw.py ids' turns colors into ids" if image.mode in ("RGB", "RGBA") else ""
+    raise DataError(f"{name}: mode {image.mode}; a mask is single-channel, mode L or P, with class ids{hint}")
+
+
+def _palette(image: Image.Image) -> np.ndarray | None:
+    """The palette (n, 3) uint8 of a loaded image; None where it has none, or our own, whose indices are ids."""
+    if image.mode != "P":
+        return None
+    colors = bytes(image.getpalette("RGB") or ())
+    return None if colors[: len(OWN_PALETTE)] == OWN_PALETTE else np.frombuffer(colors, np.uint8).reshape(-1, 3)
+
+
+def _by_rule(values: np.ndarray, palette: np.ndarray, name: str, rule: IdRule) -> tuple[np.ndarray, PaletteKind]:
+    """The ids of indices (H, W) with a palette (n, 3), and what that is. Raises DataError."""
+    reading = reading_of(palette, np.flatnonzero(np.bincount(values.ravel())), rule)
+    if reading.strange is not None:
+        index, color = reading.strange
+        raise DataError(
+            f"{name}: the palette's color {color} at index {index} is no id's; read it by --mask_ids index"
+            if color
+            else f"{name}: the palette ends before index {index}; read it by --mask_ids index"
+        )
+    return (values if reading.table is None else reading.table[values]), reading.kind
+
+
+def read_mask(path: Path, rule: IdRule = USUAL, log: MaskLog | None = None) -> np.ndarray:
+    """Class ids (H, W) uint8 of a P- or L-mode mask, by the rule; ``log`` is told what is worth a word.
+
+    Raises DataError that names the file.
+    """
+    mask, kind = decode_mask(path, str(path), rule)
+    counts = np.bincount(mask.ravel(), minlength=256)
+    unknown = np.setdiff1d(np.flatnonzero(counts), [*range(NUM_CLASSES), IGNORE_INDEX])
     if len(unknown):
         raise DataError(f"{path}: label {unknown[0]}; ids are 0 to {NUM_CLASSES - 1}, or {IGNORE_INDEX} to ignore")
+    if log is not None:
+        log.seen[str(path)] = SeenMask(kind, empty=not counts[1:NUM_CLASSES].any(), ignored=bool(counts[IGNORE_INDEX]))
     return mask
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask
-from face_parsing.data.photo_files import photos_in
+from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.data.problems import LAYOUT_HINT, DataError, problems_message
 from face_parsing.data.provenance import refuse_grouped
@@ -42,6 +45,14 @@ class Pair:
     mask: Path
 
 
+def no_image(stem: str, folder: Path) -> str:
+    """That a folder has no image of that name and, where a file of another kind has it, which kinds are read."""
+    others = sorted(path.name for path in folder.glob(f"{glob.escape(stem)}.*") if path.stem == stem)
+    if not others:
+        return f"no image of this name in {folder}"
+    return f"{folder} holds {', '.join(others)} alone, but {', '.join(PHOTO_SUFFIXES)} are read; convert it"
+
+
 def find_pairs(folder: Path) -> list[Pair]:
     """The pairs of folder/images and folder/masks, by stem.
 
@@ -63,25 +74,32 @@ def find_pairs(folder: Path) -> list[Pair]:
     problems += [
         f"{images[stem]}: no mask {folder / 'masks' / stem}.png" for stem in sorted(images.keys() - masks.keys())
     ]
-    problems += [
-        f"{masks[stem]}: no image of this name in {folder / 'images'}" for stem in sorted(masks.keys() - images.keys())
-    ]
+    problems += [f"{masks[stem]}: {no_image(stem, folder / 'images')}" for stem in sorted(masks.keys() - images.keys())]
     if problems:
         raise DataError(problems_message(folder, problems))
     if not images:
-        raise DataError(f"There are no JPEG or PNG files in {folder / 'images'}.")
+        raise DataError(f"There are no photos in {folder / 'images'}; {', '.join(PHOTO_SUFFIXES)} are read.")
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
 
 
-def read_pair(pair: Pair, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image (size, size, 3) and mask (size, size), uint8. Raises DataError that names what is wrong."""
+def size_difference(mask: tuple[int, ...], image: tuple[int, ...]) -> str:
+    """That a mask and its image, of these shapes (H, W, ...), are not of one size, and what makes them so."""
+    return (
+        f"{mask[1]}x{mask[0]}, but its image is {image[1]}x{image[0]}; "
+        "'prepare.py layout --size' makes all pairs one size"
+    )
+
+
+def read_pair(pair: Pair, size: int, rule: IdRule = USUAL, log: MaskLog | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Image (size, size, 3) and mask (size, size), uint8, rule and log as ``read_mask`` takes them.
+
+    Raises DataError that names what is wrong.
+    """
     try:
         image = read_photo(pair.image)
     except PhotoError as error:
         raise DataError(str(error)) from None
-    mask = read_mask(pair.mask)
+    mask = read_mask(pair.mask, rule, log)
     if image.shape[:2] != mask.shape:
-        raise DataError(
-            f"{pair.mask}: {mask.shape[1]}x{mask.shape[0]}, but its image is {image.shape[1]}x{image.shape[0]}"
-        )
+        raise DataError(f"{pair.mask}: {size_difference(mask.shape, image.shape)}")
     return resize_pair(image, mask, size)

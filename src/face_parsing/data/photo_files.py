@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """The JPEG and PNG files of a folder, by name; hidden ones are left out."""
+    """The photos of a folder, in any of PHOTO_SUFFIXES, by name; hidden ones are left out."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
 
 
@@ -29,11 +30,28 @@ def find_photos(source: Path) -> list[Path]:
     )
     if not photos:
         raise ValueError(f"There are no photos in {source}; it needs files such as {', '.join(PHOTO_SUFFIXES)}.")
+    twins = _of_one_stem(photos)
+    if twins is not None:
+        first, second = twins
+        raise ValueError(f"{first.name} and {second.name} in {source} would both become {first.stem}.png; rename one.")
+    return photos
+
+
+def find_all_photos(sources: Sequence[Path]) -> list[Path]:
+    """The photos of several files and folders, in their order, each once. Raises ValueError as ``find_photos``."""
+    photos = [photo for source in sources for photo in find_photos(source)]
+    photos = list({photo.absolute(): photo for photo in photos}.values())
+    twins = _of_one_stem(photos)
+    if twins is not None:
+        first, second = twins
+        raise ValueError(f"{first} and {second} would both become {first.stem}.png; rename one or call twice.")
+    return photos
+
+
+def _of_one_stem(photos: Sequence[Path]) -> tuple[Path, Path] | None:
     seen: dict[str, Path] = {}
     for path in photos:
         if path.stem in seen:
-            raise ValueError(
-                f"{seen[path.stem].name} and {path.name} in {source} would both become {path.stem}.png; rename one."
-            )
+            return seen[path.stem], path
         seen[path.stem] = path
-    return photos
+    return None

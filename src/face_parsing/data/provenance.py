@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from face_parsing.data.problems import DataError
+from face_parsing.labels import CELEBAMASK, LabelSet, group_labels
 
 PROVENANCE = "provenance.json"
 
@@ -29,6 +30,27 @@ def broken_rule(root: Path) -> str | None:
     """Which key of the config's open_track a prepared data set stands for; None: nothing is against the challenge."""
     breaks = (read_provenance(root) or {}).get("breaks")
     return None if breaks is None else str(breaks)
+
+
+def labels_of_set(root: Path) -> LabelSet:
+    """The classes whose ids a prepared data set's masks hold: groups where its maker says so, else the 19.
+
+    Raises DataError for a provenance that cannot be read.
+    """
+    recipe = (read_provenance(root) or {}).get("recipe")
+    groups = recipe.get("classes") if isinstance(recipe, dict) else None
+    try:
+        return group_labels(dict(groups)) if groups else CELEBAMASK
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{root / PROVENANCE}: classes: {error}; prepare the data set anew.") from None
+
+
+def labels_of_masks(place: Path) -> LabelSet:
+    """The classes of a mask, or of a folder of them, by the prepared set that it lies in, if any."""
+    for root in [place, *place.resolve().parents][:4]:
+        if (root / PROVENANCE).is_file():
+            return labels_of_set(root)
+    return CELEBAMASK
 
 
 def refuse_grouped(root: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing.drawing.kaggle import HEADER, LARGEST_SIZE, SIZE
-from face_parsing.system.cli import add_overwrite, add_subcommand, command_parser, positive
+from face_parsing.system.cli import add_mask_ids, add_overwrite, add_subcommand, command_parser, positive
 
 
 def _share(text: str) -> float:
@@ -65,6 +65,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
     for sub in (color, ids, overlay, panel):
         sub.add_argument("--classes", type=Path, help="YAML of a coarser task whose ids the masks hold")
+    for sub in (color, overlay, panel):
+        add_mask_ids(sub)
 
     curves = add("curves", "F-Score and loss of several runs in one figure", "PNG, PDF or SVG file",
                  "outputs/first outputs/second --output curves.png")  # fmt: skip
@@ -82,6 +84,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                  "folder for <name>.png", "--masks parsed/masks --output ids")  # fmt: skip
     for sub in (to_kaggle, to_ids):
         sub.add_argument("--masks", type=Path, required=True, help="folder of PNG masks, ids 0 to 18")
+        add_mask_ids(sub)
     for sub in (to_kaggle, from_kaggle):
         sub.add_argument("--size", type=_size, default=SIZE, help=f"height and width of the CSV's masks ({SIZE})")
     return parser.parse_args(argv)

@@ -12,6 +12,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
 from face_parsing.data.problems import DataError
@@ -50,12 +52,18 @@ def _names(source: Path | None, count: int) -> list[str]:
 
 
 def masks_to_kaggle(
-    folder: Path, output: Path, *, usage: str = "Public", size: int = SIZE, overwrite: bool = False
+    folder: Path,
+    output: Path,
+    *,
+    usage: str = "Public",
+    size: int = SIZE,
+    rule: IdRule = USUAL,
+    overwrite: bool = False,
 ) -> int:
     """A folder of masks to the CSV, at size x size pixels. Gives the number of images."""
     refuse_existing([output], overwrite=overwrite)
     masks = _masks_in(folder)
-    write_kaggle(masks, output, usage=usage, size=size)
+    write_kaggle(masks, output, usage=usage, size=size, rule=rule)
     return len(masks)
 
 
@@ -74,12 +82,14 @@ def kaggle_to_masks(
     return len(masks)
 
 
-def masks_to_ids(folder: Path, output: Path, *, overwrite: bool = False) -> int:
+def masks_to_ids(folder: Path, output: Path, *, rule: IdRule = USUAL, overwrite: bool = False) -> int:
     """Masks with a palette to plain id PNGs of the same names. Gives their number."""
     masks = _masks_in(folder)
     paths = [output / path.name for path in masks]
     refuse_existing(paths, overwrite=overwrite)
+    log = MaskLog()
     for source, path in zip(tqdm(masks, unit="mask", leave=False), paths, strict=True):
         with atomic_path(path) as temporary:
-            Image.fromarray(read_mask(source)).save(temporary, format="PNG")
+            Image.fromarray(read_mask(source, rule, log)).save(temporary, format="PNG")
+    log.tell_palettes()
     return len(masks)

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import ids_of_colors, read_mask, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
@@ -23,8 +25,8 @@ from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
 from face_parsing.system.cli import UsageError
 
 
-def _read_mask(path: Path, labels: LabelSet) -> np.ndarray:
-    mask = read_mask(path)
+def _read_mask(path: Path, labels: LabelSet, rule: IdRule, log: MaskLog) -> np.ndarray:
+    mask = read_mask(path, rule, log)
     unknown = mask[(mask >= len(labels)) & (mask != IGNORE_INDEX)]
     if len(unknown):
         raise DataError(f"{path}: label {unknown[0]}; the ids of these classes are 0 to {len(labels) - 1}")
@@ -41,13 +43,18 @@ def _each(source: Path, folder: Path, make: Callable[[Path, Path], None], *, ove
     return len(inputs)
 
 
-def color_masks(source: Path, folder: Path, labels: LabelSet = CELEBAMASK, *, overwrite: bool = False) -> int:
+def color_masks(
+    source: Path, folder: Path, labels: LabelSet = CELEBAMASK, *, rule: IdRule = USUAL, overwrite: bool = False
+) -> int:
     """Masks of class ids to RGB pictures in the palette. Gives their number."""
+    log = MaskLog()
 
     def make(path: Path, output: Path) -> None:
-        save_picture(colorize(_read_mask(path, labels), labels), output)
+        save_picture(colorize(_read_mask(path, labels, rule, log), labels), output)
 
-    return _each(source, folder, make, overwrite=overwrite)
+    count = _each(source, folder, make, overwrite=overwrite)
+    log.tell_palettes()
+    return count
 
 
 def ids_of_pictures(
@@ -93,16 +100,19 @@ def overlay_photos(
     labels: LabelSet = CELEBAMASK,
     *,
     alpha: float = 0.5,
+    rule: IdRule = USUAL,
     overwrite: bool = False,
 ) -> int:
     """Photos under their masks' colors, ``alpha`` parts of them, with a legend. Gives their number."""
     matched = match_stems([images, masks])
     outputs = [folder / f"{stem}.jpg" for stem in matched]
     refuse_replacing(outputs, [path for paths in matched.values() for path in paths], overwrite=overwrite)
+    log = MaskLog()
     for (image, mask), output in zip(tqdm(matched.values(), unit="picture", leave=False), outputs, strict=True):
         photo = read_photo(image)
-        ids = _enlarged(_read_mask(mask, labels), mask, photo, image)
+        ids = _enlarged(_read_mask(mask, labels, rule, log), mask, photo, image)
         save_picture(overlay_with_legend(photo, ids, alpha, labels), output)
+    log.tell_palettes()
     return len(outputs)
 
 
@@ -120,6 +130,7 @@ def panel_of_masks(
     titles: Sequence[str] | None = None,
     stems: Sequence[str] | None = None,
     faces: int = 8,
+    rule: IdRule = USUAL,
     overwrite: bool = False,
 ) -> tuple[int, int]:
     """One sheet: a row a face, with its photo where ``images`` are given, and a column for each of ``masks``.
@@ -134,9 +145,11 @@ def panel_of_masks(
     refuse_replacing([output], [path for paths in matched.values() for path in paths], overwrite=overwrite)
     shown = dict(list(matched.items())[: None if stems else faces])
     rows: list[list[np.ndarray]] = []
+    log = MaskLog()
     for paths in tqdm(shown.values(), unit="face", leave=False):
         row = [read_photo(path) for path in paths[: len(photos)]]
-        rows.append(row + [_read_mask(path, labels) for path in paths[len(photos) :]])
+        rows.append(row + [_read_mask(path, labels, rule, log) for path in paths[len(photos) :]])
+    log.tell_palettes()
     present = {c for row in rows for picture in row[len(photos) :] for c in np.unique(picture).tolist()}
     classes = sorted(present - {IGNORE_INDEX})
     sheet = contact_sheet(rows, ["image"] * len(photos) + list(titles), list(shown), labels=labels, classes=classes)

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask
 from face_parsing.data.problems import DataError
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
@@ -82,13 +84,17 @@ def rows_of(mask: np.ndarray, image: int, *, usage: str, size: int = SIZE) -> It
         yield [str(image * NUM_CLASSES + c), usage, name, encode_runs(mask == c)]
 
 
-def write_kaggle(masks: Sequence[Path], path: Path, *, usage: str = "Public", size: int = SIZE) -> None:
+def write_kaggle(
+    masks: Sequence[Path], path: Path, *, usage: str = "Public", size: int = SIZE, rule: IdRule = USUAL
+) -> None:
     """Write the CSV of mask files, numbered as they come. Raises DataError for what is no mask."""
+    log = MaskLog()
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for image, mask in enumerate(tqdm(masks, unit="mask", leave=False)):
-            writer.writerows(rows_of(read_mask(mask), image, usage=usage, size=size))
+            writer.writerows(rows_of(read_mask(mask, rule, log), image, usage=usage, size=size))
+    log.tell_palettes()
 
 
 def _rows(path: Path, limit: int) -> Iterator[tuple[int, list[str]]]:

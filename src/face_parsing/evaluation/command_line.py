@@ -10,6 +10,7 @@ from face_parsing.inference.postprocess_options import add_arguments
 from face_parsing.system.cli import (
     UsageError,
     add_device,
+    add_mask_ids,
     add_overwrite,
     command_parser,
     image_side,
@@ -55,6 +56,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     truth.add_argument("--data", type=Path, help="data set with train/{images,masks} and so on")
     truth.add_argument("--split", choices=("val", "train", "test"), default="val", help="part of --data (val)")
     truth.add_argument("--val_stems", type=Path, help="who is validated on, where --data has no val/; or a split.json")
+    add_mask_ids(truth)
     truth.add_argument(
         "--boundary_px", type=_pixels, metavar="PIXELS", help="boundary F1's tolerance (0.75%% of the diagonal)"
     )

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask
 from face_parsing.data.pairs import find_pairs
 from face_parsing.data.photo_files import photos_in
@@ -70,10 +72,20 @@ def items_of(root: Path, split: str, val_stems: Path | None) -> list[EvaluationI
     return [EvaluationItem(pair.stem, pair.mask, pair.image) for pair in pairs]
 
 
-def read_truth(item: EvaluationItem, labels: LabelSet) -> np.ndarray:
-    """The true mask (H, W) uint8, whose 19 ids become the classes of labels."""
-    mask = read_mask(item.mask)
+def read_truth(item: EvaluationItem, labels: LabelSet, rule: IdRule = USUAL, log: MaskLog | None = None) -> np.ndarray:
+    """The true mask (H, W) uint8, whose 19 ids become the classes of labels; rule and log as ``read_mask``'s."""
+    mask = read_mask(item.mask, rule, log)
     return mask if labels is CELEBAMASK else labels.table[mask]
+
+
+def refuse_background_truth(items: Sequence[EvaluationItem], place: object, rule: IdRule = USUAL) -> None:
+    """Raise DataError where no true mask holds any class but background. Of a sound set it reads one mask."""
+    log = MaskLog()
+    for item in items:
+        read_truth(item, CELEBAMASK, rule, log)
+        if len(log.empty) < len(log.seen):
+            return
+    log.refuse_background_alone(place)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -100,6 +112,9 @@ class EvaluationResult:
     """(C, C) int64, [true class, predicted class], of all faces."""
     set_f1: dict[str, float]
     """F1 a class over the whole set; classes that no face's truth holds are left out."""
+
+    empty: tuple[str, ...] = ()
+    """The faces whose prediction is background all over."""
 
     @property
     def foreground(self) -> dict[str, float]:
@@ -140,16 +155,21 @@ def evaluate_predictions(
     labels: LabelSet = CELEBAMASK,
     *,
     tolerance: float | None = None,
+    rule: IdRule = USUAL,
+    log: MaskLog | None = None,
     progress: bool = True,
 ) -> EvaluationResult:
-    """Predict and count each face, one after the other. tolerance (pixels) is boundary_f1's.
+    """Predict and count each face, one after the other. tolerance (pixels) is boundary_f1's, rule and log the truth's.
 
     Raises DataError for a prediction of another size than its truth, ValueError where no face has a pixel to score.
     """
     keeper = ScoreKeeper(labels)
     boundary = np.empty((len(items), len(labels)))
+    empty: list[str] = []
     for i, item in enumerate(tqdm(items, desc="evaluating", unit="face", disable=not progress, leave=False)):
-        target, predicted = read_truth(item, labels), predictor(item)
+        target, predicted = read_truth(item, labels, rule, log), predictor(item)
+        if not predicted.any():
+            empty.append(item.stem)
         if target.shape != predicted.shape:
             size, expected = ("x".join(map(str, mask.shape[::-1])) for mask in (predicted, target))
             raise DataError(f"The prediction of {item.mask.name} is {size}, its ground truth is {expected}.")
@@ -168,5 +188,6 @@ def evaluate_predictions(
         class_f1=class_f1(counts).numpy(),
         boundary=boundary[scored.numpy()],
         confusion=keeper.confusion(),
+        empty=tuple(empty),
         set_f1={name: value for name, value in zip(labels.names, pooled, strict=True) if name in scores.f1},
     )

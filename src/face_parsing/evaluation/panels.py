@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.pictures import save_panel
 from face_parsing.evaluation.evaluator import EvaluationItem, EvaluationResult, Predictor, read_truth
@@ -30,6 +31,7 @@ def draw_faces(
     path: Path,
     *,
     full: bool,
+    rule: IdRule = USUAL,
 ) -> None:
     """A panel of truth and prediction; with full, the photo where it is known and where the two differ as well."""
     by_stem = {item.stem: item for item in items}
@@ -38,6 +40,6 @@ def draw_faces(
         f"{result.stems[i]}   F-Score {result.f_score[i]:.3f}   corrected {result.lr_corrected[i]:.3f}" for i in indices
     ]
     photos = [read_photo(item.photo) for item in chosen if full and item.photo is not None]
-    truths = [read_truth(item, result.labels) for item in chosen]
+    truths = [read_truth(item, result.labels, rule) for item in chosen]
     predicted = [predictor(item) for item in chosen]
     save_panel(path, photos or None, truths, predicted, captions, differences=full, labels=result.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import zipfile
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from face_parsing.data.mask_log import MaskLog, SeenMask
+from face_parsing.data.mask_palettes import USUAL, IdRule, PaletteKind
 from face_parsing.data.masks import decode_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
@@ -25,8 +28,17 @@ from face_parsing.system.device import choose_device, prepare_device
 MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
 
 
-def _decode(source: Path | BytesIO, name: str, labels: LabelSet) -> np.ndarray:
-    mask = decode_mask(source, name)
+def _decode(
+    source: Path | BytesIO, name: str, labels: LabelSet, rule: IdRule, log: MaskLog | None = None
+) -> np.ndarray:
+    mask, kind = decode_mask(source, name, dataclasses.replace(rule, palette=labels.palette))
+    if log is not None:
+        log.seen[name] = SeenMask(kind, empty=False, ignored=False)
+    elif kind is PaletteKind.RENUMBERED:
+        raise DataError(
+            f"{name}: its palette says that its indices are no ids, as PNG optimizers leave it, but the judges read "
+            "the indices; save it anew, or score it as it is by --mask_ids index."
+        )
     if mask.max() >= len(labels):
         raise DataError(f"{name} holds the label {mask.max()}; a prediction's ids are 0 to {len(labels) - 1}.")
     return mask
@@ -60,16 +72,27 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipI
     return found
 
 
-def stored_masks(place: Path, items: Sequence[EvaluationItem], labels: LabelSet = CELEBAMASK) -> Predictor:
+def stored_masks(
+    place: Path,
+    items: Sequence[EvaluationItem],
+    labels: LabelSet = CELEBAMASK,
+    rule: IdRule = USUAL,
+    log: MaskLog | None = None,
+) -> Predictor:
     """Predictions that lie in a folder, or a zip (a submission's masks/*.png, or PNGs at its root), by stem.
 
-    A zip is read in memory, a mask at a time. Raises DataError for a missing prediction and a zip that is none.
+    A folder's are read by the rule, in the colors of ``labels``, and ``log`` is told; a zip's by index, as the judges
+    do, and refused where the palette disagrees. A zip is read in memory, a mask at a time. Raises DataError for a
+    missing prediction and a zip that is none.
     """
     if place.is_dir():
         _need_all(place, {path.stem for path in place.glob("*.png")}, items)
-        return lambda item: _decode(place / f"{item.stem}.png", str(place / f"{item.stem}.png"), labels)
+        known = MaskLog() if log is None else log
+        return lambda item: _decode(place / f"{item.stem}.png", str(place / f"{item.stem}.png"), labels, rule, known)
     if not place.is_file():
         raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
+    if rule.mask_ids == "palette":
+        raise UsageError(f"{place} is read by index, as the judges read it; leave out --mask_ids palette.")
     try:
         archive = zipfile.ZipFile(place)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -83,7 +106,7 @@ def stored_masks(place: Path, items: Sequence[EvaluationItem], labels: LabelSet 
             data = archive.read(members[item.stem])
         except Exception as error:  # what damaged, encrypted or oddly packed members raise has no class in common
             raise DataError(f"{name} cannot be unpacked ({error}); pack the zip anew.") from None
-        return _decode(BytesIO(data), name, labels)
+        return _decode(BytesIO(data), name, labels, rule)
 
     return read
 
@@ -109,17 +132,28 @@ def networks(
     size: int | None = None,
     precision: str = "fp32",
     refine: Callable[[LabelSet], Refine | None] | None = None,
+    told: list[tuple[str, frozenset[str]]] | None = None,
 ) -> tuple[Predictor, LabelSet]:
     """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
 
     One photo at a time, in exact float32 as run.py of a submission predicts, or in bf16; with tta at the first
     checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
-    any, for those classes. Raises CheckpointError.
+    any, for those classes; ``told`` is told what they were trained on. Raises CheckpointError.
     """
     network = read_checkpoints(
         paths, device=device, track=track, size=size, tta=tta, precision=precision, refine=refine
     )
+    if told is not None:
+        told.append((" + ".join(map(str, paths)), network.trained_on))
     return lambda item: network.parse([_photo_of(item)])[0], network.labels
+
+
+def training_faces_note(name: str, stems: frozenset[str], items: Sequence[EvaluationItem]) -> str | None:
+    """That a network is judged on faces that it was trained on, by their names; None where it is not."""
+    count = sum(item.stem in stems for item in items)
+    if not count:
+        return None
+    return f"Note: {name} was trained on {count} of these {len(items)} faces, so its score says little about new ones."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +165,12 @@ class Computing:
     precision: str = "fp32"
     threads: int = 0
     """Of a CPU; 0 leaves it to torch."""
+    rule: IdRule = USUAL
+    """How stored masks are read."""
+    log: MaskLog = dataclasses.field(default_factory=MaskLog)
+    """What is worth a word about stored masks."""
+    trained_on: list[tuple[str, frozenset[str]]] = dataclasses.field(default_factory=list)
+    """Each checkpoint that was opened, and the stems of the faces that it says it was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +225,7 @@ def open_system(
             raise UsageError(
                 f"Test-time augmentation, a size and post-processing need a checkpoint; {path} holds masks."
             )
-        return stored_masks(path, items, labels), labels, system.name
+        return stored_masks(path, items, labels, computing.rule, computing.log), labels, system.name
     if path.suffix == ".onnx":
         asked: dict[str, object] = {"--tta": system.tta, system.size_option: system.size}
         asked |= {"--postprocess": system.steps, "--biases": system.biases}
@@ -197,6 +237,7 @@ def open_system(
     prepare_device(device, threads=computing.threads)
     predictor, known = networks(
         system.paths,
+        told=computing.trained_on,
         tta=system.tta,
         track=computing.track,
         device=device,

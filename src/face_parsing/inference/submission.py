@@ -21,6 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from face_parsing.challenge import PARAMETER_LIMIT
+from face_parsing.data.mask_palettes import PaletteKind
+from face_parsing.data.masks import decode_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.inference.run_py import SubmissionError, build_run_py, check_network
 from face_parsing.labels import CLASS_NAMES, NUM_CLASSES
@@ -71,6 +73,11 @@ def _read_mask(data: bytes, name: str) -> np.ndarray:
         if picture.mode not in ("L", "P"):
             raise SubmissionError(f"{name} has the mode {picture.mode}; a mask is single-channel, mode L or P.")
         mask = np.array(picture)
+    if decode_mask(BytesIO(data), name)[1] is PaletteKind.RENUMBERED:
+        raise SubmissionError(
+            f"{name}: its palette says that its indices are no ids, as PNG optimizers leave it, but the judges read "
+            "the indices; predict it anew."
+        )
     if mask.max() >= NUM_CLASSES:
         raise SubmissionError(f"{name} holds the label {mask.max()}; ids are 0 to {NUM_CLASSES - 1}.")
     return mask

@@ -87,6 +87,8 @@ class CheckpointNetwork:
     labels: LabelSet
     content: Mapping[str, Any]
     augmentation: Mapping[str, Any]
+    trained_on: frozenset[str] = frozenset()
+    """The stems of the faces that any of them says it was trained on; older checkpoints say nothing."""
 
 
 def read_checkpoints(
@@ -114,4 +116,4 @@ def read_checkpoints(
         labels=labels,
         **augmentation,
     )
-    return CheckpointNetwork(parse, labels, content, augmentation)
+    return CheckpointNetwork(parse, labels, content, augmentation, frozenset(content["trained_on"]))

@@ -41,12 +41,14 @@ def save_checkpoint(
     track: str,
     scores: Mapping[str, float],
     labels: LabelSet = CELEBAMASK,
+    trained_on: Sequence[str] | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a checkpoint to path: to a temporary file first, then renamed, so that path is never half-written.
 
     ``model`` is the description that ``build_model`` takes, ``image_size`` the longest side (pixels) of
-    the network's input, ``inference`` the config's section, ``scores`` what validation measured.
+    the network's input, ``inference`` the config's section, ``scores`` what validation measured,
+    ``trained_on`` the stems of the pairs that the weights have learned from.
     """
     content = {
         "format": FORMAT_VERSION,
@@ -58,6 +60,8 @@ def save_checkpoint(
         "track": track,
         "scores": dict(scores),
     }
+    if trained_on is not None:
+        content["trained_on"] = list(trained_on)
     if training is not None:
         content["training"] = dict(training)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -80,7 +84,7 @@ def description(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path} lacks {missing[0]}, which training writes; name a checkpoint that has it.")
     kept = {key: content[key] for key in ("model", "image_size", "inference", "track")}
-    return {**kept, "labels": label_set(content)}
+    return {**kept, "labels": label_set(content), "trained_on": content.get("trained_on")}
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -103,7 +107,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"format", "state_dict", "model", "image_size"} <= content.keys():
         raise CheckpointError(f"{path} is no checkpoint of this project: it lacks the model's description.")
     try:
-        check_extent({key: value for key, value in content.items() if key not in ("state_dict", "training")})
+        check_extent(
+            {key: value for key, value in content.items() if key not in ("state_dict", "training", "trained_on")}
+        )
     except ValueError as error:
         raise CheckpointError(f"{path} is no checkpoint of this project: {error}.") from None
     if content["format"] != FORMAT_VERSION:
@@ -160,7 +166,7 @@ def restore_model(content: Mapping[str, Any], source: Path) -> nn.Module:
 def load_networks(
     paths: Sequence[Path], *, track: str, size: int | None = None
 ) -> tuple[list[nn.Module], dict[str, Any]]:
-    """The networks of one prediction, on the CPU, and the content of the first checkpoint.
+    """The networks of one prediction, on the CPU, and the content of the first checkpoint, ``trained_on`` that of all.
 
     Several, whose probabilities are averaged, are for the track ``open``, and must agree in classes and image
     size. ``size`` takes the place of that image size. Raises CheckpointError.
@@ -182,7 +188,9 @@ def load_networks(
                 f"{path} works at {content['image_size']} pixels and {paths[0]} at {first['image_size']}; "
                 "an ensemble needs one size."
             )
-    return [restore_model(content, path) for path, content in zip(paths, contents, strict=True)], first
+    trained_on = {stem for content in contents for stem in content.get("trained_on") or ()}
+    networks = [restore_model(content, path) for path, content in zip(paths, contents, strict=True)]
+    return networks, {**first, "trained_on": sorted(trained_on)}
 
 
 def augmentation_of(content: Mapping[str, Any], *, tta: bool) -> dict[str, Any]:

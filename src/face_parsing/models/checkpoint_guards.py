@@ -15,6 +15,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
 
+MOST_STEMS = 1_000_000
+"""Of the pairs that a checkpoint says it was trained on."""
+
 
 class InflatedError(ValueError):
     """A file that unpacks to more than it holds."""
@@ -48,6 +51,14 @@ def _is_augmentation(value: Any) -> bool:
     )
 
 
+def _are_stems(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= MOST_STEMS
+        and all(isinstance(stem, str) and len(stem) <= 255 for stem in value)
+    )
+
+
 FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "state_dict": (_is_state_dict, "tensors by name"),
     "model": (lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value), "a description"),
@@ -58,6 +69,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "inference": (_is_augmentation, "flip and scales above 0.1 and up to 4"),
     "track": (lambda value: isinstance(value, str), "a name"),
+    "trained_on": (_are_stems, f"at most {MOST_STEMS:,} names"),
     "scores": (lambda value: isinstance(value, dict), "figures by name"),
 }
 """What a checkpoint's fields must be."""

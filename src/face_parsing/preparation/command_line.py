@@ -14,7 +14,7 @@ from face_parsing.preparation.face_synthetics import plan_face_synthetics
 from face_parsing.preparation.flipped import plan_flip
 from face_parsing.preparation.grouped import plan_group
 from face_parsing.preparation.layouts import LAYOUTS, ORDERS, plan_layout
-from face_parsing.system.cli import add_device, add_overwrite, add_subcommand, command_parser, positive
+from face_parsing.system.cli import add_device, add_mask_ids, add_overwrite, add_subcommand, command_parser, positive
 
 if TYPE_CHECKING:
     from face_parsing.system.cli import Subcommands
@@ -76,7 +76,7 @@ def _add_copies(subcommands: Subcommands) -> None:
         "Pairs in other folders, or with ids in another order",
         "--source downloaded --output data/mini --order zllrunning",
         f"Reads {'; '.join(f'{images} with {masks}' for images, masks in LAYOUTS)} for SPLIT train, val and test.",
-        lambda a: plan_layout(a.source, a.output, order=a.order, size=a.size, link=a.link),
+        lambda a: plan_layout(a.source, a.output, order=a.order, size=a.size, link=a.link, mask_ids=a.mask_ids),
     )
     layout.add_argument(
         "--order",
@@ -84,12 +84,13 @@ def _add_copies(subcommands: Subcommands) -> None:
         help=f"what the source's ids mean: {', '.join(ORDERS)}, or a YAML file with a list of names (celebamask)",
     )
     layout.add_argument("--size", type=positive, help="width and height of images and masks (as they are)")
+    add_mask_ids(layout)
     group = add(
         "group",
         "A coarser copy, several classes in one",
         "--source data/mini --output data/six --classes configs/earlier/six_classes.yaml",
         "Training does not need it: it groups on the fly with data.classes. This is for other tools.",
-        lambda a: plan_group(a.source, a.output, classes=a.classes, link=a.link),
+        lambda a: plan_group(a.source, a.output, classes=a.classes, link=a.link, mask_ids=a.mask_ids),
     )
     group.add_argument(
         "--classes",
@@ -104,13 +105,15 @@ def _add_copies(subcommands: Subcommands) -> None:
         "All goes into train/. Open track only.",
         lambda a: plan_face_synthetics(a.source, a.output, link=a.link),
     )
-    add(
+    flip = add(
         "flip",
         "A copy with mirrored training pairs beside the originals",
         "--source data/mini --output data/flipped --link",
         "Training does not need it: it mirrors on the fly (augmentation.flip). This is for other tools.",
-        lambda a: plan_flip(a.source, a.output, link=a.link),
+        lambda a: plan_flip(a.source, a.output, link=a.link, mask_ids=a.mask_ids),
     )
+    add_mask_ids(group)
+    add_mask_ids(flip)
 
 
 def _add_relabel(subcommands: Subcommands) -> None:

@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from face_parsing.data.mask_log import MaskLog
 from face_parsing.data.photos import PhotoError
 from face_parsing.data.problems import PROBLEMS_SHOWN, DataError
 from face_parsing.data.provenance import PROVENANCE, read_provenance
@@ -47,7 +48,8 @@ class PreparationError(ValueError):
 class Job:
     """The files of one pair, or of one photo without a mask, and the call that writes those of them that are missing.
 
-    ``make`` must be picklable. It raises DataError or PhotoError for input that cannot be used, before it writes.
+    ``make`` must be picklable, and may return a MaskLog. It raises DataError or PhotoError for input that cannot be
+    used, before it writes.
     """
 
     outputs: tuple[Path, ...]
@@ -78,6 +80,8 @@ class Outcome:
     made: int
     present: int
     problems: list[str]
+    log: MaskLog = field(default_factory=MaskLog)
+    """What is worth a word of the source's masks that were read."""
 
     def summary(self) -> str:
         """One line for the terminal."""
@@ -236,6 +240,7 @@ def carry_out(
     _write_record(output, record)
     missing = [job for job in plan.jobs if not all(path.exists() for path in job.outputs)]
     bad: set[int] = set()
+    log = MaskLog()
     problems = list(plan.problems)
     # The processes start before the bar, whose thread they would otherwise inherit.
     results = each_result([job.make for job in missing], workers)
@@ -244,10 +249,12 @@ def carry_out(
             if isinstance(result, DataError):
                 bad.add(i)
                 problems.append(str(result))
+            elif isinstance(result, MaskLog):
+                log.add(result)
             bar.update()
     failed = {id(missing[i]) for i in bad}
     there = [job for job in plan.jobs if id(job) not in failed]
     pairs = _count(there, 2)
     _write_record(output, record | {"pairs": sum(pairs.values())})
     present = len(plan.jobs) - len(missing)
-    return Outcome(pairs, _count(there, 1), len(missing) - len(bad), present, sorted(problems))
+    return Outcome(pairs, _count(there, 1), len(missing) - len(bad), present, sorted(problems), log)

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from face_parsing.config.loading import ConfigError, parse_yaml
+from face_parsing.data.mask_palettes import IdRule, MaskIds
+from face_parsing.data.pairs import no_image
 from face_parsing.data.photo_files import photos_in
 from face_parsing.data.provenance import broken_rule
-from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, class_ids
+from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE, class_ids
 from face_parsing.preparation.copying import SPLITS, Job, Plan, PreparationError
 from face_parsing.preparation.pairs import UNKNOWN, copy_pair
 
@@ -124,7 +126,7 @@ def pair_up(images: Path, masks: Path | None) -> tuple[list[tuple[Path, Path | N
         return [(path, None) for path in photos.values()], problems
     labels = by_stem(masks)
     problems += [f"{photos[stem]}: no mask {masks / stem}.png" for stem in photos.keys() - labels.keys()]
-    problems += [f"{labels[stem]}: no image of this name in {images}" for stem in labels.keys() - photos.keys()]
+    problems += [f"{labels[stem]}: {no_image(stem, images)}" for stem in labels.keys() - photos.keys()]
     return [(photos[stem], labels[stem]) for stem in photos if stem in labels], problems
 
 
@@ -159,16 +161,33 @@ def copy_job(output: Path, split: str, image: Path, mask: Path | None, **options
     return Job(outputs, partial(copy_pair, image, mask, outputs, **options))
 
 
-def plan_layout(source: Path, output: Path, *, order: str, size: int | None = None, link: bool = False) -> Plan:
+def recipe_of(mask_ids: MaskIds) -> dict[str, str]:
+    """What a recipe says of how masks are read, where it was not left to them."""
+    return {} if mask_ids == "auto" else {"mask_ids": mask_ids}
+
+
+def plan_layout(
+    source: Path,
+    output: Path,
+    *,
+    order: str,
+    size: int | None = None,
+    link: bool = False,
+    mask_ids: MaskIds = "auto",
+) -> Plan:
     """Copy a set of any of LAYOUTS, its ids translated by name from an order (see read_order) to ours.
 
-    With ``size``, images and masks become size x size.
+    With ``size``, images and masks become size x size. Our colors mean our ids, so that they say nothing of masks in
+    another order. Raises PreparationError where they were asked for all the same, and for what cannot be found.
     """
     names = read_order(order)
+    if mask_ids == "palette" and names != CLASS_NAMES:
+        raise PreparationError("--mask_ids palette reads ids of our own order; leave out --order.")
+    rule = IdRule(mask_ids=mask_ids, palette=PALETTE if names == CLASS_NAMES else ())
     table = order_table(names)
 
     def jobs_of(split: str, image: Path, mask: Path | None) -> list[Job]:
-        return [copy_job(output, split, image, mask, table=table, size=size, link=link)]
+        return [copy_job(output, split, image, mask, table=table, size=size, link=link, rule=rule)]
 
-    recipe = {"subcommand": "layout", "order": list(names), "size": size}
+    recipe = {"subcommand": "layout", "order": list(names), "size": size, **recipe_of(mask_ids)}
     return plan_pairs(find_splits(source), jobs_of, recipe=recipe, breaks=broken_rule(source))

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
@@ -17,6 +19,8 @@ from face_parsing.labels import CELEBAMASK, LabelSet
 from face_parsing.system.files import atomic_path
 
 JPEG_QUALITY = 95
+FORMATS = {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
+"""Of photos, by suffix, as Pillow calls them; all others are JPEG."""
 UNKNOWN = -1  # in a table of ids: the source has no such id
 
 
@@ -59,8 +63,8 @@ def copy_photo(source: Path, target: Path, *, link: bool = False) -> None:
 
 
 def save_photo(photo: np.ndarray, target: Path) -> None:
-    """Write a photo (H, W, 3) uint8 as PNG or, by target's suffix, JPEG."""
-    kind = "PNG" if target.suffix.lower() == ".png" else "JPEG"
+    """Write a photo (H, W, 3) uint8 in the format of target's suffix."""
+    kind = FORMATS.get(target.suffix.lower(), "JPEG")
     with atomic_path(target) as temporary:
         Image.fromarray(photo).save(temporary, format=kind, quality=JPEG_QUALITY)
 
@@ -74,14 +78,17 @@ def copy_pair(
     labels: LabelSet = CELEBAMASK,
     size: int | None = None,
     link: bool = False,
-) -> None:
+    rule: IdRule = USUAL,
+) -> MaskLog:
     """Write the image as outputs[0] and the mask, its ids translated by table (256,) int16, as outputs[1].
 
-    With ``size`` both become size x size; an image that is so already is copied byte for byte. ``labels`` gives
-    the palette. Raises PhotoError and DataError, and writes nothing, for files that cannot be read or do not fit.
+    With ``size`` both become size x size; an image that is so already is copied byte for byte. ``labels`` gives the
+    palette, ``rule`` says what the source's values mean. Gives what is worth a word of the mask. Raises PhotoError and
+    DataError, and writes nothing, for files that cannot be read or do not fit.
     """
     photo = read_photo(image)  # also a file that is only copied must be whole
-    ids = None if mask is None else read_ids(mask, table)
+    log = MaskLog()
+    ids = None if mask is None else read_ids(mask, table, rule, log)
     if ids is not None and size is None and ids.shape != photo.shape[:2]:
         raise DataError(f"{mask}: {size_text(ids)}, but its image is {size_text(photo)}; --size makes both one size")
     if ids is not None and not outputs[1].exists():
@@ -90,11 +97,14 @@ def copy_pair(
         copy_photo(image, outputs[0], link=link)
     else:
         save_photo(resize_photo(photo, size), outputs[0])
+    return log
 
 
-def read_ids(path: Path, table: np.ndarray | None = None) -> np.ndarray:
+def read_ids(
+    path: Path, table: np.ndarray | None = None, rule: IdRule = USUAL, log: MaskLog | None = None
+) -> np.ndarray:
     """Class ids (H, W) uint8 of a mask, translated by table. Raises DataError that names the file."""
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: a mask must be a PNG; JPEG compression changes ids")
-    mask = read_mask(path)
+    mask = read_mask(path, rule, log)
     return mask if table is None else translate(mask, table, path)

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from face_parsing.data.mask_log import MaskLog
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.pairs import Pair
 from face_parsing.data.photos import read_photo
@@ -47,12 +48,13 @@ def relabel_pair(
     probabilities: Probabilities,
     thresholds: Thresholds,
     unchanged: Path,
-) -> None:
+) -> MaskLog:
     """Write the image as outputs[0] and its corrected mask as outputs[1]; one that stays is noted in unchanged.
 
     A mirrored mask is repaired first: the network never learned those labels. Raises PhotoError and DataError.
     """
-    photo, ids = read_photo(image), read_mask(mask)
+    log = MaskLog()
+    photo, ids = read_photo(image), read_mask(mask, log=log)
     if ids.shape != photo.shape[:2]:
         raise DataError(f"{mask}: its size is not that of its image")
     if is_mirrored(ids):
@@ -64,6 +66,7 @@ def relabel_pair(
             file.write(f"{mask.stem}\n")
     save_mask(corrected, outputs[1])
     copy_photo(image, outputs[0])
+    return log
 
 
 def network_probabilities(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import PROVENANCE, broken_rule
@@ -39,6 +40,7 @@ def write_repaired(
     *,
     pairs: int,
     command: Sequence[str],
+    rule: IdRule = USUAL,
     progress: bool = True,
 ) -> None:
     """Copy the splits of a data set and the files beside them, with left and right labels of mirrored masks swapped.
@@ -62,7 +64,7 @@ def write_repaired(
         for path in tqdm(files, desc="copying", unit="file", disable=not progress, leave=False):
             target = partial / path.relative_to(root)
             if path in mirrored:
-                save_mask(swap_left_right(read_mask(path)), target)
+                save_mask(swap_left_right(read_mask(path, rule)), target)
             else:
                 copy_photo(path, target, link=True)
         (partial / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")

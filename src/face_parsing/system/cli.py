@@ -131,6 +131,17 @@ def add_overwrite(group: argparse._ActionsContainer, what: str = "files that exi
     group.add_argument("--overwrite", action="store_true", help=f"replace {what}")
 
 
+def add_mask_ids(group: argparse._ActionsContainer) -> None:
+    """--mask_ids."""
+    # As data.mask_palettes has them, which stands on a floor above.
+    group.add_argument(
+        "--mask_ids",
+        choices=("auto", "index", "palette"),
+        default="auto",
+        help="where a mask's ids come from: its indices, its palette's colors, or (auto) what the palette says",
+    )
+
+
 def positive(text: str) -> int:
     """An argument's whole number above 0."""
     value = int(text)

@@ -143,7 +143,12 @@ def average_runs(
     prepare_device(device, threads=threads)
     train, val, split = load_data(config, runs[0].split)
 
-    content = {**contents[0], "state_dict": average_weights([one["state_dict"] for one in contents])}
+    trained_on = sorted({stem for one in contents for stem in one.get("trained_on") or ()})
+    content = {
+        **contents[0],
+        "trained_on": trained_on or None,
+        "state_dict": average_weights([one["state_dict"] for one in contents]),
+    }
     model = restore_model(content, output.best_model).to(device)
     _renew_statistics(model, config, train, device)
     image_size, validation = content["image_size"], ValidationSet(val)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from face_parsing.config.loading import ConfigError
 from face_parsing.config.sections import Config
 from face_parsing.data.dataset import Batch, ValidationSet
 from face_parsing.data.device_loader import augments_on_device, build_device_loader, joined_batches
@@ -37,6 +38,7 @@ from face_parsing.training.setup import (
     epoch_pixels,
     load_data,
     load_initial_weights,
+    stems_trained_on,
 )
 from face_parsing.training.trainer import EpochProgress, EpochReport
 
@@ -68,6 +70,8 @@ class Training:
         train, val, self.split = load_data(config, folder.split if resume else None)
         if config.run.init_from and not resume:
             load_initial_weights(config, self.split, model)
+        resumed = folder.last_model if resume else None
+        self.trained_on = stems_trained_on(config, train, val, resumed) if distributed.is_main() else []
         self.train = build_training_set(config, train)
         self.val = ValidationSet(val)
         weights = draw_weights(config, train)
@@ -120,6 +124,7 @@ class Training:
             track=self.config.track,
             scores=scores,
             labels=self.train.store.labels,
+            trained_on=self.trained_on,
             training=self.state.to_save(self.trainer, epoch, within) if training else None,
         )
 
@@ -226,7 +231,16 @@ class Training:
                 self._leave(epoch)
 
         steps = self.sampler.steps(epoch)
-        return self.trainer.train_epoch(batches, steps, progress=self.state.progress, after_step=after_step)
+        try:
+            return self.trainer.train_epoch(batches, steps, progress=self.state.progress, after_step=after_step)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"At {image_size} px a batch of one leaves BatchNorm a single value a channel, of which it can learn "
+                f"nothing ({len(self.train)} training pairs, batch_size {self._size_and_batch(epoch)[1]}); take two "
+                "pairs a batch at least, or larger images (schedule.stages)."
+            ) from None
 
     def _is_validated(self, epoch: int) -> bool:
         done = epoch + 1

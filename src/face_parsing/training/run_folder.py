@@ -134,7 +134,14 @@ def check_resumable(saved: Config, asked: Config, folder: Path) -> None:
     ]
     if changed:
         lines = "\n  ".join(changed)
-        raise RunFolderError(f"The run in {folder} was started with another config; --resume cannot change:\n  {lines}")
+        way = (
+            "\nTo train on where it ended, start a further run from its best weights: "
+            f"--set run.init_from={folder} run.output=FOLDER, without --resume."
+        )
+        longer = any(line.startswith("schedule.stages") for line in changed)
+        raise RunFolderError(
+            f"The run in {folder} was started with another config; --resume cannot change:\n  {lines}{way * longer}"
+        )
 
 
 def load_saved_config(path: Path) -> Config:

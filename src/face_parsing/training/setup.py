@@ -19,6 +19,10 @@ from face_parsing.config.optimization import Schedule, Stage
 from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.cache import PairStore
 from face_parsing.data.dataset import TrainingSet
+from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_palettes import IdRule
+from face_parsing.data.mask_seams import smoothing_of
+from face_parsing.data.masks import read_mask
 from face_parsing.data.pairs import find_pairs
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import PROVENANCE, broken_rule
@@ -35,6 +39,9 @@ from face_parsing.training.losses import class_weights
 from face_parsing.training.run_folder import RunFolder
 from face_parsing.training.schedule import Plateau
 from face_parsing.training.trainer import Trainer
+
+SEAMS_LOOKED_AT = 32
+"""Training masks, evenly spread, that are looked at for signs of smoothing: all of them would cost time."""
 
 
 def check_size(parameters: int, track: str) -> None:
@@ -81,8 +88,23 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     check_size(count_parameters(model), config.track)
     path = config.paths.pretrained
     if path is not None:
-        _load_weights(model, load_checkpoint(path), path)
+        content = load_checkpoint(path)
+        check_classes(label_set(content), config.labels, f"open_track.pretrained = {path}")
+        _load_weights(model, content, path)
     return model
+
+
+def check_classes(found: LabelSet, wanted: LabelSet, what: str) -> None:
+    """Raise CheckpointError where weights tell other classes apart than the config's."""
+    if found != wanted:
+        raise CheckpointError(
+            f"{what} tells {len(found)} classes apart ({_listed(found)}), data.classes {len(wanted)} "
+            f"({_listed(wanted)}); name weights of the same classes, or leave them out and start from fresh ones."
+        )
+
+
+def _listed(labels: LabelSet, most: int = 6) -> str:
+    return ", ".join(labels.names[:most]) + (", ..." if len(labels) > most else "")
 
 
 def _load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
@@ -130,8 +152,10 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     labels = config.labels
     limit = config.data.cache_gb * 1e9
     repair = config.data.repair_mirrored
-    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit, labels=labels)
-    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit, labels=labels)
+    rule = IdRule(mask_ids=config.data.mask_ids)
+    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit, labels=labels, rule=rule)
+    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit, labels=labels, rule=rule)
+    check_masks(train, val, root)
     print(
         f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
         f"{'repaired' if repair else 'left as they are'}), "
@@ -140,6 +164,27 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     if not train.cached:
         print("Warning: the training pairs exceed data.cache_gb and are decoded anew at each use.", file=sys.stderr)
     return train, val, split
+
+
+def check_masks(train: PairStore, val: PairStore, root: Path) -> None:
+    """Raise DataError where no mask holds a class; say once what else is odd about the masks."""
+    train.log.refuse_background_alone(f"the {len(train)} training pairs of {root}")
+    val.log.refuse_background_alone(f"the {len(val)} validation pairs of {root}")
+    if not distributed.is_main():
+        return
+    log = MaskLog()
+    for store in (train, val):
+        log.add(store.log)
+    log.tell()
+    pairs = train.pairs[:: max(len(train) // SEAMS_LOOKED_AT, 1)]
+    found = [(pair, seams) for pair in pairs if (seams := smoothing_of(read_mask(pair.mask, train.rule))) is not None]
+    if found:
+        pair, seams = found[0]
+        print(
+            f"Warning: {len(found)} of {len(pairs)} masks that were looked at seem to have been resized, blurred or "
+            f"compressed as photos are; the first, {pair.mask}, has {seams}. 'audit.py' names them all.",
+            file=sys.stderr,
+        )
 
 
 def draw_weights(config: Config, train: PairStore) -> np.ndarray:
@@ -184,10 +229,24 @@ def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None
             f"{earlier.split}: the run to start from has trained on {len(more)} pairs that are none of this one's, the "
             f"first: {min(more)}, but the challenge allows {RULES['external_data']}; train both on the same data."
         )
-    if label_set(content) != config.labels:
-        raise CheckpointError(f"{earlier.best_model}, to start from, tells other classes apart than data.classes.")
+    check_classes(label_set(content), config.labels, f"{earlier.best_model}, to start from,")
     _load_weights(model, content, earlier.best_model)
     print(f"Starting from {earlier.best_model}.")
+
+
+def stems_trained_on(config: Config, train: PairStore, val: PairStore, resumed: Path | None) -> list[str]:
+    """The stems that the weights of this run, which goes on from those of ``resumed`` if any, learn from.
+
+    With those that weights to start from have learned from, where their checkpoint says so. A stem of a validation
+    pair as well is left out: of sets that count anew in each folder it would name the wrong face.
+    """
+    paths = config.paths
+    earlier = RunFolder(paths.init_from).best_model if paths.init_from is not None else paths.pretrained
+    before = resumed or earlier
+    stems = {pair.stem for pair in train.pairs}
+    if before is not None:
+        stems |= set(load_checkpoint(before).get("trained_on") or ())
+    return sorted(stems - {pair.stem for pair in val.pairs})
 
 
 def epoch_pixels(schedule: Schedule, sampler: EpochSampler, pairs: int) -> list[int]:
