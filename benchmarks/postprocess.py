@@ -30,7 +30,7 @@ from face_parsing.evaluation.metrics import f_scores
 from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
 from face_parsing.inference.logit_biases import read_biases
 from face_parsing.inference.postprocess import refine
-from face_parsing.inference.postprocess_options import Postprocessing
+from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.inference.predict import predict_probabilities, prepare_model
 from face_parsing.labels import LabelSet
 from face_parsing.models.checkpoint import augmentation_of, label_set, load_checkpoint, restore_model

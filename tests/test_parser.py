@@ -17,7 +17,7 @@ from PIL import Image
 from face_parsing import FaceParser, ParsedPhoto
 from face_parsing.cli import main
 from face_parsing.data.photos import PhotoError, read_photo
-from face_parsing.inference.postprocess_options import Postprocessing
+from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, colorize
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint

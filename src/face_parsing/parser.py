@@ -20,7 +20,7 @@ from face_parsing.system.cli import UsageError, refuse_for_onnx
 from face_parsing.weights import EIGHT_BITS, REFERENCE, Weights, find_weights
 
 if TYPE_CHECKING:
-    from face_parsing.inference.postprocess_options import Postprocessing
+    from face_parsing.inference.postprocess_settings import Postprocessing
     from face_parsing.inference.torch_network import CheckpointNetwork, Refine
 
 PathLike = str | os.PathLike[str]
