@@ -1,6 +1,6 @@
 """A process that goes on and on holds no more memory at the end than when it was warm.
 
-Minutes long: ``pytest -m slow tests/robustness/test_soak.py -s`` runs it and prints what it measured.
+Minutes long: ``pytest -n 0 -m slow tests/robustness/test_soak.py -s`` runs it and prints what it measured.
 """
 
 from __future__ import annotations
