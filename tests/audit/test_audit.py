@@ -167,7 +167,7 @@ def test_what_training_takes_is_noted(data: Path) -> None:
     (images / ".hidden").write_text("x")
     report = report_of(data)
     assert report["problems"] == []
-    expected = ("notes.txt: neither", "00000.jpg: one color", "00001.jpg: has no color", "00002.png: hair all over",
+    expected = ("notes.txt: none of .jpg", "00000.jpg: one color", "00001.jpg: has no color", "00002.png: hair all over",
                 "00003.png: nothing but ignored")  # fmt: skip
     assert len(report["notes"]) == len(expected)
     assert all(any(text in note for note in report["notes"]) for text in expected)
@@ -309,7 +309,7 @@ def test_refusals(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     out = tmp_path / "audit"
     assert "no data folder" in refused(capsys, "--root", tmp_path / "nowhere", "--output", out)
     (tmp_path / "empty").mkdir()
-    assert "no JPEG or PNG files" in refused(capsys, "--root", tmp_path / "empty", "--output", out)
+    assert "There are no photos in" in refused(capsys, "--root", tmp_path / "empty", "--output", out)
     stems = tmp_path / "val.txt"
     stems.write_text("00001\n")
     assert "keep one" in refused(capsys, "--root", data, "--output", out, "--val_stems", stems)

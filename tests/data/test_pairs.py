@@ -50,7 +50,7 @@ def test_folders_that_are_missing_or_empty(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     assert f"There is no folder {tmp_path / 'masks'}" in problems(lambda: find_pairs(tmp_path))[0]
     (tmp_path / "masks").mkdir()
-    assert f"There are no JPEG or PNG files in {tmp_path / 'images'}" in problems(lambda: find_pairs(tmp_path))[0]
+    assert f"There are no photos in {tmp_path / 'images'}" in problems(lambda: find_pairs(tmp_path))[0]
 
 
 def test_reading_a_pair_resizes_both(faces: Path) -> None:

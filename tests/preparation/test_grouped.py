@@ -10,8 +10,9 @@ import yaml
 from PIL import Image
 from prepared_files import Run, write_root
 
+from face_parsing.data.mask_palettes import IdRule
 from face_parsing.data.masks import read_mask
-from face_parsing.data.provenance import read_provenance
+from face_parsing.data.provenance import labels_of_set, read_provenance
 from face_parsing.labels import group_labels
 
 
@@ -23,7 +24,8 @@ def test_six_classes(tmp_path: Path, run: Run, root: Path) -> None:
     theirs = {4: 1, 5: 1, 6: 2, 7: 2, 2: 3, 10: 4, 11: 5, 12: 5}
     mask = read_mask(source / "train" / "masks" / "a1.png")
     expected = np.vectorize(lambda i: theirs.get(i, 0))(mask)
-    np.testing.assert_array_equal(read_mask(out / "train" / "masks" / "a1.png"), expected)
+    rule = IdRule(palette=labels_of_set(out).palette)
+    np.testing.assert_array_equal(read_mask(out / "train" / "masks" / "a1.png", rule), expected)
     with Image.open(out / "train" / "masks" / "a1.png") as picture:
         assert picture.getpalette()[3:6] == [51, 51, 255]  # type: ignore[index]  # eyes, as the left one
     assert (out / "test" / "images" / "a0.png").is_file()
@@ -49,7 +51,8 @@ def test_classes_as_a_mapping_by_itself(tmp_path: Path, run: Run) -> None:
     source = write_root(tmp_path / "s", {"train": 1})
     assert run("group", "--source", source, "--output", tmp_path / "out", "--classes", tmp_path / "c.yaml")[0] == 0
     mask = read_mask(source / "train" / "masks" / "a0.png")
-    found = read_mask(tmp_path / "out" / "train" / "masks" / "a0.png")
+    rule = IdRule(palette=labels_of_set(tmp_path / "out").palette)
+    found = read_mask(tmp_path / "out" / "train" / "masks" / "a0.png", rule)
     np.testing.assert_array_equal(found, group_labels(groups).table[mask])
     assert set(np.unique(found)) == {0, 1}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -49,19 +48,26 @@ class MaskLog:
 
     def palette_notes(self) -> list[str]:
         """One sentence for each kind of palette that is worth a word."""
-        found: Mapping[str, list[str]] = {
-            "the palette's colors at other indices, as PNG optimizers leave them, and are read by color "
-            "(--mask_ids or data.mask_ids = index reads the indices)": self._named(PaletteKind.RENUMBERED),
-            "a palette that is neither the label set's own nor grey, and are read by index; "
-            "look at them with 'draw.py color' first": self._named(PaletteKind.UNKNOWN),
-        }
-        return [_sentence(names, what) for what, names in found.items() if names]
+        renumbered, unknown = self._named(PaletteKind.RENUMBERED), self._named(PaletteKind.UNKNOWN)
+        lines = []
+        if renumbered:
+            what = (
+                "the palette's colors at other indices, as PNG optimizers leave them; the colors are read "
+                "(--mask_ids or data.mask_ids = index reads the indices)"
+            )
+            lines.append(f"Note: {_sentence(renumbered, what)}.")
+        if unknown:
+            what = (
+                "a palette that is neither the label set's own nor grey; the indices are read ('draw.py color' shows)"
+            )
+            lines.append(f"Warning: {_sentence(unknown, what)}.")
+        return lines
 
     def notes(self) -> list[str]:
         """One sentence for each thing that is worth a word."""
         empty = self.empty
         why = f" ({IGNORE_HINT})" if any(self.seen[name].ignored for name in empty) else ""
-        return self.palette_notes() + ([_sentence(empty, f"no class but background{why}")] if empty else [])
+        return self.palette_notes() + ([f"Note: {_sentence(empty, f'no class but background{why}')}."] if empty else [])
 
     def tell(self) -> None:
         """Print the notes on stderr."""
@@ -74,7 +80,7 @@ class MaskLog:
 
 def _print(notes: list[str]) -> None:
     for line in notes:
-        print(f"Note: {line}.", file=sys.stderr)
+        print(line, file=sys.stderr)
 
 
 def background_alone(place: object, *, ignored: bool) -> str:
