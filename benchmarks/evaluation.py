@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(
         f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}; {N} masks of {H}x{W}, one thread; numpy {np.__version__}\n"
     )
-    print("| way | ms of CPU an image | times as fast | F-Score raw | in order | largest difference |")
+    print("| way | ms of CPU per image | times as fast | F-Score raw | left/right corrected | largest difference |")
     print("|---|---:|---:|---:|---:|---:|")
     slow, wanted = statistics.median(seconds["plain loop"]), answers["plain loop"]
     for name, found in answers.items():

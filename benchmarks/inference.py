@@ -8,7 +8,7 @@
 The first takes one decoded photo of 512 px to its mask; the second a folder of JPEGs to PNG masks, as inference.py
 does it, with reading and writing beside the network, in five parts; the third one photo by the files of weights/, each
 at the size that it asks for, on the CPU. Every network goes through the package's own inference/predict.py and
-inference/folder.py: normalisation, channels-last, BatchNorms folded, largest class; for ONNX Runtime the graph has all
+inference/folder.py: normalisation, channels-last, BatchNorms fused, largest class; for ONNX Runtime the graph has all
 of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
 the rounds, in brackets how many times as fast ours is. Peers have random weights (peers.py); the first two are the
 shipped ones. Multiply-adds are those of convolutions and matrix products as torch.utils.flop_counter counts them,

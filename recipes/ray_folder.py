@@ -29,7 +29,7 @@ from face_parsing import FaceParser
 from face_parsing.data.photo_files import PHOTO_SUFFIXES, find_photos
 from face_parsing.data.photos import PhotoError
 from face_parsing.labels import palette_bytes
-from face_parsing.system.cli import UsageError, command, positive
+from face_parsing.system.commands import UsageError, command, positive
 from face_parsing.system.files import atomic_path
 
 SAID_EVERY = 5.0  # seconds between two lines that say how far it is

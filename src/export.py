@@ -21,7 +21,7 @@ from pathlib import Path
 
 from face_parsing.inference.export import DEFAULT_MODEL, export_model
 from face_parsing.inference.onnx_network import ExportError
-from face_parsing.system.cli import add_overwrite, command, command_parser
+from face_parsing.system.commands import add_overwrite, command, command_parser
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

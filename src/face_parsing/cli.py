@@ -19,7 +19,7 @@ from face_parsing.inference.outputs import output_paths
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
-from face_parsing.system.cli import (
+from face_parsing.system.commands import (
     UsageError,
     add_overwrite,
     command,

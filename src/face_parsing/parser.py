@@ -16,7 +16,7 @@ from face_parsing.drawing.overlays import overlay
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.inference.outputs import Parse, output_paths, write_outputs
 from face_parsing.labels import LabelSet, colorize
-from face_parsing.system.cli import UsageError, refuse_for_onnx
+from face_parsing.system.commands import UsageError, refuse_for_onnx
 from face_parsing.weights import EIGHT_BITS, REFERENCE, Weights, find_weights
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def test_counting_runs_is_counting_pixels(seed: int, batch: int, height: int, wi
     assert torch.equal(confusion_matrices(guesses, truths), expected)
     for found in (guesses, truths):
         places = confusion._place_pixels(found, CELEBAMASK)
-        sides = [label for pair in CELEBAMASK.pairs for label in pair]
+        sides = [label for pair in CELEBAMASK.left_right for label in pair]
         assert torch.equal(confusion.side_ids(found, CELEBAMASK)[:, :, sides], places[:, :, sides])
         assert torch.equal(mirrored(found), confusion.left_of_right(places, CELEBAMASK))
     keeper = ScoreKeeper()

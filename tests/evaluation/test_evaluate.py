@@ -218,8 +218,8 @@ def filled(words: str, places: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--truth TRUTH", "Name what is to be judged"),
-        ("STORED --model_path MODEL", "Name what is to be judged"),
+        ("--truth TRUTH", "Name what is to be scored"),
+        ("STORED --model_path MODEL", "Name what is to be scored"),
         ("--predictions PREDICTIONS", "Name the true masks"),
         ("STORED --data FACES", "Name the true masks"),
         ("STORED --json OUT/old.json", "old.json would be replaced; add --overwrite"),

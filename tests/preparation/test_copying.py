@@ -12,7 +12,7 @@ from prepared_files import files, write_root
 import prepare
 from face_parsing.data.problems import DataError
 from face_parsing.preparation.copying import PreparationError, each_result
-from face_parsing.preparation.pairs import copy_pair
+from face_parsing.preparation.pair_files import copy_pair
 
 
 def test_a_pair_with_a_bad_half_is_left_out_whole(tmp_path: Path) -> None:

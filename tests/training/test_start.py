@@ -14,7 +14,7 @@ import train
 from face_parsing.config.loading import load_config
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.synthetic.dataset import write_dataset
-from face_parsing.training.setup import draw_weights, load_data
+from face_parsing.training.setup import load_data, sampling_weights
 
 
 def test_open_track_trains_from_a_checkpoint_with_a_teacher(start: Start, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: P
     )
     store, _, split = load_data(config, None)
     assert (len(store), len(split.train)) == (18, 12)
-    assert draw_weights(config, store).tolist() == [1.0] * 12 + [0.5] * 6
+    assert sampling_weights(config, store).tolist() == [1.0] * 12 + [0.5] * 6
     mixed = f"open_track.external_data=[{{root: {more}, weight: 0.5}}]"
     words = ["--config", str(config_file), "--set", f"run.output={tmp_path / 'run'}", mixed, *PLATEAU]
     assert train.main(words) == 0

@@ -34,7 +34,7 @@ from face_parsing.inference.onnx_network import (
     SIDES,
     STEP,
     ExportError,
-    Run,
+    RunGraph,
     first_line,
     masks_of,
     run_onnx,
@@ -124,7 +124,7 @@ def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters:
     return {**{name: json.dumps(value) for name, value in facts.items()}, **texts}
 
 
-def run_pt2(path: Path) -> Run:
+def run_pt2(path: Path) -> RunGraph:
     """The file of torch.export on the CPU."""
     module = torch.export.load(path).module()
     return lambda photos: module(torch.from_numpy(photos)).numpy()
@@ -154,7 +154,7 @@ def some_photos(folder: Path, size: int) -> list[np.ndarray]:
     return [np.array(Image.fromarray(read_photo(path)).resize((size, size))) for path in chosen]
 
 
-def agreement(run: Run, network: nn.Module, photos: Sequence[np.ndarray]) -> float:
+def agreement(run: RunGraph, network: nn.Module, photos: Sequence[np.ndarray]) -> float:
     """The least share of a sample's pixels at which the file gives the class of the float32 network of PhotoNetwork."""
     shares = []
     for batch in photos:

@@ -17,7 +17,7 @@ from face_parsing.inference.largest_class import largest_class, largest_class_of
 from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, network_size
 
-Run = Callable[[np.ndarray], np.ndarray]
+RunGraph = Callable[[np.ndarray], np.ndarray]
 """From photos (B, H, W, 3) uint8 to what a graph gives, as in OUTPUTS."""
 
 OUTPUTS = {
@@ -90,11 +90,11 @@ def masks_of(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return found
 
 
-def _run_of(session: Any) -> Run:
+def _run_of(session: Any) -> RunGraph:
     return lambda photos: session.run(None, {"image": photos})[0]  # type: ignore[no-any-return]
 
 
-def run_onnx(path: Path, threads: int = 0) -> Run:
+def run_onnx(path: Path, threads: int = 0) -> RunGraph:
     """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice)."""
     return _run_of(_session(path, threads))
 
@@ -104,7 +104,7 @@ class ExportedNetwork:
     """A file that export.py wrote, in ONNX Runtime. It takes squares of image_size or, ``dynamic``, other sizes too."""
 
     path: Path
-    run: Run
+    run: RunGraph
     labels: LabelSet
     image_size: int
     dynamic: bool
