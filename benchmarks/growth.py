@@ -1,4 +1,4 @@
-"""What time and memory grow with: preparing, loading an epoch of, judging and predicting many images, as a table.
+"""What time and memory grow with: preparing, loading an epoch of, evaluating and predicting many images, as a table.
 
     python benchmarks/growth.py [--images 1000 10000] [--size 32] [--cache_gb 0.002] [--work FOLDER]
 
@@ -80,8 +80,8 @@ def epoch(store: PairStore, size: int) -> None:
         pass
 
 
-def judge(root: Path) -> None:
-    """Judge a folder of masks against another."""
+def evaluate_folder(root: Path) -> None:
+    """Evaluate a folder of masks against another."""
     words = ["--predictions", str(root / "predictions"), "--truth", str(root / "train" / "masks"), "--threads", "1"]
     assert evaluate.main(words) == 0
 
@@ -106,7 +106,7 @@ def measure(row: str, root: Path, size: int, cache_gb: float) -> dict[str, float
     work: dict[str, Callable[[], object]] = {
         "prepare": lambda: prepare(root, size, cache_gb),
         "epoch": lambda: epoch(store, size) if store is not None else None,
-        "judge": lambda: judge(root),
+        "evaluate": lambda: evaluate_folder(root),
         "predict": lambda: predict(root),
     }
     before = memory("VmRSS")
@@ -124,7 +124,9 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=32, help="pixels of an image's side (32)")
     parser.add_argument("--cache_gb", type=float, default=0.002, help="memory for decoded pairs (0.002)")
     parser.add_argument("--work", type=Path, help="where the links are made (a temporary folder)")
-    parser.add_argument("--rows", nargs="+", default=["prepare", "epoch", "judge", "predict"], help="some rows alone")
+    parser.add_argument(
+        "--rows", nargs="+", default=["prepare", "epoch", "evaluate", "predict"], help="some rows alone"
+    )
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # what a row's own process is started with
     args = parser.parse_args()
     if args.measure is not None:

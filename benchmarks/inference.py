@@ -7,10 +7,10 @@
 
 The first takes one decoded photo of 512 px to its mask; the second a folder of JPEGs to PNG masks, as inference.py
 does it, with reading and writing beside the network, in five parts; the third one photo by the files of weights/, each
-at the size that it asks for, on the CPU. Every network goes through the same code of
-src/predict.py and src/folder.py: normalisation, channels-last, BatchNorms folded, largest class; for ONNX Runtime the
-graph has all of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
-the rounds, in brackets how many times as fast ours is. Rivals have random weights (rivals.py); the first two are the
+at the size that it asks for, on the CPU. Every network goes through the package's own inference/predict.py and
+inference/folder.py: normalisation, channels-last, BatchNorms fused, largest class; for ONNX Runtime the graph has all
+of it, as export.py --mask writes it. The networks take turns in each round; the figures are medians over
+the rounds, in brackets how many times as fast ours is. Peers have random weights (peers.py); the first two are the
 shipped ones. Multiply-adds are those of convolutions and matrix products as torch.utils.flop_counter counts them,
 halved. ONNX Runtime runs on the CPU alone; its 8 bits are fitted to one portrait here, as for the speed they may.
 """
@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
-from benchmarks.rivals import RIVALS
+from benchmarks.peers import PEERS
 from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -74,7 +74,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ours: fast": lambda: load_networks([WEIGHTS / "face_parsing_fast.pth"], track="challenge")[0][0],
     "ours: reference": lambda: load_networks([WEIGHTS / "face_parsing.pth"], track="challenge")[0][0],
     "ours: separable U-Net": lambda: build_model({"name": "separable_unet"}, NUM_CLASSES),
-    **RIVALS,
+    **PEERS,
 }
 
 
@@ -182,12 +182,12 @@ def single(parse: Parse, photo: np.ndarray) -> Callable[[int], int]:
     return run
 
 
-def folder_part(parse: Parse, photos: list[Path], output: Path) -> Callable[[int], int]:
-    """A runner of a part of a folder."""
+def folder_part(parse: Parse, photos: list[Path], output: Path, at_once: int) -> Callable[[int], int]:
+    """A runner of a part of a folder, so many photos at once, or 0 for batches."""
 
     def run(number: int) -> int:
         part = photos[number % PARTS :: PARTS]
-        predict_folder(parse, part, output, progress=False)
+        predict_folder(parse, part, output, at_once=at_once, progress=False)
         return len(part)
 
     return run
@@ -265,9 +265,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for title, device in devices.items():
             runners: dict[tuple[str, str], Callable[[int], int]] = {}
             for name in tqdm(args.networks, desc="preparing", leave=False):
-                for way, parse in ways_of(NETWORKS[name](), args.ways, device, torch.get_num_threads()).items():
+                # Of a folder, as in inference.py, each of ONNX Runtime's threads takes a photo of its own.
+                threads = 1 if args.folder else torch.get_num_threads()
+                for way, parse in ways_of(NETWORKS[name](), args.ways, device, threads).items():
                     if args.folder:
-                        runners[name, way] = folder_part(parse, photos, Path(temporary) / "out")
+                        at_once = torch.get_num_threads() if way in RUNTIME else 0
+                        runners[name, way] = folder_part(parse, photos, Path(temporary) / "out", at_once)
                     else:
                         runners[name, way] = single(parse, pixels)
             clock = time.process_time if args.cpu_time else time.perf_counter

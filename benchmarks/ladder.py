@@ -7,8 +7,8 @@ its changes. --set comes last, for example for data.root. Each training has a fo
 --output. What is there already is kept: a finished training is not repeated, one that was interrupted goes on. After
 --minutes all are interrupted, which saves them, and the table says how far they have come.
 
-F-Scores are means over the seeds, with their standard deviation where there are several, raw / in order, of the best
-epoch without test-time augmentation; the difference is that of the F-Score in order to the first rung's.
+F-Scores are means over the seeds, with their standard deviation where there are several, raw / left/right corrected, of
+the best epoch without test-time augmentation; the difference is that of the corrected F-Score to the first rung's.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _mean(values: Sequence[float]) -> str:
 def table(rungs: Sequence[Rung]) -> str:
     """Markdown, one line a rung."""
     lines = [
-        f"| rung | seeds | epochs | F-Score raw | in order | difference | {' | '.join(RARE)} | minutes |",
+        f"| rung | seeds | epochs | F-Score raw | left/right corrected | difference | {' | '.join(RARE)} | minutes |",
         "|---|---|---:|---|---|---:|" + "---:|" * (len(RARE) + 1),
     ]
     first: float | None = None
@@ -142,7 +142,7 @@ def table(rungs: Sequence[Rung]) -> str:
         group = [rung for rung in rungs if rung.name == name]
         found = [(r, best) for r in group if (best := best_of(r)) is not None]
         if not found:
-            lines.append(f"| {name} | none judged yet |" + " |" * (len(RARE) + 5))
+            lines.append(f"| {name} | none validated yet |" + " |" * (len(RARE) + 5))
             continue
         rows = [row for _, row in found]
         ordered = statistics.mean(row["f_score_lr_corrected"] for row in rows)

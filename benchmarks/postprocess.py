@@ -3,7 +3,7 @@
     python benchmarks/postprocess.py --data data --val_stems val.txt [--biases biases.json] [--tta]
 
 The network predicts once; every row then refines the same probabilities. The grid is small and fixed, and the
-defaults of src/postprocess.py are within it: they were chosen on such a table, so the best row flatters itself.
+defaults of inference/postprocess.py are within it: they were chosen on such a table, so the best row flatters itself.
 "better" and "worse" are said where a sign-flip test of the paired differences has p < 0.05 after Bonferroni's
 correction for the number of rows; anything else is noise.
 """
@@ -30,7 +30,7 @@ from face_parsing.evaluation.metrics import f_scores
 from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
 from face_parsing.inference.logit_biases import read_biases
 from face_parsing.inference.postprocess import refine
-from face_parsing.inference.postprocess_options import Postprocessing
+from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.inference.predict import predict_probabilities, prepare_model
 from face_parsing.labels import LabelSet
 from face_parsing.models.checkpoint import augmentation_of, label_set, load_checkpoint, restore_model
@@ -58,8 +58,8 @@ GRID: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-def judge(masks: list[np.ndarray], truths: torch.Tensor, labels: LabelSet) -> tuple[np.ndarray, np.ndarray]:
-    """The F-Score of each mask, raw and with left and right in order: (N,) each."""
+def score(masks: list[np.ndarray], truths: torch.Tensor, labels: LabelSet) -> tuple[np.ndarray, np.ndarray]:
+    """The F-Score of each mask, raw and left/right corrected: (N,) each."""
     predicted = torch.from_numpy(np.stack(masks))
     counts = confusion_matrices(predicted, truths, len(labels))
     ordered = lr_corrected(counts, mirrored(predicted, labels), mirrored(truths, labels), labels)
@@ -70,7 +70,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train/, and val/ or --val_stems")
-    parser.add_argument("--val_stems", type=Path, help="file of the stems of train/ that are judged")
+    parser.add_argument("--val_stems", type=Path, help="file of the stems of train/ that are validated on")
     parser.add_argument("--model_path", type=Path, default=PROJECT_ROOT / "weights" / "face_parsing.pth")
     parser.add_argument("--biases", type=Path, help="file of biases.py fit, for one more row")
     parser.add_argument("--tta", action="store_true", help="predict with the checkpoint's scales and flip")
@@ -96,7 +96,7 @@ def main() -> int:
         truths.append(labels.table[mask])
         probabilities.append(found[0].numpy().astype(np.float16))  # 10 MB a photo instead of 20
     truth = torch.from_numpy(np.stack(truths))
-    plain = judge([p.argmax(0).astype(np.uint8) for p in probabilities], truth, labels)
+    plain = score([p.argmax(0).astype(np.uint8) for p in probabilities], truth, labels)
     print("| option | setting | F-Score raw | in order | change in order (95 % interval) | p | that is | ms a photo |")
     print("|---|---|---:|---:|---|---:|---|---:|")
     print(f"| none | | {plain[0].mean():.4f} | {plain[1].mean():.4f} | | | | |")
@@ -111,7 +111,7 @@ def main() -> int:
             scores = refine(photo, full, settings, labels)
             seconds += time.perf_counter() - start
             masks.append(scores.argmax(0).astype(np.uint8))
-        scored = judge(masks, truth, labels)
+        scored = score(masks, truth, labels)
         change = scored[1] - plain[1]
         low, high = bootstrap_interval(change)
         p = sign_flip_p(change)

@@ -14,7 +14,7 @@ from face_parsing.audit.summary import audit, readable
 from face_parsing.data.mask_palettes import IdRule
 from face_parsing.data.provenance import broken_rule, labels_of_set
 from face_parsing.preparation.repaired import check_repair, write_repaired
-from face_parsing.system.cli import add_mask_ids, add_overwrite, command, command_parser, positive, refuse_existing
+from face_parsing.system.commands import add_mask_ids, add_overwrite, command, command_parser, positive, refuse_existing
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -32,7 +32,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     out.add_argument("--output", type=Path, default=Path("outputs/audit"), help="folder (outputs/audit)")
     out.add_argument("--worst", type=positive, default=20, help="how many of the oddest masks to show (20)")
     out.add_argument(
-        "--repair", type=Path, metavar="FOLDER", help="also write a copy with mirrored masks put in order, val's too"
+        "--repair",
+        type=Path,
+        metavar="FOLDER",
+        help="also write a copy with left and right of mirrored masks swapped back, val's too",
     )
     add_overwrite(out, "an older report and an older repaired copy")
     return parser.parse_args(argv)
@@ -57,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         swapped = {face.mask for face in faces if face.mask and face.mask_facts and face.mask_facts.mirrored}
         pairs = sum(face.image is not None and face.mask is not None for face in faces)
         write_repaired(args.root, SPLITS, swapped, args.repair, pairs=pairs, command=call, rule=rule)
-        print(f"wrote {args.repair}, a copy with {len(swapped)} masks put in order")
+        print(f"wrote {args.repair}, a copy with {len(swapped)} masks whose left and right were swapped back")
     return 1 if report["problems"] else 0
 
 

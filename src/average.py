@@ -2,7 +2,7 @@
 
 One network of the same size (model soups, Wortsman et al. 2022). Runs that started from the same weights
 (``run.init_from``) and went different ways, by other seeds or augmentations, can be averaged: the loss between them
-stays low (Frankle et al. 2020). Others cannot. So each run and the average are judged on the validation pairs, which
+stays low (Frankle et al. 2020). Others cannot. So each run and the average are scored on the validation pairs, which
 all of them must share. The average's BatchNorm statistics are found anew on the training pairs, augmented as for the
 first run (Izmailov et al. 2018).
 """
@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.system.cli import add_device, add_overwrite, command, command_parser, image_side
+from face_parsing.system.commands import add_device, add_overwrite, command, command_parser, image_side
 from face_parsing.training.averaging import average_runs
 
 

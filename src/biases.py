@@ -10,7 +10,7 @@ from face_parsing.evaluation.bias_fitting import fit_biases
 from face_parsing.evaluation.bias_search import LIMIT
 from face_parsing.inference.bias_merging import merge_into_checkpoint
 from face_parsing.inference.logit_biases import write_biases
-from face_parsing.system.cli import (
+from face_parsing.system.commands import (
     add_device,
     add_overwrite,
     add_subcommand,

@@ -17,7 +17,7 @@ from face_parsing.drawing.folders import color_masks, ids_of_pictures, overlay_p
 from face_parsing.drawing.matching import refuse_replacing
 from face_parsing.drawing.plots import FORMATS, find_histories, plot_runs
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, LabelSet
-from face_parsing.system.cli import UsageError, command
+from face_parsing.system.commands import UsageError, command
 
 
 def _labels(args: argparse.Namespace) -> LabelSet:

@@ -1,4 +1,4 @@
-"""Judge masks or a network: ``python src/evaluate.py --predictions outputs/x/masks --truth data/val/masks``.
+"""Score masks or a network: ``python src/evaluate.py --predictions outputs/x/masks --truth data/val/masks``.
 
 Or from a checkpoint: ``python src/evaluate.py --model_path outputs/checkpoints/best_model.pth --data data``.
 The F-Scores' definition is in ``metrics.py``, what intervals and p-values mean in ``significance.py``.
@@ -28,7 +28,7 @@ from face_parsing.evaluation.predictors import Computing, System, is_stored, ope
 from face_parsing.evaluation.report import Comparison, report, write_csv, write_json, write_per_image
 from face_parsing.inference.postprocess_options import refiner_of
 from face_parsing.labels import CELEBAMASK
-from face_parsing.system.cli import UsageError, command
+from face_parsing.system.commands import UsageError, command
 
 
 def _first(args: argparse.Namespace) -> System:
@@ -69,7 +69,7 @@ def _write(args: argparse.Namespace, result: EvaluationResult, comparison: Compa
 
 
 def _tell(truth: MaskLog, computing: Computing, faces: Sequence[EvaluationItem], result: EvaluationResult) -> None:
-    """Say once what is odd about the masks, and where faces are judged that a network was trained on."""
+    """Say once what is odd about the masks, and where faces are scored that a network was trained on."""
     for name, stems in computing.trained_on:
         if (note := training_faces_note(name, stems, faces)) is not None:
             print(note, file=sys.stderr)
@@ -92,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     computing = Computing(
         track=args.track, device=args.device, precision=args.precision, threads=args.threads, rule=rule
     )
-    judged = [*(args.model_path or []), *(args.compare or [])]
-    any_checkpoint = any(path.suffix not in (".onnx", ".zip", "") for path in judged)
+    scored = [*(args.model_path or []), *(args.compare or [])]
+    any_checkpoint = any(path.suffix not in (".onnx", ".zip", "") for path in scored)
 
     truth = MaskLog()
     predictor, labels, name = open_system(_first(args), faces, computing, labels=classes, any_checkpoint=any_checkpoint)

@@ -3,10 +3,14 @@
 ``.onnx`` is for ONNX Runtime and what reads its format, ``.pt2`` for torch.export's own loader and ExecuTorch. The
 graph takes photos as they are decoded, ``image`` (B, H, W, 3) uint8 RGB, so that no user of it can normalise wrongly,
 and gives ``logits`` (B, C, H, W) float32 or, with ``--mask``, ``mask`` (B, H, W) uint8. H and W are ``--size``; with
-``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores and a
-licence note; it is left only if it gives the masks that the checkpoint gives. ``--int8 PHOTOS`` computes in 8 bits,
-fitted to a folder of photos: less exact, smaller, and faster on a CPU. ``evaluate.py --model_path face.onnx`` says what
-that costs. The packages are in requirements-export.txt.
+``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores, a licence
+note and what its output's axes mean; it is left only if it gives the masks that the checkpoint gives.
+
+``--int8 PHOTOS`` computes in 8 bits, fitted to a folder of photos: less exact, smaller, and faster on a CPU.
+``evaluate.py --model_path face.onnx`` says what that costs. Of a light U-Net the file then gives ``scores``
+(1, h, w, s, s, C) uint8, which are logits in 8 bits, in blocks of s x s pixels: pixel (y, x) has the C scores
+``[0, y // s, x // s, y % s, x % s]``. To choose the largest they are as good; ``--logits`` gives logits all the same.
+The packages are in requirements-export.txt.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from pathlib import Path
 
 from face_parsing.inference.export import DEFAULT_MODEL, export_model
 from face_parsing.inference.onnx_network import ExportError
-from face_parsing.system.cli import add_overwrite, command, command_parser
+from face_parsing.system.commands import add_overwrite, command, command_parser
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -34,7 +38,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     graph = parser.add_argument_group("what the graph takes and gives")
     graph.add_argument("--size", type=int, help="height and width of the photos, pixels (the checkpoint's)")
     graph.add_argument("--dynamic", action="store_true", help="any batch, any height and width in multiples of 32")
-    graph.add_argument("--mask", action="store_true", help="give class ids (B, H, W) instead of logits")
+    gives = graph.add_mutually_exclusive_group()
+    gives.add_argument("--mask", action="store_true", help="give class ids (B, H, W) instead of logits")
+    gives.add_argument(
+        "--logits", action="store_true", help="give logits with --int8 too, where scores in bytes would do"
+    )
     numbers = parser.add_argument_group("how exactly it computes (float32)")
     numbers.add_argument("--half", action="store_true", help="float16 weights: half the file, a little less exact")
     numbers.add_argument(
@@ -57,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         half=args.half,
         int8=args.int8,
         mask=args.mask,
+        logits=args.logits,
     )
     size = args.output.stat().st_size / 1e6
     print(f"wrote {args.output} ({size:.1f} MB); its masks equal the checkpoint's on {share:.4%} of pixels or more")

@@ -12,7 +12,7 @@ from face_parsing.preparation.corrections import Thresholds
 from face_parsing.preparation.flipped import mirrored_note
 from face_parsing.preparation.statistics import image_statistics, training_images
 from face_parsing.synthetic.dataset import write_dataset
-from face_parsing.system.cli import command, refuse_existing
+from face_parsing.system.commands import command, refuse_existing
 
 
 def _tell(problems: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing.system import distributed
-from face_parsing.system.cli import UsageError, add_overwrite, command, command_parser
+from face_parsing.system.commands import UsageError, add_overwrite, command, command_parser
 from face_parsing.system.workers import is_dead_worker
 from face_parsing.training.interruption import Interruption
 from face_parsing.training.run import Interrupted, Training

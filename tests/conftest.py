@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -18,7 +19,9 @@ import torch
 import yaml
 from hypothesis import settings
 
+from face_parsing.drawing.plots import plot_history
 from face_parsing.synthetic.dataset import write_dataset
+from face_parsing.training import run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -40,6 +43,20 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "faces"
     write_dataset(folder, train=12, val=4, test=2, size=64, progress=False)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_curves() -> Iterator[None]:
+    """Trainings draw no curves, which takes as long as a training of seconds. Those of ``curves`` do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_folder, "plot_history", lambda history, folder: None)
+        yield
+
+
+@pytest.fixture
+def curves(no_curves: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings draw their curves, as they do outside of the tests."""
+    monkeypatch.setattr(run_folder, "plot_history", plot_history)
 
 
 class WriteTiny(Protocol):

@@ -29,7 +29,7 @@ NAMES = (
     "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear "
     "mouth u_lip l_lip hair hat ear_r neck_l neck cloth"
 )
-COLOURS = (
+COLORS = (
     "0,0,0 204,0,0 76,153,0 204,204,0 51,51,255 204,0,204 0,255,255 255,204,204 102,51,0 255,0,0 102,204,0 255,255,0 "
     "0,0,153 0,0,204 255,51,153 0,204,204 0,51,0 255,153,51 0,204,0"
 )
@@ -43,7 +43,7 @@ def columns(*labels: int, height: int = 2) -> np.ndarray:
 def test_names_and_palette_are_the_challenges() -> None:
     assert NUM_CLASSES == 19
     assert list(CLASS_NAMES) == NAMES.split()
-    assert [",".join(map(str, color)) for color in PALETTE] == COLOURS.split()
+    assert [",".join(map(str, color)) for color in PALETTE] == COLORS.split()
     assert len(set(PALETTE)) == NUM_CLASSES
     assert NUM_CLASSES <= IGNORE_INDEX <= 255
 
@@ -133,7 +133,7 @@ def test_a_coarse_task_by_hand() -> None:
     assert len(coarse) == 4
     assert coarse.names == ("rest", "left", "right", "ears")
     assert coarse.flipped_ids == (0, 2, 1, 3)
-    assert coarse.pairs == ((1, 2),)
+    assert coarse.left_right == ((1, 2),)
     assert coarse.palette == (PALETTE[0], PALETTE[4], PALETTE[5], PALETTE[9])
     mask = columns(0, 1, 4, 5, 6, 7, 8, 9, 18, IGNORE_INDEX)
     grouped = coarse.table[mask]

@@ -17,7 +17,7 @@ from PIL import Image
 from face_parsing import FaceParser, ParsedPhoto
 from face_parsing.cli import main
 from face_parsing.data.photos import PhotoError, read_photo
-from face_parsing.inference.postprocess_options import Postprocessing
+from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, colorize
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
@@ -165,7 +165,7 @@ def test_a_checkpoint_does_what_the_command_does_with_it(checkpoint: Path, tmp_p
 def test_an_option_of_checkpoints_takes_the_shipped_checkpoint() -> None:
     for options in ({"tta": True}, {"size": 256}, {"precision": "bf16"}, {"postprocess": Postprocessing()}):
         assert FaceParser(**options).weights.files == (find_weights("face_parsing.pth"),)
-    with pytest.raises(ValueError, match=r"predicts as it is, by itself, on the CPU: leave out tta, size"):
+    with pytest.raises(ValueError, match=r"predicts as it is, by itself: leave out tta, size"):
         FaceParser(find_weights("face_parsing.onnx"), tta=True, size=256)
     with pytest.raises(ValueError, match="allows no ensemble"):
         FaceParser([find_weights("face_parsing.pth")] * 2)

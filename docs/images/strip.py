@@ -13,7 +13,8 @@ import numpy as np
 
 from face_parsing.data.masks import read_mask
 from face_parsing.data.photos import read_photo
-from face_parsing.drawing.pictures import contact_sheet, overlay, save_picture
+from face_parsing.drawing.overlays import overlay
+from face_parsing.drawing.pictures import contact_sheet, save_picture
 
 photo = read_photo(Path(__file__).with_name("astronaut.jpg"))
 mask = read_mask(Path(sys.argv[1]))

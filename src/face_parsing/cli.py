@@ -19,9 +19,8 @@ from face_parsing.inference.outputs import output_paths
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
-from face_parsing.system.cli import (
+from face_parsing.system.commands import (
     UsageError,
-    add_device,
     add_overwrite,
     command,
     command_parser,
@@ -30,9 +29,13 @@ from face_parsing.system.cli import (
     refuse_existing,
     refuse_for_onnx,
 )
+from face_parsing.system.cores import usable_cores
 
 PROGRAM = "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
 """What the command was called as: the installed one, or the file of a checkout."""
+
+MOST_AT_ONCE = 8
+"""Photos that are parsed side by side, at most: each is in memory."""
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,6 +65,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
     network.add_argument("--threads", type=positive, default=0, help="CPU threads (left to the library)")
+    network.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto takes a GPU for checkpoints, if any; cuda also one for ONNX files, with onnxruntime-gpu",
+    )
 
     checkpoint = parser.add_argument_group(
         "of checkpoints alone", "Without --model_path these, --submission and post-processing take the fp32 reference."
@@ -75,7 +84,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     checkpoint.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster on GPUs and new CPUs, less exact"
     )
-    add_device(checkpoint)
     parser.add_argument("--version", action="version", version=f"face-parsing {__version__}")
     add_arguments(parser)
     return parser.parse_args(argv)
@@ -95,14 +103,31 @@ def _refuse_before_loading(args: argparse.Namespace) -> None:
     given_numbers(args)
 
 
-def _open_network(args: argparse.Namespace) -> FaceParser:
-    """What the photos are parsed with. Raises UsageError for what it cannot do, or a submission must not hold."""
+def _at_once(args: argparse.Namespace, count: int) -> tuple[int, int]:
+    """How many of so many photos an ONNX file parses side by side, and how many threads they share.
+
+    Threads of their own do more photos than threads that share one photo. One photo alone has all of them.
+    """
+    if count < 2:
+        return 1, args.threads
+    threads = args.threads or max(1, usable_cores() // distributed.processes_here())
+    at_once = min(threads, count, MOST_AT_ONCE)
+    return at_once, threads - at_once + 1  # each photo's own thread works as well
+
+
+def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int]:
+    """What so many photos are parsed with, and how many of them at once, 0 for batches.
+
+    Raises UsageError for what it cannot do, or a submission must not hold.
+    """
     _refuse_before_loading(args)
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
-    asked |= {"--biases": args.biases, "--device cuda": args.device == "cuda", "--precision": args.precision != "fp32"}
-    paths = args.model_path or [default_weights(checkpoint=any(asked.values()))]
+    asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
+    paths = args.model_path or [default_weights(checkpoint=any(asked.values()) or args.device == "cuda")]
+    at_once, threads = 0, args.threads
     if paths[0].suffix == ".onnx":
         refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
+        at_once, threads = _at_once(args, count)
     refined = args.postprocess or args.biases is not None
     parser = FaceParser(
         paths,
@@ -110,13 +135,13 @@ def _open_network(args: argparse.Namespace) -> FaceParser:
         size=args.size,
         precision=args.precision,
         device=args.device,
-        threads=args.threads,
+        threads=threads,
         track=args.track,
         postprocess=functools.partial(settings_of, args) if refined else None,
     )
     if args.submission:
         _refuse_to_submit(parser)
-    return parser
+    return parser, at_once
 
 
 def _refuse_to_submit(parser: FaceParser) -> None:
@@ -165,15 +190,17 @@ def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) 
 
 def _run(args: argparse.Namespace) -> int:
     photos, chosen = distributed.from_main(lambda: _choose_photos(args))
-    parser = _open_network(args)
+    own = chosen[distributed.rank() :: distributed.world_size()]
+    parser, at_once = _open_network(args, len(own))
     print(parser.weights)
     failures = predict_folder(
         parser.parse,
-        chosen[distributed.rank() :: distributed.world_size()],
+        own,
         args.output,
         labels=parser.labels,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
+        at_once=at_once,
         color=args.color,
         overlay=args.overlay,
     )

@@ -92,13 +92,13 @@ class LabelSet:
     """The classes of a task: the 19 themselves, or groups of them.
 
     ``members[c]`` are the ids, of the 19, that class c is made of. ``flipped_ids[c]`` is the class that c
-    becomes in a mirrored photo, ``pairs`` the (left, right) classes, eyes first.
+    becomes in a mirrored photo, ``left_right`` the (left, right) classes, eyes first.
     """
 
     names: tuple[str, ...]
     members: tuple[tuple[int, ...], ...]
     palette: tuple[tuple[int, int, int], ...]
-    pairs: tuple[tuple[int, int], ...]
+    left_right: tuple[tuple[int, int], ...]
     flipped_ids: tuple[int, ...]
 
     def __len__(self) -> int:

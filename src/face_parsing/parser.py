@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,16 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from PIL import Image, ImageOps
 
-from face_parsing.data.photos import read_photo, to_rgb
-from face_parsing.drawing.pictures import overlay
+from face_parsing.data.photos import pixels_of, read_photo, to_rgb
+from face_parsing.drawing.overlays import overlay
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.inference.outputs import Parse, output_paths, write_outputs
 from face_parsing.labels import LabelSet, colorize
-from face_parsing.system.cli import UsageError, refuse_for_onnx
+from face_parsing.system.commands import UsageError, refuse_for_onnx
 from face_parsing.weights import EIGHT_BITS, REFERENCE, Weights, find_weights
 
 if TYPE_CHECKING:
-    from face_parsing.inference.postprocess_options import Postprocessing
+    from face_parsing.inference.postprocess_settings import Postprocessing
     from face_parsing.inference.torch_network import CheckpointNetwork, Refine
 
 PathLike = str | os.PathLike[str]
@@ -100,22 +99,23 @@ class FaceParser:
 
         None is the shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do,
         in float32. Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves
-        their number to the library.
+        their number to the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for
+        ONNX files cuda needs ONNX Runtime's GPU build.
 
         Of checkpoints alone: ``tta`` averages over scales and flip; ``size`` is the longer side, in pixels, at which
-        the network sees a photo; ``precision`` is fp32 or bf16; ``device`` is auto, cpu or cuda; ``postprocess`` has
+        the network sees a photo; ``precision`` is fp32 or bf16; ``postprocess`` has
         the steps after the network, or makes them for the classes. Raises ValueError or OSError with one sentence.
         """
-        asked = {"tta": tta, "size": size, "precision": precision != "fp32", "device": device == "cuda"}
+        asked = {"tta": tta, "size": size, "precision": precision != "fp32"}
         asked["postprocess"] = postprocess is not None
         if model_path is None:
-            paths = [default_weights(checkpoint=any(asked.values()))]
+            paths = [default_weights(checkpoint=any(asked.values()) or device == "cuda")]
         else:
             several = [model_path] if isinstance(model_path, str | os.PathLike) else model_path
             paths = [Path(path) for path in several]
         if paths[0].suffix == ".onnx":
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
-            network = read_onnx(paths[0], threads)
+            network = read_onnx(paths[0], threads, device)
             self.parse, self.labels = network.parse, network.labels
             self.weights = Weights((network.path,), network.track, network.licence)
             return
@@ -155,6 +155,8 @@ def default_weights(*, checkpoint: bool) -> Path:
 
 
 def _need_torch(what: str) -> None:
+    import importlib.util  # not at every start: it takes its milliseconds
+
     if importlib.util.find_spec("torch") is None:
         raise UsageError(f'{what} needs PyTorch: pip install "face-parsing[train]", or parse with an ONNX file.')
 
@@ -187,7 +189,7 @@ def _read_checkpoints(
 def _pixels(photo: Photo) -> np.ndarray:
     """The pixels (H, W, 3) uint8 of a photo. Raises PhotoError, and ValueError for an array of another kind."""
     if isinstance(photo, Image.Image):
-        return np.array(to_rgb(ImageOps.exif_transpose(photo)))
+        return pixels_of(to_rgb(ImageOps.exif_transpose(photo)))
     if not isinstance(photo, np.ndarray):
         return read_photo(photo)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:

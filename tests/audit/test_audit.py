@@ -167,8 +167,13 @@ def test_what_training_takes_is_noted(data: Path) -> None:
     (images / ".hidden").write_text("x")
     report = report_of(data)
     assert report["problems"] == []
-    expected = ("notes.txt: none of", "00000.jpg: one color", "00001.jpg: has no color", "00002.png: hair all over",
-                "00003.png: nothing but ignored")  # fmt: skip
+    expected = (
+        "notes.txt: none of .jpg",
+        "00000.jpg: one color",
+        "00001.jpg: has no color",
+        "00002.png: hair all over",
+        "00003.png: nothing but ignored",
+    )
     assert len(report["notes"]) == len(expected)
     assert all(any(text in note for note in report["notes"]) for text in expected)
     assert report["splits"]["train"]["ids"]["255"] == 1

@@ -96,10 +96,42 @@ def test_overlays(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert f"{masks} lacks 2, which {images} has" in capsys.readouterr().err
 
 
-def test_a_panel_of_several_masks(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def panel(masks: Path, tmp_path: Path) -> list[object]:
+    """The command of a panel of two masks a photo: the truth, and nothing."""
     for i in range(3):
         save_mask(np.zeros((64, 64), dtype=np.uint8), tmp_path / "run" / "masks" / f"{i}.png")
-    words = ["panel", "--images", tmp_path / "images", "--masks", masks, tmp_path / "run" / "masks"]
+    return ["panel", "--images", tmp_path / "images", "--masks", masks, tmp_path / "run" / "masks"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("--titles one", "--titles names 1 columns, --masks 2"),
+        ("--stems 7 8", "lacks 7, 8."),
+        ("--output a.png", "a.png would be replaced; add --overwrite"),
+    ],
+)
+def test_a_panel_that_is_refused(
+    panel: list[object],
+    extra: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").write_text("mine")
+    assert run(*panel, "--output", "c.png", *extra.split()) == 2
+    assert message in capsys.readouterr().err
+    assert Path("a.png").read_text() == "mine"
+    assert not Path("c.png").exists()
+
+
+def test_a_panel_of_several_masks(
+    panel: list[object], masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = panel
     assert run(*words, "--output", tmp_path / "a.png", "--titles", "truth", "nothing", "--faces", 2) == 0
     assert "2 of 3 faces" in capsys.readouterr().out
     height, width = pixels(tmp_path / "a.png").shape[:2]
@@ -108,13 +140,6 @@ def test_a_panel_of_several_masks(masks: Path, tmp_path: Path, capsys: pytest.Ca
     assert run(*words, "--output", tmp_path / "b.png", "--stems", "2") == 0
     assert pixels(tmp_path / "b.png").shape[0] < 2 * CELL
     assert column_title(tmp_path / "run" / "masks") == "run"
-    for extra, message in (
-        (["--titles", "one"], "--titles names 1 columns, --masks 2"),
-        (["--stems", "7", "8"], "lacks 7, 8."),
-        (["--output", tmp_path / "a.png"], "a.png would be replaced; add --overwrite"),
-    ):
-        assert run(*words, "--output", tmp_path / "c.png", *extra) == 2
-        assert message in capsys.readouterr().err
     save_mask(np.zeros((64, 64), dtype=np.uint8), masks / "more.png")
     assert run(*words, "--output", tmp_path / "c.png") == 2
     assert f"{masks} has more, which {tmp_path / 'images'} lacks" in capsys.readouterr().err

@@ -247,24 +247,32 @@ def test_nothing_is_replaced_unasked_and_nothing_half_written(
     assert not list(tmp_path.glob("*t.csv*"))
 
 
-def test_wrong_folders_and_names_are_said(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a\nb\n", "gives 2 names, but the CSV holds 3 images"),
+        ("a\nb\nb\n", "'b' cannot name a mask"),
+        ("a\nb\n../c\n", "'../c' cannot name a mask"),
+    ],
+)
+def test_wrong_names_are_said(
+    masks: Path, text: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv, names = tmp_path / "s.csv", tmp_path / "names.txt"
+    assert run("to-kaggle", "--masks", masks, "--output", csv, "--size", 8) == 0
+    names.write_text(text)
+    capsys.readouterr()
+    assert run("from-kaggle", "--csv", csv, "--output", tmp_path / "o", "--names", names, "--size", 8) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_wrong_folders_are_said(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     csv = tmp_path / "s.csv"
     (tmp_path / "empty").mkdir()
     assert run("to-kaggle", "--masks", tmp_path / "no", "--output", csv) == 2
     assert f"There is no folder {tmp_path / 'no'}" in capsys.readouterr().err
     assert run("to-ids", "--masks", tmp_path / "empty", "--output", csv) == 2
     assert "no PNG masks in" in capsys.readouterr().err
-    assert run("to-kaggle", "--masks", masks, "--output", csv, "--size", 8) == 0
-    names = tmp_path / "names.txt"
-    for text, sentence in [
-        ("a\nb\n", "gives 2 names, but the CSV holds 3 images"),
-        ("a\nb\nb\n", "'b' cannot name a mask"),
-        ("a\nb\n../c\n", "'../c' cannot name a mask"),
-    ]:
-        names.write_text(text)
-        capsys.readouterr()
-        assert run("from-kaggle", "--csv", csv, "--output", tmp_path / "o", "--names", names, "--size", 8) == 2
-        assert sentence in capsys.readouterr().err
-    assert not (tmp_path / "o").exists()
     with pytest.raises(SystemExit):
         run("to-kaggle", "--masks", masks, "--output", csv, "--size", 0)

@@ -6,29 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torchvision.utils import draw_segmentation_masks
 
 from face_parsing.data.masks import ids_of_colors, save_mask
-from face_parsing.drawing import pictures
+from face_parsing.drawing.overlays import overlay
 from face_parsing.drawing.pictures import (
     CELL,
     WRONG,
     contact_sheet,
     difference,
-    overlay,
     overlay_with_legend,
     panel,
     save_panel,
     save_picture,
 )
 from face_parsing.labels import (
-    CELEBAMASK,
     CLASS_NAMES,
     IGNORE_INDEX,
     PALETTE,
-    LabelSet,
     colorize,
     group_labels,
     palette_bytes,
@@ -70,39 +65,6 @@ def test_a_picture_is_png_or_jpeg_by_its_suffix(tmp_path: Path) -> None:
         save_picture(picture, tmp_path / name)
         with Image.open(tmp_path / name) as image:
             assert (image.format, image.size) == (kind, (64, 64))
-
-
-def test_overlay_by_hand() -> None:
-    photo = np.full((1, 3, 3), 100, dtype=np.uint8)
-    mask = np.array([[0, SKIN, NOSE]], dtype=np.uint8)
-    blended = overlay(photo, mask, alpha=0.25)
-    assert blended.dtype == np.uint8
-    # 0.75 * 100 + 0.25 * (204, 0, 0) and (76, 153, 0); background stays 100
-    np.testing.assert_array_equal(blended[0], [[100, 100, 100], [126, 75, 75], [94, 113, 75]])
-    np.testing.assert_array_equal(overlay(photo, mask, alpha=1.0)[0, 1:], [PALETTE[SKIN], PALETTE[NOSE]])
-
-
-@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.25, 0.3, 1 / 3, 0.5, 0.7, 1.0])
-@pytest.mark.parametrize("labels", [CELEBAMASK, group_labels({"rest": [], "face": ["skin"]})], ids=["19", "2"])
-def test_an_overlay_has_the_pixels_of_torchvision(alpha: float, labels: LabelSet) -> None:
-    rng = np.random.default_rng(0)
-    photo = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    for largest in (0, 1, len(labels) - 1, 255):  # background alone, and ids that are no class
-        mask = rng.integers(0, largest + 1, (48, 64), dtype=np.uint8)
-        present = [c for c in range(1, len(labels)) if (mask == c).any()]
-        drawn = torch.from_numpy(photo).permute(2, 0, 1)
-        if present:
-            classes = torch.tensor(present)[:, None, None] == torch.from_numpy(mask)
-            drawn = draw_segmentation_masks(drawn, classes, alpha=alpha, colors=[labels.palette[c] for c in present])
-        np.testing.assert_array_equal(overlay(photo, mask, alpha, labels), drawn.permute(1, 2, 0).numpy())
-
-
-def test_strips_change_nothing_of_an_overlay(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo, mask = make_pair(0, size=64)
-    whole = overlay(photo, mask)
-    for pixels in (1, 64 * 7):
-        monkeypatch.setattr(pictures, "STRIP_PIXELS", pixels)
-        np.testing.assert_array_equal(overlay(photo, mask), whole)
 
 
 def test_panel_shows_photo_truth_and_prediction_side_by_side() -> None:

@@ -11,19 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
+from scored_masks import TINY_GUESS, TINY_TRUTH, faces, scored
 
-from face_parsing.evaluation import confusion, metrics
-from face_parsing.evaluation.boundary import boundary_f1
-from face_parsing.evaluation.confusion import class_counts, confusion_matrices, lr_corrected, mirrored
+from face_parsing.evaluation import metrics
+from face_parsing.evaluation.confusion import class_counts, confusion_matrices
 from face_parsing.evaluation.metrics import ScoreKeeper, Scores, class_f1, f_scores, set_f1
-from face_parsing.labels import CELEBAMASK, CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored, swap_left_right
-from face_parsing.synthetic.dataset import make_pair
-
-TINY_TRUTH = np.array([[0, 0], [1, 1]], dtype=np.uint8)
-TINY_GUESS = np.array([[0, 1], [1, 1]], dtype=np.uint8)
+from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES, is_mirrored
 
 
 def png(mask: np.ndarray) -> bytes:
@@ -40,13 +34,6 @@ def judged(referee: ModuleType, guesses: np.ndarray, truths: np.ndarray) -> dict
     return result
 
 
-def scored(guesses: np.ndarray, truths: np.ndarray, *, batch: int = 4) -> Scores:
-    keeper = ScoreKeeper()
-    for i in range(0, len(truths), batch):
-        keeper.update(torch.from_numpy(guesses[i : i + batch].copy()), torch.from_numpy(truths[i : i + batch].copy()))
-    return keeper.scores()
-
-
 def assert_agree(ours: Scores, theirs: dict[str, Any]) -> None:
     assert ours.images == theirs["images"]
     assert ours.f_score == pytest.approx(theirs["f_score"], abs=1e-9, rel=0)
@@ -55,23 +42,6 @@ def assert_agree(ours: Scores, theirs: dict[str, Any]) -> None:
     assert ours.pixel_accuracy == pytest.approx(theirs["pixel_accuracy"], abs=1e-9, rel=0)
     assert ours.f1 == pytest.approx(theirs["f1_per_class"], abs=1e-9, rel=0)
     assert list(ours.f1) == list(theirs["f1_per_class"])
-
-
-def noisy(mask: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
-    """The mask with a share of its pixels drawn anew."""
-    return np.where(rng.random(mask.shape) < share, rng.integers(0, NUM_CLASSES, mask.shape), mask).astype(np.uint8)
-
-
-def faces(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy guesses and true masks of synthetic faces (N, 48, 48); a third of the truths are mirrored."""
-    rng = np.random.default_rng(seed)
-    truths = [make_pair(seed + i, size=48)[1] for i in range(count)]
-    guesses = [noisy(mask, rng, 0.03) for mask in truths]
-    truths = [mask if i % 3 else swap_left_right(mask) for i, mask in enumerate(truths)]
-    return np.stack(guesses), np.stack(truths)
-
-
-# --- the referee ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -125,9 +95,6 @@ def test_real_masks_shifted_by_a_pixel_score_as_the_referee_says(
     assert 0.9 < ours.f_score_lr_corrected < 1
 
 
-# --- by hand ----------------------------------------------------------------------------------------
-
-
 def test_a_tiny_example_by_hand() -> None:
     found = scored(TINY_GUESS[None], TINY_TRUTH[None])
     # background: precision 1/1, recall 1/2; skin: precision 2/3, recall 2/2.
@@ -169,21 +136,6 @@ def test_a_perfect_prediction_scores_1_and_a_wrong_one_0(seed: int) -> None:
     assert scored((truths + 1) % NUM_CLASSES, truths).summary()["f_score"] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_confusion_matrix_is_counted_by_image() -> None:
-    truths = torch.from_numpy(np.stack([TINY_TRUTH, TINY_TRUTH]))
-    guesses = torch.from_numpy(np.stack([TINY_GUESS, TINY_TRUTH]))
-    found = confusion_matrices(guesses, truths)
-    assert (found.shape, found.dtype) == ((2, NUM_CLASSES, NUM_CLASSES), torch.int64)
-    assert found[0, :2, :2].tolist() == [[1, 1], [0, 2]]
-    assert found[1, :2, :2].tolist() == [[2, 0], [0, 2]]
-    assert int(found.sum()) == 8
-    assert class_counts(found)[0, :, :2].tolist() == [[1, 2], [1, 3], [2, 2]]
-    assert f_scores(class_counts(found)).tolist() == pytest.approx([(2 / 3 + 0.8) / 2, 1.0], abs=1e-6)
-
-
-# --- properties -------------------------------------------------------------------------------------
-
-
 def test_ignored_pixels_are_not_counted() -> None:
     guesses, truths = faces(4, 3)
     hidden = np.random.default_rng(0).random(truths.shape) < 0.3
@@ -213,47 +165,6 @@ def test_batches_change_nothing(batch: int) -> None:
     assert scored(guesses, truths, batch=batch) == scored(guesses, truths, batch=4)
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
-def test_masks_may_have_any_integer_type(dtype: torch.dtype) -> None:
-    guesses, truths = (torch.from_numpy(masks) for masks in faces(3, 1))
-    assert torch.equal(confusion_matrices(guesses.to(dtype), truths.to(dtype)), confusion_matrices(guesses, truths))
-    assert torch.equal(mirrored(truths.to(dtype)), mirrored(truths))
-
-
-MASKS = st.integers(1, 4).flatmap(
-    lambda count: st.tuples(
-        st.integers(0, 2**32 - 1), st.just(count), st.lists(st.sampled_from(range(NUM_CLASSES)), min_size=1, max_size=8)
-    )
-)
-
-
-def masks_of(seed: int, count: int, ids: list[int]) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).choice(ids, size=(count, 5, 7)).astype(np.uint8))
-
-
-@given(MASKS)
-def test_mirrored_says_what_labels_say(drawn: tuple[int, int, list[int]]) -> None:
-    masks = masks_of(*drawn)
-    assert mirrored(masks).tolist() == [is_mirrored(mask) for mask in masks.numpy()]
-
-
-@given(MASKS, st.integers(0, 2**32 - 1))
-def test_permuting_the_matrix_is_counting_the_swapped_masks(drawn: tuple[int, int, list[int]], seed: int) -> None:
-    truths = masks_of(*drawn)
-    guesses = masks_of(seed, len(truths), [*drawn[2], 4, 5, 8, 9])
-    swap_guess, swap_truth = mirrored(guesses), mirrored(truths)
-    found = lr_corrected(confusion_matrices(guesses, truths), swap_guess, swap_truth)
-
-    def swapped(masks: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
-        pairs = zip(masks.numpy(), which.tolist(), strict=True)
-        return torch.from_numpy(np.stack([swap_left_right(mask) if swap else mask for mask, swap in pairs]))
-
-    assert torch.equal(found, confusion_matrices(swapped(guesses, swap_guess), swapped(truths, swap_truth)))
-
-
-# --- F1 of a set, F1 of boundaries -------------------------------------------------------------------
-
-
 def test_f1_of_a_set_pools_the_counts_by_hand() -> None:
     # Two images; rows are true classes, columns predicted ones. Class 2 is in no truth and once predicted.
     confusion = torch.tensor([[[3, 1, 0], [0, 4, 0], [0, 0, 0]], [[1, 0, 1], [2, 2, 0], [0, 0, 0]]])
@@ -267,68 +178,6 @@ def test_f1_of_a_set_pools_the_counts_by_hand() -> None:
     assert each[:, :2].flatten().tolist() == pytest.approx([6 / 7, 8 / 9, 2 / 5, 4 / 6], abs=1e-6)
     assert each[:, 2].isnan().all()
     assert f_scores(counts).tolist() == pytest.approx(each[:, :2].mean(1).tolist())
-
-
-def slow_boundary_f1(
-    prediction: np.ndarray, target: np.ndarray, tolerance: float, num_classes: int
-) -> list[float | None]:
-    """The definition, a pixel at a time."""
-    H, W = target.shape
-
-    def edge(mask: np.ndarray, c: int) -> list[tuple[int, int]]:
-        around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-        return [
-            (y, x)
-            for y in range(H)
-            for x in range(W)
-            if mask[y, x] == c
-            and any(0 <= y + dy < H and 0 <= x + dx < W and mask[y + dy, x + dx] != c for dy, dx in around)
-        ]
-
-    def near(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> float:
-        return float(np.mean([any(np.hypot(y - v, x - u) <= tolerance for v, u in others) for y, x in some]))
-
-    found: list[float | None] = []
-    for c in range(num_classes):
-        true, guess = edge(target, c), edge(prediction, c)
-        if not true:
-            found.append(None)
-        elif not guess:
-            found.append(0.0)
-        else:
-            precision, recall = near(guess, true), near(true, guess)
-            found.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
-    return found
-
-
-@pytest.mark.parametrize("tolerance", [0.5, 1.0, 2.0, 3.5])
-def test_boundary_f1_is_its_definition(tolerance: float) -> None:
-    rng = np.random.default_rng(int(tolerance * 10))
-    for _ in range(5):
-        target = np.kron(rng.integers(0, 5, (4, 5)), np.ones((5, 4))).astype(np.uint8)
-        prediction = np.where(rng.random(target.shape) < 0.1, 5, np.roll(target, 2, axis=0)).astype(np.uint8)
-        expected = slow_boundary_f1(prediction, target, tolerance, 7)
-        found = boundary_f1(prediction, target, tolerance=tolerance, num_classes=7)
-        assert [None if np.isnan(value) else value for value in found] == pytest.approx(expected)
-
-
-def test_boundary_f1_by_hand() -> None:
-    target, prediction = np.zeros((100, 100), dtype=np.uint8), np.zeros((100, 100), dtype=np.uint8)
-    target[:, 50:], prediction[:, 52:] = 1, 1
-    # The boundaries are two pixels apart: 0.75 % of the diagonal are 1.06 pixels.
-    np.testing.assert_array_equal(boundary_f1(prediction, target, num_classes=3), [0, 0, np.nan])
-    np.testing.assert_array_equal(boundary_f1(prediction, target, tolerance=2, num_classes=3), [1, 1, np.nan])
-    # A class that fills the truth has no boundary; one that was not predicted scores 0.
-    np.testing.assert_array_equal(boundary_f1(prediction, np.full_like(target, 2), num_classes=3), [np.nan] * 3)
-    np.testing.assert_array_equal(boundary_f1(np.zeros_like(target), target, num_classes=2), [0, 0])
-    # What is ignored in the truth is ignored in the prediction: here the false half of the boundary.
-    prediction = target.copy()
-    prediction[50:] = 0
-    target[50:] = IGNORE_INDEX
-    np.testing.assert_array_equal(boundary_f1(prediction, target, num_classes=2), [1, 1])
-
-
-# --- presentation -----------------------------------------------------------------------------------
 
 
 def test_table_and_summary_hold_every_class_that_occurs() -> None:
@@ -366,34 +215,6 @@ def test_images_without_a_pixel_to_score_are_left_out() -> None:
         empty.scores()
 
 
-# --- counting runs on a CPU, and pixels elsewhere ------------------------------------------------------
-
-
-@given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 21), st.integers(1, 40))
-def test_counting_runs_is_counting_pixels(seed: int, batch: int, height: int, width: int) -> None:
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, NUM_CLASSES, (2, batch, -(-height // 4), -(-width // 4)), dtype=np.uint8)
-    masks = coarse.repeat(4, 2).repeat(4, 3)[:, :, :height, :width].copy()
-    noise = rng.random(masks.shape) < 0.1
-    masks[noise] = rng.integers(0, NUM_CLASSES, int(noise.sum()), dtype=np.uint8)
-    masks[1][rng.random(masks[1].shape) < 0.05] = IGNORE_INDEX
-    guesses, truths = map(torch.from_numpy, masks)
-    expected = confusion._count_pixels(guesses, truths, NUM_CLASSES)
-    assert torch.equal(confusion_matrices(guesses, truths), expected)
-    for found in (guesses, truths):
-        places = confusion._place_pixels(found, CELEBAMASK)
-        sides = [label for pair in CELEBAMASK.pairs for label in pair]
-        assert torch.equal(confusion.side_ids(found, CELEBAMASK)[:, :, sides], places[:, :, sides])
-        assert torch.equal(mirrored(found), confusion.left_of_right(places, CELEBAMASK))
-    keeper = ScoreKeeper()
-    keeper.update(guesses, truths)
-    assert torch.equal(keeper.confusion(), expected.sum(0))
-    assert torch.equal(keeper.counts(), class_counts(expected).int())
-    assert torch.equal(
-        keeper.lr_corrected_counts(), class_counts(lr_corrected(expected, mirrored(guesses), mirrored(truths))).int()
-    )
-
-
 @pytest.mark.parametrize("waiting", [1, 4, 7])
 def test_what_is_kept_of_an_image_is_small_and_changes_nothing(waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     guesses, truths = (torch.from_numpy(masks) for masks in faces(11, 6))
@@ -413,16 +234,18 @@ def test_what_is_kept_of_an_image_is_small_and_changes_nothing(waiting: int, mon
     assert len(pickle.dumps(keeper)) < 11 * 24 * NUM_CLASSES + NUM_CLASSES**2 * 8 + 6000
 
 
-def test_columns_of_runs_by_hand() -> None:
-    mask = np.array([[[4, 4, 0, 5], [4, 0, 0, 5]]], dtype=np.uint8)
-    counts, columns = confusion.count_runs(mask, mask, NUM_CLASSES)
-    assert [counts[0, c, c] for c in (0, 4, 5)] == [3, 3, 2]
-    assert [columns[0, c, c] for c in (0, 4, 5)] == [2 + 1 + 2, 0 + 1 + 0, 3 + 3]
-    assert counts.sum() == 8
-
-
-def test_few_set_is_flatnonzero() -> None:
-    rng = np.random.default_rng(0)
-    for share in (0.0, 0.02, 0.5, 1.0):
-        flags = rng.random(4096) < share
-        np.testing.assert_array_equal(confusion._few_set(flags), np.flatnonzero(flags))
+@pytest.mark.parametrize("processes", [2, 3, 7])
+def test_scores_of_shares_are_those_of_the_whole(processes: int) -> None:
+    rng = torch.Generator().manual_seed(1)
+    batches = [
+        torch.randint(NUM_CLASSES, (2, size, 9, 9), generator=rng, dtype=torch.uint8) for size in (3, 3, 3, 3, 1)
+    ]
+    whole, parts = ScoreKeeper(), [ScoreKeeper() for _ in range(processes)]
+    for number, (predicted, true) in enumerate(batches):
+        whole.update(predicted, true)
+        parts[number % processes].update(predicted, true)
+    merged = ScoreKeeper.merged(parts)
+    assert torch.equal(merged.confusion(), whole.confusion())
+    assert torch.equal(merged.counts(), whole.counts())
+    assert torch.equal(merged.lr_corrected_counts(), whole.lr_corrected_counts())
+    assert merged.scores() == whole.scores()

@@ -128,8 +128,9 @@ def test_a_photo_alone_gets_the_mask_it_gets_in_a_folder(model: Path, photos: Pa
 def test_another_size_changes_the_masks_and_goes_into_a_submission(
     model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--model_path", model, "--input", photos, "--submission"]
-    assert run(*words, "--output", tmp_path / "own") == 0
+    words = ["--model_path", model, "--input", photos]
+    assert run(*words, "--output", tmp_path / "own", "--tta") == 0
+    words.append("--submission")
     assert run(*words, "--output", tmp_path / "larger", "--size", 96) == 0
     own, larger = (ids(tmp_path / name / "masks" / "face2.png") for name in ("own", "larger"))
     assert own.shape == larger.shape

@@ -14,7 +14,7 @@ from PIL import Image
 from face_parsing.data.photos import read_photo
 from face_parsing.inference import largest_class as module
 from face_parsing.inference import predict
-from face_parsing.inference.largest_class import largest_class
+from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.weights import find_weights
 
@@ -68,14 +68,79 @@ def test_a_part_of_a_graph_s_logits_is_taken() -> None:
     np.testing.assert_array_equal(largest_class(part, (90, 120)), in_torch(np.ascontiguousarray(part), (90, 120)))
 
 
+def in_blocks(scores: np.ndarray, block: int) -> np.ndarray:
+    """Scores (C, h * s, w * s) as blocks (h, w, s, s, C)."""
+    C, H, W = scores.shape
+    blocks = scores.reshape(C, H // block, block, W // block, block)
+    return np.ascontiguousarray(blocks.transpose(1, 3, 2, 4, 0))
+
+
+def byte_scores(seed: int, classes: int, h: int, w: int) -> np.ndarray:
+    """As smooth_scores, (classes, h, w) uint8."""
+    scores = smooth_scores(seed, classes, h, w)
+    return (255 * (scores - scores.min()) / np.ptp(scores)).round().astype(np.uint8)
+
+
+BLOCKS = st.tuples(st.integers(1, 12), st.integers(1, 12))
+
+
+@given(st.integers(0, 1000), st.integers(2, 19), st.sampled_from([1, 2, 3, 4]), BLOCKS, BLOCKS, st.data())
+def test_of_blocks_it_gives_the_largest_of_the_interpolated(
+    seed: int, classes: int, block: int, blocks: tuple[int, int], size: tuple[int, int], data: st.DataObject
+) -> None:
+    """Where two classes are level to rounding, either. Odd sizes, parts of the blocks, smaller and larger masks."""
+    h, w = blocks[0] * block, blocks[1] * block
+    part = data.draw(st.tuples(st.integers(1, h), st.integers(1, w)))
+    scores = byte_scores(seed, classes, h, w)
+    size = size[0] * 5 - 3, size[1] * 5 - 2
+    found = largest_class_of_blocks(in_blocks(scores, block), part, size)
+    assert (found.shape, found.dtype) == (size, np.uint8)
+    planes = torch.from_numpy(scores[:, : part[0], : part[1]]).double()[None]
+    enlarged = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", align_corners=False)[0].numpy()
+    chosen = np.take_along_axis(enlarged, found[None].astype(np.intp), 0)[0]
+    assert (chosen >= enlarged.max(0) - 1e-3).all()
+
+
+def test_of_blocks_it_gives_what_logits_give() -> None:
+    """Scale and zero point are one for all scores, here a power of two, so that no rounding decides between classes."""
+    for seed, block, size in ((0, 2, (64, 64)), (1, 4, (96, 80)), (2, 1, (128, 128)), (3, 2, (150, 90))):
+        scores = byte_scores(seed, 19, 48, 48)
+        logits = (scores.astype(np.float32) - 97) / 16
+        found = largest_class_of_blocks(in_blocks(scores, block), (48, 48), size)
+        np.testing.assert_array_equal(found, largest_class(logits, size))
+        np.testing.assert_array_equal(found, in_torch(logits, size))
+
+
+def test_ties_of_blocks_go_to_the_lower_id() -> None:
+    scores = np.zeros((2, 3, 2, 2, 4), dtype=np.uint8)
+    scores[..., 1:] = 255
+    for size in ((4, 6), (9, 7), (2, 2)):
+        assert (largest_class_of_blocks(scores, (4, 6), size) == 1).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_strips_and_threads_change_nothing_of_blocks(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = in_blocks(byte_scores(0, 19, 32, 24), 2)
+    whole = largest_class_of_blocks(blocks, (31, 24), (200, 150))
+    for strip, together in ((1, 1), (150 * 7, 100)):
+        monkeypatch.setattr(module, "STRIP_PIXELS", strip)
+        monkeypatch.setattr(module, "TOGETHER", together)
+        found = largest_class_of_blocks(blocks, (31, 24), (200, 150), threads=threads)
+        np.testing.assert_array_equal(found, whole)
+
+
 @pytest.mark.parametrize("name", ["face_parsing.onnx", "face_parsing_fast.onnx"])
-def test_on_the_logits_of_real_faces_too(real_data: Path, name: str) -> None:
+def test_on_the_scores_of_real_faces_too(real_data: Path, name: str) -> None:
     network = read_onnx(find_weights(name))
     side = network.image_size
     stems = (real_data / "val.txt").read_text(encoding="utf-8").split()
     for stem in stems[::10]:
         photo = read_photo(next((real_data / "train" / "images").glob(f"{stem}.*")))
         small = np.array(Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR))
-        logits = network.run(small[None])[0]
+        scores = network.run(small[None])[0]
+        planes = scores.transpose(4, 0, 2, 1, 3).reshape(-1, side, side).astype(np.float32)
         size = photo.shape[0], photo.shape[1]
-        np.testing.assert_array_equal(largest_class(logits, size), in_torch(logits, size))
+        wanted = in_torch(planes, size)
+        np.testing.assert_array_equal(largest_class(planes, size), wanted)
+        np.testing.assert_array_equal(largest_class_of_blocks(scores, (side, side), size), wanted)
+        np.testing.assert_array_equal(network.parse([photo])[0], wanted)

@@ -15,13 +15,8 @@ from hypothesis.extra import numpy as arrays
 
 from face_parsing.inference import postprocess
 from face_parsing.inference.postprocess import refine
-from face_parsing.inference.postprocess_options import (
-    OPTIONS,
-    STEPS,
-    Postprocessing,
-    add_arguments,
-    settings_of,
-)
+from face_parsing.inference.postprocess_options import add_arguments, settings_of
+from face_parsing.inference.postprocess_settings import OPTIONS, STEPS, Postprocessing
 from face_parsing.inference.postprocess_steps import grab_cut, guided_filter, remove_components, smooth_boundaries
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, group_labels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_imports_point_to_a_lower_floor(path: Path) -> None:
         assert room in FLOOR, f"{where} imports {name}, which stands on no floor of FLOORS."
         if room != own:
             assert FLOOR[room] < FLOOR[own], f"{where}: {own} imports {room}, which does not stand below it."
+
+
+def test_no_two_modules_import_each_other() -> None:
+    names = {".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    needs = {
+        name: {found for module, _ in imported(path) for found in (module, module.rpartition(".")[0]) if found in names}
+        - {name, PACKAGE.name}
+        for name, path in names.items()
+        if name != PACKAGE.name
+    }
+    graphlib.TopologicalSorter(needs).prepare()  # raises CycleError, which names them
 
 
 @pytest.mark.parametrize("name", COPIED)

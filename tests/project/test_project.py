@@ -44,7 +44,7 @@ def test_requirements_are_exact(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith(("#", "-r"))]
     assert pins
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+(\[[a-z]+\])?==[0-9][0-9a-z.]*", pin) for pin in pins)
 
 
 def test_no_image_of_the_data_set_is_tracked() -> None:

@@ -13,21 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile_files import (
-    NAMES,
-    TRACE,
-    Case,
-    checkpoints,
-    configs,
-    content,
-    encoded,
-    face,
-    flat_png,
-    masks,
-    packed,
-    photos,
-    zips,
-)
+from hostile_case import Case, encoded, face, flat_png, packed
+from hostile_checkpoints import TRACE, checkpoints, content
+from hostile_configs import configs
+from hostile_masks import masks, zips
+from hostile_photos import NAMES, photos
 from PIL import Image
 
 import evaluate
@@ -142,14 +132,6 @@ def test_configs(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             raise ConfigError(f"{error} [{path}]") from None  # what is wrong with a key is told by the key
 
     judge(case, tmp_path, read, ConfigError)
-
-
-def test_there_are_enough() -> None:
-    cases = [list(made()) for made in (checkpoints, photos, masks, zips, configs)]
-    assert sum(map(len, cases)) + len(NAMES) >= 200
-    for group in cases:
-        names = [case.name for case in group]
-        assert len(set(names)) == len(names)
 
 
 # --- through the commands -------------------------------------------------------------------------

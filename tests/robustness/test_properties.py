@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hostile_files import content, packed
+from hostile_case import packed
+from hostile_checkpoints import content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays

@@ -1,6 +1,6 @@
 """A process that goes on and on holds no more memory at the end than when it was warm.
 
-Minutes long: ``pytest -m slow tests/test_soak.py -s`` runs it and prints what it measured.
+Minutes long: ``pytest -n 0 -m slow tests/robustness/test_soak.py -s`` runs it and prints what it measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hostile_files import content, packed
+from hostile_case import packed
+from hostile_checkpoints import content
 from PIL import Image
 
 import train

@@ -1,4 +1,4 @@
-"""Several processes: the order, weights and scores of one; failures, signals and restarts. Two of them, over gloo."""
+"""Several processes: the weights and scores of one; failures, signals and restarts. Two of them, over gloo."""
 
 from __future__ import annotations
 
@@ -12,32 +12,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 import train
 from face_parsing import cli
-from face_parsing.config.loading import ConfigError
-from face_parsing.config.optimization import Stage
-from face_parsing.data.sampler import EpochSampler
-from face_parsing.evaluation.metrics import ScoreKeeper
-from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES
+from face_parsing.labels import IGNORE_INDEX
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.system import distributed
-from face_parsing.system.batch_norm import SynchronisedBatchNorm, synchronise
-from face_parsing.system.seeds import mix_seeds
-from face_parsing.system.workers import SHARED_MEMORY, loader_workers
-from face_parsing.training.fused_loss import CombinedLoss
-from face_parsing.training.setup import check_processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
 ONE_EPOCH = "schedule.stages=[{image_size: 32, epochs: 1, batch_size: 4}]"
 
 
@@ -93,9 +82,6 @@ def words_of(config_file: Path, output: Path, *overrides: str) -> list[str]:
     return ["--config", str(config_file), "--set", f"run.output={output}", *overrides]
 
 
-# --- parts that need no second process --------------------------------------------------------------
-
-
 def test_alone_everything_is_what_it_was() -> None:
     value = torch.arange(3.0)
     assert distributed.mean(value) is value
@@ -109,125 +95,6 @@ def test_alone_everything_is_what_it_was() -> None:
     assert not distributed.is_lost(RuntimeError("Connection closed by peer"))
     with distributed.joined():
         assert distributed.world_size() == 1
-
-
-def test_shares_of_the_sampler_make_up_its_batches() -> None:
-    def keys(i: int, n: int) -> list[list[tuple[int, int, int]]]:
-        stages = [(32, 6), (64, 12), (64, 12)]
-        weights = np.linspace(1, 2, 31)
-        sampler = EpochSampler(weights, seed=3, epochs=3, first_epoch=0, stage=lambda e: stages[e], share=(i, n))
-        rest = EpochSampler(
-            weights, seed=3, epochs=3, first_epoch=1, first_step=1, stage=lambda e: stages[e], share=(i, n)
-        )
-        assert list(rest) == list(sampler)[6:]
-        return list(sampler)
-
-    whole = keys(0, 1)
-    assert [len(batch) for batch in whole] == [6] * 5 + [12] * 4
-    for n in (2, 3):
-        parts = [keys(i, n) for i in range(n)]
-        assert [[key for part in batch for key in part] for batch in zip(*parts, strict=True)] == whole
-
-
-def test_losses_of_shares_have_the_mean_of_the_batch() -> None:
-    rng = torch.Generator().manual_seed(0)
-    logits = torch.randn(4, NUM_CLASSES, 8, 8, generator=rng)
-    target = torch.randint(NUM_CLASSES, (4, 8, 8), generator=rng)
-    target[0, :5] = IGNORE_INDEX
-    target[3] = IGNORE_INDEX  # holds no class, so that it is not in Dice's mean
-    weights = torch.rand(NUM_CLASSES, generator=rng) + 0.5
-    logits.requires_grad_()
-
-    def gradient(loss: Tensor) -> Tensor:
-        return torch.autograd.grad(loss, logits)[0]
-
-    options: dict[str, Any] = {"weights": weights, "label_smoothing": 0.1}
-    whole = CombinedLoss(**options)(logits, target)
-    counts: list[list[Tensor]] = [[], []]
-    for half in (0, 1):  # what each process would tell the other
-        tell = counts[half].append
-        CombinedLoss(**options, process_mean=lambda c, tell=tell: (tell(c), c)[1])(logits[half::2], target[half::2])
-    means = [torch.stack(pair).mean(0) for pair in zip(*counts, strict=True)]
-    assert all(not torch.equal(*pair) for pair in zip(*counts, strict=True))
-    parts = []
-    for half in (0, 1):
-        told = iter(means)
-        parts.append(
-            CombinedLoss(**options, process_mean=lambda c, told=told: next(told))(logits[half::2], target[half::2])
-        )
-    for name, value in whole.items():
-        torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, value, rtol=1e-6, atol=1e-7)
-    both = gradient((parts[0]["loss"] + parts[1]["loss"]) / 2)
-    torch.testing.assert_close(both, gradient(CombinedLoss(**options)(logits, target)["loss"]), rtol=1e-5, atol=1e-8)
-
-
-def test_synchronised_batchnorm_of_one_process_is_batchnorm() -> None:
-    torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.Conv2d(5, 2, 1))
-    nn.init.normal_(plain[1].weight)
-    nn.init.normal_(plain[1].bias)
-    other = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.Conv2d(5, 2, 1))
-    other.load_state_dict(plain.state_dict())
-    other = synchronise(other, torch.device("cpu"))
-    assert isinstance(other[1], SynchronisedBatchNorm)
-    assert other.state_dict().keys() == plain.state_dict().keys()
-    for _ in range(2):
-        x = torch.randn(4, 3, 9, 7) * 3 + 10
-        one, two = plain(x), other(x)
-        torch.testing.assert_close(two, one)
-        one.square().sum().backward()
-        two.square().sum().backward()
-    for (name, ours), theirs in zip(other.named_parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-3, msg=name)
-    torch.testing.assert_close(other.state_dict(), plain.state_dict())
-    torch.testing.assert_close(other.eval()(x), plain.eval()(x))
-
-
-@pytest.mark.parametrize("processes", [2, 3, 7])
-def test_scores_of_shares_are_those_of_the_whole(processes: int) -> None:
-    rng = torch.Generator().manual_seed(1)
-    batches = [
-        torch.randint(NUM_CLASSES, (2, size, 9, 9), generator=rng, dtype=torch.uint8) for size in (3, 3, 3, 3, 1)
-    ]
-    whole, parts = ScoreKeeper(), [ScoreKeeper() for _ in range(processes)]
-    for number, (predicted, true) in enumerate(batches):
-        whole.update(predicted, true)
-        parts[number % processes].update(predicted, true)
-    merged = ScoreKeeper.merged(parts)
-    assert torch.equal(merged.confusion(), whole.confusion())
-    assert torch.equal(merged.counts(), whole.counts())
-    assert torch.equal(merged.lr_corrected_counts(), whole.lr_corrected_counts())
-    assert merged.scores() == whole.scores()
-
-
-def test_process_0_draws_what_one_alone_draws() -> None:
-    assert mix_seeds(5, 7, 2, 0) == mix_seeds(5, 7, 2)
-    assert len({mix_seeds(5, 7, 2, rank) for rank in range(8)}) == 8
-
-
-def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16))
-    gpu = torch.device("cuda")
-    assert [loader_workers(-1, gpu, processes=n) for n in (1, 2, 8, 16)] == [15, 7, 1, 1]
-    assert loader_workers(3, gpu, processes=8) == 3
-    # And its shared memory: each process has two batches of 4 MB there.
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=64 * 2**20))
-    found = [loader_workers(-1, gpu, processes=n, batch_bytes=4 * 2**20) for n in (1, 2, 8, 16)]
-    assert found == ([8, 4, 1, 1] if SHARED_MEMORY.is_dir() else [15, 7, 1, 1])
-    assert loader_workers(-1, gpu, batch_bytes=2**30) == 1
-    assert loader_workers(12, gpu, batch_bytes=2**30) == 12
-
-
-def test_a_batch_that_cannot_be_split_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = [Stage(image_size=64, epochs=4, batch_size=16)]
-    check_processes(stages, 15)
-    monkeypatch.setattr(distributed, "world_size", lambda: 4)
-    check_processes(stages)
-    with pytest.raises(ConfigError, match=r"batch_size = 16 \(here 15, .*cannot be split evenly over 4"):
-        check_processes(stages, 15)
-    monkeypatch.setattr(distributed, "world_size", lambda: 3)
-    with pytest.raises(ConfigError, match=r"schedule.stages.0.batch_size = 16 is the batch of all .* a multiple of 3"):
-        check_processes(stages)
 
 
 def test_only_the_same_call_of_torchrun_goes_on_by_itself(
@@ -255,8 +122,6 @@ def test_only_the_same_call_of_torchrun_goes_on_by_itself(
     assert train.main(words) == 2
     assert "holds an earlier run" in capsys.readouterr().err
 
-
-# --- two processes ----------------------------------------------------------------------------------
 
 TOGETHER = """
 import sys, torch
@@ -290,8 +155,6 @@ with distributed.joined():
     assert cli.main([*words, "--output", f"{output}/parsed", "--color"]) == 0
     assert cli.main([*words, "--output", f"{output}/parsed", "--submission", "--resume"]) == 2
 """
-
-
 # What is added to all pixels before another BatchNorm has no gradient but rounding, which Adam makes as large as any;
 # and the mean that the other one sees.
 WITHOUT_GRADIENT = {"stages.2.0.body.3.1.bias", "ups.0.deep.1.running_mean"}
@@ -499,9 +362,6 @@ def test_a_refusal_is_said_once(config_file: Path, tmp_path: Path) -> None:
     (sentence,) = said(printed)
     assert "schedule.stages.0.batch_size = 3 is the batch of all processes together" in sentence
     assert not (tmp_path / "run").exists()
-
-
-# --- inference: what is there already ---------------------------------------------------------------
 
 
 def test_resumed_inference_does_what_is_left(

@@ -40,7 +40,7 @@ def learner(*, record: bool, model: nn.Module | None = None, precision: torch.dt
         precision=precision,
         channels_last=True,
         compile_model=False,
-        record=record,
+        cuda_graph=record,
         optimizer=OPTIMIZER,
         steps=4 * STEPS,
         warmup_steps=2,
@@ -81,7 +81,7 @@ def flat(model: nn.Module) -> Tensor:
 
 @pytest.mark.parametrize("on", ["cuda", "cpu"])
 def test_recorded_steps_learn_what_others_learn(on: str) -> None:
-    wanted, found = learner(record=False), learner(record=True)
+    wanted, found = learner(cuda_graph=False), learner(cuda_graph=True)
     # Of two sizes, as a training's stages have them, and back: each is recorded anew.
     for size in (64, 96, 64):
         expected = losses(wanted, batches(size=size, on=on))
@@ -90,14 +90,14 @@ def test_recorded_steps_learn_what_others_learn(on: str) -> None:
         assert is_recorded(found)
     assert found.optimizer.param_groups[0]["lr"] == wanted.optimizer.param_groups[0]["lr"]
     assert found.optimizer.param_groups[0]["capturable"] is False
-    start = flat(learner(record=False).model)
+    start = flat(learner(cuda_graph=False).model)
     for ours, theirs in ((found.model, wanted.model), (found.average.model, wanted.average.model)):
         # Not to the last bit, as a GPU adds up in any order, and Muon makes much of little.
         assert (flat(ours) - flat(theirs)).norm() < 0.2 * (flat(theirs) - start).norm()
 
 
 def test_the_rate_of_a_replayed_step_is_the_one_of_its_time() -> None:
-    trainer = learner(record=True)
+    trainer = learner(cuda_graph=True)
     losses(trainer, batches())
     assert is_recorded(trainer)
     trainer.schedule["steps"] = 1  # long over: at the last rate
@@ -109,7 +109,7 @@ def test_the_rate_of_a_replayed_step_is_the_one_of_its_time() -> None:
 
 
 def test_bf16_is_recorded_and_learns() -> None:
-    trainer = learner(record=True, precision=torch.bfloat16)
+    trainer = learner(cuda_graph=True, precision=torch.bfloat16)
     found = losses(trainer, itertools.repeat(next(batches())), 40)
     assert is_recorded(trainer)
     assert found[-1, 0] < 0.8 * found[0, 0]
@@ -122,7 +122,7 @@ def test_dropout_draws_anew_at_each_replay_and_by_the_seed() -> None:
             {"name": "light_unet", "channels": [16, 24], "space_to_depth": 2, "dropout": 0.5}, NUM_CLASSES
         )
 
-    trainer = learner(record=True, model=network())
+    trainer = learner(cuda_graph=True, model=network())
     trainer.schedule |= {"steps": 1, "final_ratio": 0.0, "warmup_steps": 0}
     same = itertools.repeat(next(batches()))
     losses(trainer, same)
@@ -147,16 +147,16 @@ class Waiting(nn.Module):
 
 
 def test_a_network_that_cannot_be_recorded_is_trained_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    wanted, found = learner(record=False, model=Waiting()), learner(record=True, model=Waiting())
+    wanted, found = learner(cuda_graph=False, model=Waiting()), learner(cuda_graph=True, model=Waiting())
     found.model.load_state_dict(wanted.model.state_dict())
     found.average.model.load_state_dict(wanted.model.state_dict())
     torch.testing.assert_close(losses(found, batches()), losses(wanted, batches()), rtol=1e-4, atol=1e-5)
     assert not is_recorded(found)
-    assert capsys.readouterr().err.count("steps are not recorded") == 1
+    assert capsys.readouterr().err.count("CUDA graphs are off") == 1
 
 
 def test_a_loss_that_is_none_is_noticed_in_a_replayed_step() -> None:
-    trainer = learner(record=True)
+    trainer = learner(cuda_graph=True)
     losses(trainer, batches())
     with torch.no_grad():
         trainer.model.get_parameter("head.1.weight").fill_(float("inf"))
@@ -165,6 +165,6 @@ def test_a_loss_that_is_none_is_noticed_in_a_replayed_step() -> None:
 
 
 def test_fp16_whose_scaler_waits_is_not_recorded() -> None:
-    trainer = learner(record=True, precision=torch.float16)
+    trainer = learner(cuda_graph=True, precision=torch.float16)
     assert torch.isfinite(losses(trainer, batches())).all()
     assert not is_recorded(trainer)

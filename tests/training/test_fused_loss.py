@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from loss_cases import draw
 from torch import Tensor
 
-from face_parsing.labels import IGNORE_INDEX
+from face_parsing.labels import IGNORE_INDEX, NUM_CLASSES
 from face_parsing.training.fused_loss import CombinedLoss, terms_and_gradient
 from face_parsing.training.losses import Terms, combined_loss
 
@@ -219,3 +219,35 @@ def test_class_weights_move_with_the_module_and_are_not_saved_elsewhere() -> Non
     assert loss.weights is not None
     assert loss.weights.dtype == torch.float64
     assert list(loss.parameters()) == []
+
+
+def test_losses_of_shares_have_the_mean_of_the_batch() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, NUM_CLASSES, 8, 8, generator=rng)
+    target = torch.randint(NUM_CLASSES, (4, 8, 8), generator=rng)
+    target[0, :5] = IGNORE_INDEX
+    target[3] = IGNORE_INDEX  # holds no class, so that it is not in Dice's mean
+    weights = torch.rand(NUM_CLASSES, generator=rng) + 0.5
+    logits.requires_grad_()
+
+    def gradient(loss: Tensor) -> Tensor:
+        return torch.autograd.grad(loss, logits)[0]
+
+    options: dict[str, Any] = {"weights": weights, "label_smoothing": 0.1}
+    whole = CombinedLoss(**options)(logits, target)
+    counts: list[list[Tensor]] = [[], []]
+    for half in (0, 1):  # what each process would tell the other
+        tell = counts[half].append
+        CombinedLoss(**options, process_mean=lambda c, tell=tell: (tell(c), c)[1])(logits[half::2], target[half::2])
+    means = [torch.stack(pair).mean(0) for pair in zip(*counts, strict=True)]
+    assert all(not torch.equal(*pair) for pair in zip(*counts, strict=True))
+    parts = []
+    for half in (0, 1):
+        told = iter(means)
+        parts.append(
+            CombinedLoss(**options, process_mean=lambda c, told=told: next(told))(logits[half::2], target[half::2])
+        )
+    for name, value in whole.items():
+        torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, value, rtol=1e-6, atol=1e-7)
+    both = gradient((parts[0]["loss"] + parts[1]["loss"]) / 2)
+    torch.testing.assert_close(both, gradient(CombinedLoss(**options)(logits, target)["loss"]), rtol=1e-5, atol=1e-8)

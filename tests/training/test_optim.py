@@ -1,64 +1,15 @@
-"""AdamW's groups, the learning rate by hand, and the averaged model."""
+"""AdamW's groups, Muon by hand, and rates that lie in a tensor."""
 
 from __future__ import annotations
 
 import copy
-import math
 
 import pytest
 import torch
+from small_states import copied
 from torch import Tensor, nn
 
-from face_parsing.training.ema import AveragedModel
 from face_parsing.training.optim import build_optimizer, orthogonalised, rates_from, set_learning_rate
-from face_parsing.training.schedule import Plateau, learning_rate
-
-
-def rate(step: int, *, steps: int = 111, warmup_steps: int = 10, final_ratio: float = 0.01) -> float:
-    return learning_rate(step, steps=steps, warmup_steps=warmup_steps, peak=2.0, final_ratio=final_ratio)
-
-
-def small_model(seed: int) -> nn.Sequential:
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    for _ in range(seed + 1):
-        model(torch.randn(5, 3, 6, 6))  # moves BatchNorm's statistics, and counts
-    return model
-
-
-def copied(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-@pytest.mark.parametrize(
-    ("step", "wanted"),
-    [
-        (0, 0.2),  # a tenth of the peak
-        (4, 1.0),
-        (9, 2.0),  # the warm-up ends at the peak
-        (10, 2.0),
-        (60, 2 * (0.01 + 0.99 / 2)),  # half-way down the cosine
-        (35, 2 * (0.01 + 0.99 * (1 + math.cos(math.pi / 4)) / 2)),
-        (110, 0.02),  # the last step
-        (500, 0.02),
-    ],
-)
-def test_learning_rate_by_hand(step: int, wanted: float) -> None:
-    assert rate(step) == pytest.approx(wanted, rel=1e-12)
-
-
-def test_learning_rate_rises_then_falls() -> None:
-    values = [rate(step) for step in range(111)]
-    assert values[:10] == sorted(values[:10])
-    assert values[10:] == sorted(values[10:], reverse=True)
-    assert max(values) == 2.0
-
-
-def test_learning_rate_without_warm_up_and_of_a_single_step() -> None:
-    assert rate(0, warmup_steps=0) == 2.0
-    assert rate(110, warmup_steps=0, final_ratio=0.0) == pytest.approx(0, abs=1e-12)
-    assert rate(0, steps=1, warmup_steps=0) == 2.0
-    assert {rate(step, final_ratio=1.0) for step in range(10, 111)} == {2.0}
 
 
 def test_only_weights_of_two_or_more_dimensions_decay() -> None:
@@ -80,71 +31,6 @@ def test_only_weights_of_two_or_more_dimensions_decay() -> None:
     for name, parameter in model.named_parameters():  # without a gradient a step is the decay: 1 - lr * weight_decay
         factor = 0.95 if parameter.ndim >= 2 else 1.0
         torch.testing.assert_close(parameter.detach(), factor * before[name])
-
-
-def test_weights_and_statistics_are_averaged_by_hand() -> None:
-    average = AveragedModel(small_model(0), decay=0.3)
-    wanted = copied(average.model)
-    # The first decays are (1 + n) / (10 + n) where that is below decay: 2/11, 3/12, then 0.3.
-    for seed, decay in ((1, 2 / 11), (2, 3 / 12), (3, 0.3), (4, 0.3)):
-        live = small_model(seed)
-        average.update(live)
-        for name, value in live.state_dict().items():
-            wanted[name] = decay * wanted[name] + (1 - decay) * value if value.is_floating_point() else value
-        for name, value in average.model.state_dict().items():
-            torch.testing.assert_close(value, wanted[name], rtol=1e-5, atol=1e-6)
-    assert average.updates == 4
-    assert {"1.running_mean", "1.running_var", "1.num_batches_tracked"} <= set(wanted)
-
-
-def test_a_decay_of_0_copies() -> None:
-    average = AveragedModel(small_model(0), decay=0.0)
-    for seed in (1, 2):
-        live = small_model(seed)
-        average.update(live)
-        for name, value in live.state_dict().items():
-            assert torch.equal(average.model.state_dict()[name], value), name
-
-
-def test_the_average_is_a_model_of_its_own_ready_for_use() -> None:
-    live = small_model(0).train()
-    average = AveragedModel(live, decay=0.9)
-    before = copied(average.model)
-    assert not average.model.training
-    assert live.training
-    assert not any(p.requires_grad for p in average.model.parameters())
-    assert all(p.requires_grad for p in live.parameters())
-    with torch.no_grad():
-        for parameter in live.parameters():
-            parameter.add_(1)
-    assert all(torch.equal(value, before[name]) for name, value in average.model.state_dict().items())
-
-
-def test_poly_falls_by_its_power() -> None:
-    values = [
-        learning_rate(step, steps=111, warmup_steps=10, peak=2.0, final_ratio=0.01, decay="poly") for step in range(111)
-    ]
-    assert values[9] == 2.0
-    assert values[60] == pytest.approx(2 * (0.01 + 0.99 * 0.5**0.9), rel=1e-12)
-    assert values[-1] == pytest.approx(0.02, rel=1e-12)
-    assert values[9:] == sorted(values[9:], reverse=True)
-
-
-def test_plateau_lowers_the_rate_after_patience_and_never_below_its_smallest() -> None:
-    plateau = Plateau(factor=0.5, patience=2, smallest=0.2)
-    scales = []
-    for score in (0.1, 0.2, 0.2, 0.19, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1):
-        plateau.update(score)
-        scales.append(plateau.scale)
-    # Two without a new best: after 0.2 again and 0.19. Then after each two of the 0.1, down to 0.2.
-    assert scales == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2, 0.2]
-    other = Plateau(factor=0.5, patience=2, smallest=0.2)
-    other.load_state(plateau.state())
-    assert (other.scale, other.best, other.waited) == (0.2, 0.3, plateau.waited)
-    assert learning_rate(50, steps=111, warmup_steps=10, peak=2.0, final_ratio=0.01, decay="plateau") == 2.0
-
-
-# --- Muon -----------------------------------------------------------------------------------------
 
 
 def test_orthogonalised_matrices_keep_their_directions_and_lose_their_lengths() -> None:

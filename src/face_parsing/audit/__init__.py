@@ -1,0 +1,1 @@
+"""Looking a data set over: what it holds, what is wrong or odd about it, and near duplicates."""

@@ -12,7 +12,8 @@ from face_parsing.audit.inspection import InspectedPair
 from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask
 from face_parsing.data.photos import read_photo
-from face_parsing.drawing.pictures import contact_sheet, overlay, save_picture
+from face_parsing.drawing.overlays import overlay
+from face_parsing.drawing.pictures import contact_sheet, save_picture
 from face_parsing.labels import CLASS_NAMES, NUM_CLASSES, PALETTE
 from face_parsing.system.files import atomic_path
 

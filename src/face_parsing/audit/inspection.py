@@ -100,6 +100,7 @@ class InspectedPair:
 
     @property
     def name(self) -> str:
+        """The split and the stem, as reports name it."""
         return f"{self.split}/{self.stem}"
 
 

@@ -34,7 +34,7 @@ def rate_oddness(masks: Sequence[MaskFacts]) -> list[tuple[float, list[str]]]:
     deviations (1.4826 median absolute deviations, Iglewicz and Hoaglin 1993, with a floor); sizes and parts on a log
     scale. A missing class that at least 95 % of the masks hold adds -log of the share that lack it; all missing ones
     together at most 8, because sunglasses take four at once. Classes that fewer than 20 masks hold are left out.
-    Mirrored masks are put in order first.
+    Of mirrored masks left and right are swapped back first.
     """
     if not masks:
         return []

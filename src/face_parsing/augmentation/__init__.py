@@ -1,0 +1,1 @@
+"""What training does to a pair before the network sees it."""

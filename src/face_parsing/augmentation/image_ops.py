@@ -149,7 +149,7 @@ def _resize_tensors(source: int, size: int, device: torch.device) -> tuple[Tenso
 
 
 def resize_batch(images: Tensor, masks: Tensor, size: int, rounding: Tensor) -> tuple[Tensor, Tensor]:
-    """``transforms.resize_pair`` for images (B, S, S, 3) and masks (B, S, S), both uint8; rounding (B, 2) bool."""
+    """``data.pairs.resize_pair`` for images (B, S, S, 3) and masks (B, S, S), both uint8; rounding (B, 2) bool."""
     S = masks.shape[1]
     if size == S:
         return images, masks

@@ -1,0 +1,1 @@
+"""The configuration: sections and their keys, where values come from, paths."""

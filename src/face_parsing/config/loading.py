@@ -1,8 +1,7 @@
 """The configuration: frozen sections, filled from defaults < YAML file < ``--set section.key=value``.
 
-Pydantic checks it (albumentations brings pydantic and PyYAML along): unknown keys, wrong types and impossible
-values are collected over the whole configuration and reported in one ``ConfigError``, each with its
-key, its value and what is allowed. This module needs neither torch nor, of the project, more than the class names.
+Pydantic checks it: unknown keys, wrong types and impossible values are collected over the whole configuration and
+reported in one ``ConfigError``, each with its key, its value and what is allowed. This module does not import torch.
 """
 
 from __future__ import annotations

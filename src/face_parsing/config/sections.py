@@ -1,4 +1,7 @@
-"""The configuration and its sections: frozen dataclasses, one sentence a key."""
+"""The sections run, inference and open_track, and the whole config; one sentence per key.
+
+The other sections are in ``data.py``, ``networks.py`` and ``optimization.py``.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ class Run:
     init_from: str | None = None
     """Folder of an earlier run, whose best weights this one starts from: a further cycle of the learning rate (warm
     restarts, Loshchilov and Hutter 2017). That run must have trained on none of the validation pairs and, on the
-    challenge track, on nothing but this one's training pairs."""
+    challenge track, on nothing but this one's training pairs. A relative folder lies in the project's, wherever the
+    command was started; it needs checkpoints/best_model.pth and split.json."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of the weights, the order and the augmentation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,4 +1,8 @@
-"""Decoded and checked pairs, in memory where they fit."""
+"""Decoded and checked pairs, in memory where they fit.
+
+Everything that can be wrong with the files is found while they are read, before the first step, and told
+in one message.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Pairs of photos and masks: finding, checking, splitting, caching, and the loader of a training.
+"""What the loader asks for: augmented training pairs by (epoch, index, size), and validation pairs as they are.
 
-Everything that can be wrong with the files is found while they are read into memory, before the first
-step, and told in one message. A pair's augmentation depends on (seed, epoch, index) alone, whatever the
-number of workers, so that no epoch repeats another and a resumed run sees what it would have seen.
+A pair's augmentation depends on (seed, epoch, index) alone, whatever the number of workers. So no epoch repeats
+another, and a resumed run sees what it would have seen.
 """
 
 from __future__ import annotations

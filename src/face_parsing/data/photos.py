@@ -15,7 +15,10 @@ MAX_PIXELS = 80_000_000
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 # Whatever a file is called. Of Pillow's other formats some are read by other programs: EPS is run by Ghostscript.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+# The common ones first: Pillow loads all that it has, which takes a while, once it comes to one that it has not loaded.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "JPEG2000", "TIFF", "WEBP")
+
+COPIED_PIXELS = 2**18  # of a photo that leave Pillow at a time
 
 
 class PhotoError(ValueError):
@@ -32,7 +35,8 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         with open_image(path) as image:
             image.load()
-            return np.array(to_rgb(ImageOps.exif_transpose(image)))
+            ImageOps.exif_transpose(image, in_place=True)
+            return pixels_of(to_rgb(image))
     except PhotoError as error:
         raise PhotoError(f"{os.fspath(path)}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -40,7 +44,7 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     except FileNotFoundError:
         raise PhotoError(f"{os.fspath(path)}: there is no such file") from None
     except Exception as error:  # decoders raise anything at all on damaged bytes
-        reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = f"none of {', '.join(sorted(FORMATS))}" if isinstance(error, UnidentifiedImageError) else str(error)
         reason = " ".join(reason.split()) or type(error).__name__
         raise PhotoError(f"{os.fspath(path)}: cannot be read as a photo ({reason}); replace or remove it") from None
 
@@ -60,7 +64,10 @@ def open_image(source: str | os.PathLike[str] | BytesIO) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode as RGB, what is transparent laid over white. Raises PhotoError for an unknown range."""
+    """An image of any mode as RGB, what is transparent laid over white; itself if it is so already.
+
+    Raises PhotoError for an unknown range.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         # Pillow's own conversion clips 16 bits instead of scaling them, so that all becomes white.
@@ -71,4 +78,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 of an RGB image, in strips: at once, Pillow would copy them twice on the way."""
+    W, H = image.size
+    pixels = np.empty((H, W, 3), dtype=np.uint8)
+    count = max(1, COPIED_PIXELS // W)
+    for top in range(0, H, count):
+        bottom = min(H, top + count)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, W, bottom)))
+    return pixels

@@ -17,6 +17,7 @@ class DataError(ValueError):
 
 
 def problems_message(where: Path, problems: Sequence[str]) -> str:
+    """The problems of the files in a folder, one per line; past PROBLEMS_SHOWN their number alone."""
     shown = "\n  ".join(problems[:PROBLEMS_SHOWN])
     more = len(problems) - PROBLEMS_SHOWN
     rest = f"\n  ... and {more} more" if more > 0 else ""

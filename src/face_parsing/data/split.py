@@ -28,6 +28,7 @@ class Split:
 
 
 def read_stems(path: Path) -> list[str]:
+    """The stems in a file, one per line, suffixes of photos left out. Raises DataError, naming the file."""
     try:
         stems = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing.drawing.kaggle import HEADER, LARGEST_SIZE, SIZE
-from face_parsing.system.cli import add_mask_ids, add_overwrite, add_subcommand, command_parser, positive
+from face_parsing.system.commands import add_mask_ids, add_overwrite, add_subcommand, command_parser, positive
 
 
 def _share(text: str) -> float:

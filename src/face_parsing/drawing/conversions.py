@@ -18,7 +18,7 @@ from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
 from face_parsing.data.problems import DataError
 from face_parsing.drawing.kaggle import SIZE, numeric_order, read_kaggle, write_kaggle
-from face_parsing.system.cli import refuse_existing
+from face_parsing.system.commands import refuse_existing
 from face_parsing.system.files import atomic_path
 
 

@@ -22,7 +22,7 @@ from face_parsing.data.problems import DataError
 from face_parsing.drawing.matching import match_stems, refuse_replacing
 from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
-from face_parsing.system.cli import UsageError
+from face_parsing.system.commands import UsageError
 
 
 def _read_mask(path: Path, labels: LabelSet, rule: IdRule, log: MaskLog) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing.data.photo_files import find_photos
-from face_parsing.system.cli import UsageError, refuse_existing
+from face_parsing.system.commands import UsageError, refuse_existing
 
 NAMES_SHOWN = 5
 

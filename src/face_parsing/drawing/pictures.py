@@ -1,4 +1,4 @@
-"""What a person looks at: masks in color, overlays, where two masks differ, and panels of faces."""
+"""What a person looks at: overlays with a legend, where two masks differ, and panels of faces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from face_parsing.drawing.overlays import overlay
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
 from face_parsing.system.files import atomic_path
 
@@ -18,7 +19,6 @@ LINE = 20
 INK = (30, 30, 30)
 PAPER = (255, 255, 255)
 WRONG = (225, 0, 60)
-STRIP_PIXELS = 2**19  # of a photo that are blended at a time, so that indices do not outgrow the photo
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
@@ -26,33 +26,6 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
     with atomic_path(path) as temporary:
         Image.fromarray(picture).save(temporary, format=kind, quality=92)
-
-
-def overlay(photo: np.ndarray, mask: np.ndarray, alpha: float = 0.5, labels: LabelSet = CELEBAMASK) -> np.ndarray:
-    """The photo (H, W, 3) uint8 under the colors of mask (H, W), alpha parts of them; class 0 is left as it is.
-
-    So are ids that are no class. A pixel is looked up by its class and value: each pair of them is blended once.
-    """
-    if not ((mask > 0) & (mask < len(labels))).any():
-        return photo.copy()
-    tables = _blended(alpha, labels)
-    drawn = np.empty_like(photo)
-    count = max(1, STRIP_PIXELS // photo.shape[1])
-    for start in range(0, len(photo), count):
-        rows = slice(start, start + count)
-        row = mask[rows].astype(np.uint16) * 256  # of the table, where the values of its class begin
-        for channel, table in enumerate(tables):
-            drawn[rows, :, channel] = table[row + photo[rows, :, channel]]
-    return drawn
-
-
-def _blended(alpha: float, labels: LabelSet) -> np.ndarray:
-    """For each channel, class id and value of a photo the value under the class's color: (3, 256 * 256) uint8."""
-    photo = np.arange(256, dtype=np.float32)
-    color = np.broadcast_to(photo, (3, 256, 256)).copy()  # (channel, id, value): ids of no color draw the photo itself
-    color[:, 1 : len(labels)] = np.array(labels.palette[1:], dtype=np.float32).T[:, :, None]
-    blended = photo * np.float32(1 - alpha) + color * np.float32(alpha)
-    return blended.astype(np.uint8).reshape(3, -1)
 
 
 def difference(

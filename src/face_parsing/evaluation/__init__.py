@@ -1,0 +1,1 @@
+"""Metrics, what is counted of predictions, reports and tests of significance."""

@@ -84,7 +84,7 @@ def _indices(names: Sequence[str] | None, labels: LabelSet) -> list[int] | None:
 def _collect(
     networks: Sequence[Network], pairs: Sequence[Pair], device: torch.device, labels: LabelSet, limit: float
 ) -> Samples:
-    """What each network says of each pair, a network after the other; mirrored masks are put in order first."""
+    """What each network says of each pair, one network after the other; mirrored masks are swapped back first."""
     samples = Samples(labels, limit=limit)
     for network in networks:
         for pair in tqdm(pairs, desc="predicting", unit="pair", leave=False):

@@ -1,7 +1,7 @@
 """The search for decision biases: coordinate ascent on the F-Score itself.
 
 Each trial value of one class's bias changes only the pixels between their old and new thresholds, so all values are
-judged in one pass over the undecided pixels.
+scored in one pass over the undecided pixels.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Samples:
     def cross_validate(self, seed: int = 0, *, classes: Sequence[int] | None = None, rounds: int = 1) -> np.ndarray:
         """The change of each image's F-Score (N,) by biases that were fitted on the other folds.
 
-        ``rounds``: all images were added so often, as other models predict them, and each is in one fold all along.
+        ``rounds``: how many models predicted the images; an image's predictions all fall into one fold.
         """
         N = len(self._counts)
         fold = np.tile(np.random.default_rng(seed).permutation(N // rounds) % min(FOLDS, N // rounds), rounds)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing.inference.postprocess_options import add_arguments
-from face_parsing.system.cli import (
+from face_parsing.system.commands import (
     UsageError,
     add_device,
     add_mask_ids,
@@ -34,7 +34,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         usage="evaluate.py (--predictions PATH | --model_path PATH ...) (--truth PATH | --data PATH) [options]",
         example="python src/evaluate.py --model_path weights/face_parsing.pth --data data",
     )
-    what = parser.add_argument_group("what is judged (one of the two)")
+    what = parser.add_argument_group("what is scored (one of the two)")
     what.add_argument("--predictions", type=Path, help="folder of PNG masks from inference.py, or a submission.zip")
     what.add_argument(
         "--model_path", type=Path, nargs="+", help="checkpoint, several are averaged (track open); or FILE.onnx"
@@ -50,7 +50,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--classes", type=Path, help="YAML of a coarser task: each class with the names of the 19 in it")
     add_device(what, threads=True)
 
-    truth = parser.add_argument_group("by what it is judged (--truth or --data)")
+    truth = parser.add_argument_group("by what it is scored (--truth or --data)")
     truth.add_argument("--truth", type=Path, help="folder of PNG masks; each needs its prediction")
     truth.add_argument("--images", type=Path, help="folder of their photos, for a network or for --panels")
     truth.add_argument("--data", type=Path, help="data set with train/{images,masks} and so on")
@@ -84,7 +84,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def check_arguments(args: argparse.Namespace) -> None:
     """Raise UsageError for options that contradict each other, and for outputs that would be replaced unasked."""
     if (args.predictions is None) == (args.model_path is None):
-        raise UsageError("Name what is to be judged: --predictions FOLDER_OR_ZIP or --model_path CHECKPOINT.")
+        raise UsageError("Name what is to be scored: --predictions FOLDER_OR_ZIP or --model_path CHECKPOINT.")
     if (args.truth is None) == (args.data is None):
         raise UsageError("Name the true masks: --truth FOLDER or --data DATA_SET, one of the two.")
     if args.classes is not None and args.model_path is not None:

@@ -1,4 +1,4 @@
-"""Confusion matrices an image, and left and right put right in them."""
+"""One confusion matrix per image, and the left/right correction of it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _place_pixels(masks: Tensor, labels: LabelSet) -> Tensor:
     B, _, W = masks.shape
     across = torch.arange(W, device=masks.device, dtype=torch.float64)
     places = torch.zeros(B, 2, len(labels), device=masks.device, dtype=torch.float64)
-    for label in (label for pair in labels.pairs for label in pair):
+    for label in (label for pair in labels.left_right for label in pair):
         count = (masks == label).sum(1).double()  # (B, W)
         places[:, 0, label], places[:, 1, label] = count.sum(1), count @ across
     return places
@@ -99,7 +99,7 @@ def left_of_right(places: Tensor, labels: LabelSet) -> Tensor:
     means = columns / pixels  # nan where there is no pixel
     answer = torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
     decided = torch.zeros_like(answer)
-    for left, right in labels.pairs:
+    for left, right in labels.left_right:
         both = (pixels[:, left] > 0) & (pixels[:, right] > 0)
         answer = torch.where(both & ~decided, means[:, left] < means[:, right], answer)
         decided |= both

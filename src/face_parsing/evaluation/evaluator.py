@@ -1,4 +1,4 @@
-"""The faces that are judged, and what is counted of their predictions, which ``predictors.py`` brings."""
+"""The faces that are scored, and what is counted of their predictions, which ``predictors.py`` brings."""
 
 from __future__ import annotations
 

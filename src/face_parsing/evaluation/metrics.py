@@ -1,4 +1,4 @@
-"""The challenge's F-Score and its relatives, from what a confusion matrix an image says of each class.
+"""The challenge's F-Score and its relatives, from one confusion matrix per image.
 
 F-Score: for one image, for every class that occurs in its ground truth (background included),
 F1 = 2PR / (P + R) over pixels, averaged over those classes; then the mean over images. A class that is
@@ -178,7 +178,7 @@ class ScoreKeeper:
         return self._all()[:, 0]
 
     def lr_corrected_counts(self) -> Tensor:
-        """The same after left and right were put in order."""
+        """The same, left/right corrected."""
         return self._all()[:, 1]
 
     def scores(self) -> Scores:

@@ -1,4 +1,4 @@
-"""Where the predictions that are judged come from: masks in a folder or a zip, ONNX files, checkpoints."""
+"""Where the predictions that are scored come from: masks in a folder or a zip, ONNX files, checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from face_parsing.evaluation.evaluator import EvaluationItem, Predictor
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.inference.torch_network import Refine, read_checkpoints
 from face_parsing.labels import CELEBAMASK, LabelSet
-from face_parsing.system.cli import UsageError, refuse_for_onnx
+from face_parsing.system.commands import UsageError, refuse_for_onnx
 from face_parsing.system.device import choose_device, prepare_device
 
 MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
@@ -149,7 +149,7 @@ def networks(
 
 
 def training_faces_note(name: str, stems: frozenset[str], items: Sequence[EvaluationItem]) -> str | None:
-    """That a network is judged on faces that it was trained on, by their names; None where it is not."""
+    """That a network is scored on faces that it was trained on, by their names; None where it is not."""
     count = sum(item.stem in stems for item in items)
     if not count:
         return None
@@ -158,7 +158,7 @@ def training_faces_note(name: str, stems: frozenset[str], items: Sequence[Evalua
 
 @dataclass(frozen=True, kw_only=True)
 class Computing:
-    """How networks are run, alike for all that are judged."""
+    """How networks are run, alike for all that are scored."""
 
     track: str = "challenge"
     device: str = "auto"
@@ -175,7 +175,7 @@ class Computing:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """What is judged: the place of its predictions, and what a network's are to be made with."""
+    """What is scored: the place of its predictions, and what a network's are to be made with."""
 
     paths: Sequence[Path]
     """A folder or zip of masks, an ONNX file, or checkpoints, whose mean is taken."""
@@ -216,7 +216,7 @@ def open_system(
 ) -> tuple[Predictor, LabelSet, str]:
     """The predictions of a system, the classes they tell apart, and what to call it.
 
-    ``labels`` are the classes of stored masks. Without ``any_checkpoint`` among all that are judged, options of
+    ``labels`` are the classes of stored masks. Without ``any_checkpoint`` among all that are scored, options of
     computing that are for checkpoints alone are refused. Raises ValueError for what the system cannot be asked for.
     """
     path = system.paths[0]

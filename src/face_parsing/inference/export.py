@@ -3,10 +3,14 @@
 ``.onnx`` is for ONNX Runtime and what reads its format, ``.pt2`` for torch.export's own loader and ExecuTorch. The
 graph takes photos as they are decoded, ``image`` (B, H, W, 3) uint8 RGB, so that no user of it can normalise wrongly,
 and gives ``logits`` (B, C, H, W) float32 or, with ``--mask``, ``mask`` (B, H, W) uint8. H and W are ``--size``; with
-``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores and a
-licence note; it is left only if it gives the masks that the checkpoint gives. ``--int8 PHOTOS`` computes in 8 bits,
-fitted to a folder of photos: less exact, smaller, and faster on a CPU. ``evaluate.py --model_path face.onnx`` says what
-that costs. The packages are in requirements-export.txt.
+``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores, a licence
+note and what its output's axes mean; it is left only if it gives the masks that the checkpoint gives.
+
+``--int8 PHOTOS`` computes in 8 bits, fitted to a folder of photos: less exact, smaller, and faster on a CPU.
+``evaluate.py --model_path face.onnx`` says what that costs. Of a light U-Net the file then gives ``scores``
+(1, h, w, s, s, C) uint8, which are logits in 8 bits, in blocks of s x s pixels: pixel (y, x) has the C scores
+``[0, y // s, x // s, y % s, x % s]``. To choose the largest they are as good; ``--logits`` gives logits all the same.
+The packages are in requirements-export.txt.
 """
 
 from __future__ import annotations
@@ -23,8 +27,18 @@ from torch import Tensor, nn
 
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
+from face_parsing.inference.byte_graph import write_byte_graph
 from face_parsing.inference.onnx_export import quantise, write_onnx
-from face_parsing.inference.onnx_network import SIDES, STEP, ExportError, Run, first_line, run_onnx
+from face_parsing.inference.onnx_network import (
+    OUTPUTS,
+    SIDES,
+    STEP,
+    ExportError,
+    RunGraph,
+    first_line,
+    masks_of,
+    run_onnx,
+)
 from face_parsing.inference.predict import MEAN, STD, fuse_conv_bn
 from face_parsing.labels import LabelSet
 from face_parsing.models import count_parameters
@@ -89,7 +103,7 @@ def trace(network: PhotoNetwork, size: int, *, dynamic: bool) -> torch.export.Ex
         raise ExportError(f"This network cannot be traced by torch.export ({first_line(error)}){hint}.") from None
 
 
-def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters: int) -> dict[str, str]:
+def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters: int, gives: str) -> dict[str, str]:
     """What the file says of itself, as text: lists and numbers as JSON."""
     labels: LabelSet = label_set(content)
     facts: dict[str, Any] = {
@@ -100,11 +114,17 @@ def describe(content: Mapping[str, Any], source: Path, *, size: int, parameters:
         "parameters": parameters,
         "scores": {name: value for name, value in dict(content.get("scores", {})).items() if np.isscalar(value)},
     }
-    texts = {"input": "uint8 RGB, upright, longer side image_size", "source": source.name, "licence": LICENCE}
-    return {**{name: json.dumps(value) for name, value in facts.items()}, **texts, "track": str(content.get("track"))}
+    texts = {
+        "input": "uint8 RGB, upright, longer side image_size",
+        "output": OUTPUTS[gives],
+        "source": source.name,
+        "licence": LICENCE,
+        "track": str(content.get("track")),
+    }
+    return {**{name: json.dumps(value) for name, value in facts.items()}, **texts}
 
 
-def run_pt2(path: Path) -> Run:
+def run_pt2(path: Path) -> RunGraph:
     """The file of torch.export on the CPU."""
     module = torch.export.load(path).module()
     return lambda photos: module(torch.from_numpy(photos)).numpy()
@@ -134,12 +154,12 @@ def some_photos(folder: Path, size: int) -> list[np.ndarray]:
     return [np.array(Image.fromarray(read_photo(path)).resize((size, size))) for path in chosen]
 
 
-def agreement(run: Run, network: nn.Module, photos: Sequence[np.ndarray]) -> float:
+def agreement(run: RunGraph, network: nn.Module, photos: Sequence[np.ndarray]) -> float:
     """The least share of a sample's pixels at which the file gives the class of the float32 network of PhotoNetwork."""
     shares = []
     for batch in photos:
         found = run(batch)
-        masks = found.argmax(1) if found.ndim == 4 else found
+        masks = masks_of(found, batch.shape[1:3])
         with torch.no_grad():
             wanted = network(torch.from_numpy(batch)).numpy()
         shares.append(float((masks == wanted).mean()) if masks.shape == wanted.shape else 0.0)
@@ -155,12 +175,14 @@ def export_model(
     half: bool = False,
     int8: Path | None = None,
     mask: bool,
+    logits: bool = False,
 ) -> float:
     """Write the checkpoint's network to output, ``.onnx`` or ``.pt2``; size None is the checkpoint's own.
 
-    ``int8`` is a folder of photos to fit 8 bits to. Returns the least share of a photo's pixels on which the file
-    agreed with the checkpoint. Raises ExportError, and leaves no file, for what cannot be exported or agrees on less
-    than AGREEMENT (AGREEMENT_HALF, AGREEMENT_INT8) of them.
+    ``int8`` is a folder of photos to fit 8 bits to; of a light U-Net the file gives scores in bytes then, unless
+    ``mask`` or ``logits`` are asked for. Returns the least share of a photo's pixels on which the file agreed with the
+    checkpoint. Raises ExportError, and leaves no file, for what cannot be exported or agrees on less than AGREEMENT
+    (AGREEMENT_HALF, AGREEMENT_INT8) of them.
     """
     if output.suffix not in (".onnx", ".pt2"):
         raise ExportError(f"--output {output}: the name must end in .onnx or .pt2.")
@@ -174,28 +196,45 @@ def export_model(
     model = restore_model(content, model_path)
     fused = fuse_conv_bn(model)
     photos = [] if int8 is None else some_photos(int8, size)
-    program = trace(PhotoNetwork(fused, mask=mask, half=half), size, dynamic=dynamic)
-    reference = PhotoNetwork(model, mask=True, half=False).eval()
-    facts = describe(content, model_path, size=size, parameters=count_parameters(model))
+    bytes_of = fused if photos and not mask and not logits and isinstance(fused, LightUNet) else None
+    gives = "scores" if bytes_of else "mask" if mask else "logits"
+    facts = describe(content, model_path, size=size, parameters=count_parameters(model), gives=gives)
     with atomic_path(output) as temporary:
-        if output.suffix == ".onnx":
-            write_onnx(program, temporary, facts, output="mask" if mask else "logits")
-            if photos:
-                quantise(temporary, photos[:CALIBRATED])
-            run = run_onnx(temporary)
+        if bytes_of:
+            write_byte_graph(bytes_of, temporary, photos[:CALIBRATED], facts)
         else:
-            torch.export.save(program, temporary, extra_files=facts)
-            run = run_pt2(temporary)
+            program = trace(PhotoNetwork(fused, mask=mask, half=half), size, dynamic=dynamic)
+            onnx = output.suffix == ".onnx"
+            _write_program(program, temporary, facts, onnx=onnx, gives=gives, int8=photos[:CALIBRATED])
+        run = run_onnx(temporary) if output.suffix == ".onnx" else run_pt2(temporary)
         samples, needed, hint = sample_photos(size, dynamic=dynamic), AGREEMENT, "please report it with the checkpoint"
         if half:  # where a network is unsure, as it is of noise, rounding decides
             samples, needed, hint = samples[::2], AGREEMENT_HALF, "leave out --half"
         if photos:  # noise is like nothing that 8 bits were fitted to
             samples = [samples[0], *(photo[None] for photo in photos[CALIBRATED:])]
             needed, hint = AGREEMENT_INT8, "give --int8 more photos, of the kind that it will see, or leave it out"
-        share = agreement(run, reference, samples)
+        share = agreement(run, PhotoNetwork(model, mask=True, half=False).eval(), samples)
         if share < needed:
             raise ExportError(
                 f"{output} was not written: it gives the checkpoint's class on {share:.4%} of pixels, and "
                 f"{needed:.2%} are needed; {hint}."
             )
     return share
+
+
+def _write_program(
+    program: torch.export.ExportedProgram,
+    path: Path,
+    facts: Mapping[str, str],
+    *,
+    onnx: bool,
+    gives: str,
+    int8: Sequence[np.ndarray],
+) -> None:
+    """Write a graph from trace as ONNX, in 8 bits where there are photos to fit them to, or for torch.export."""
+    if not onnx:
+        torch.export.save(program, path, extra_files=dict(facts))
+        return
+    write_onnx(program, path, facts, output=gives)
+    if int8:
+        quantise(path, int8)

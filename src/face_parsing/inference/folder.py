@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.inference.outputs import Parse, output_paths, write_outputs
 from face_parsing.labels import CELEBAMASK, LabelSet
+
+# Threads and bars are loaded where there are several photos: one alone is done before they would be.
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 THREADS = 3
 READ_AHEAD = 6  # decoded photos that wait for the network
 BATCH_PIXELS = 16 * 2**20  # a photo takes 12 bytes a pixel once it is float32
 WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
 
+Write = Callable[[Path, np.ndarray, np.ndarray], None]
+"""Of a photo's path, its pixels and its mask: write its files."""
 
-def _decoded(photos: Iterable[Path], pool: ThreadPoolExecutor) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
+
+class _Bar(Protocol):
+    def update(self, n: float = ...) -> object: ...
+
+
+class _NoBar:
+    def update(self, n: float = 1) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _bar(total: int, progress: bool) -> Iterator[_Bar]:
+    """A bar of so many photos, where somebody wants to see one."""
+    if not progress or total < 2:
+        yield _NoBar()
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="photo") as bar:
+        yield bar
+
+
+def _read(path: Path) -> np.ndarray | PhotoError:
+    """The pixels of a photo, or what is wrong with it."""
+    try:
+        return read_photo(path)
+    except PhotoError as error:
+        return error
+
+
+def _decoded(photos: Iterable[Path], pool: Executor) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
     """Each photo with its pixels, or with what is wrong with it; a few are read ahead."""
-
-    def read(path: Path) -> np.ndarray | PhotoError:
-        try:
-            return read_photo(path)
-        except PhotoError as error:
-            return error
-
     remaining = iter(photos)
-    ahead = deque((path, pool.submit(read, path)) for path in islice(remaining, READ_AHEAD))
+    ahead = deque((path, pool.submit(_read, path)) for path in islice(remaining, READ_AHEAD))
     while ahead:
         path, future = ahead.popleft()
-        ahead.extend((following, pool.submit(read, following)) for following in islice(remaining, 1))
+        ahead.extend((following, pool.submit(_read, following)) for following in islice(remaining, 1))
         yield path, future.result()
 
 
@@ -60,6 +89,53 @@ def _batches(
     yield from waiting.values()
 
 
+def _in_batches(parse: Parse, photos: Sequence[Path], write: Write, batch_size: int, bar: _Bar) -> list[str]:
+    """One batch in the network, while photos are read ahead and the masks of the batch before are written."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    failures: list[str] = []
+    writing: list[Future[None]] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for batch in _batches(_decoded(photos, pool), batch_size, failures):
+            masks = parse([photo for _, photo in batch])
+            for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
+                future.result()
+            writing = [pool.submit(write, path, photo, mask) for (path, photo), mask in zip(batch, masks, strict=True)]
+            bar.update(len(batch))
+        for future in writing:
+            future.result()
+        bar.update(len(failures))
+    return failures
+
+
+def _at_once(parse: Parse, photos: Sequence[Path], write: Write, count: int, bar: _Bar) -> list[str]:
+    """So many photos at once, each read, parsed and written by one thread: no more of them are in memory."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    failures: list[str] = []
+    with ThreadPoolExecutor(count) as pool:
+        remaining = iter(photos)
+        running = deque(pool.submit(_alone, parse, path, write) for path in islice(remaining, 2 * count))
+        try:
+            while running:
+                failures += running.popleft().result()
+                running.extend(pool.submit(_alone, parse, path, write) for path in islice(remaining, 1))
+                bar.update(1)
+        finally:
+            for future in running:  # after an error nothing new is begun
+                future.cancel()
+    return failures
+
+
+def _alone(parse: Parse, path: Path, write: Write) -> list[str]:
+    """Parse one photo. Returns what is wrong with it, if anything is."""
+    photo = _read(path)
+    if isinstance(photo, PhotoError):
+        return [str(photo)]
+    write(path, photo, parse([photo])[0])
+    return []
+
+
 def predict_folder(
     parse: Parse,
     photos: Sequence[Path],
@@ -67,6 +143,7 @@ def predict_folder(
     *,
     labels: LabelSet = CELEBAMASK,
     batch_size: int = 1,
+    at_once: int = 0,
     color: bool = False,
     overlay: bool = False,
     progress: bool = True,
@@ -74,23 +151,16 @@ def predict_folder(
     """Write output/masks/<stem>.png of each photo and, where asked for, output/color and output/overlay.
 
     Files that exist are replaced. Returns one line for each photo that could not be read. Masks that go into a
-    submission need batch_size 1: a batch rounds differently.
+    submission need batch_size 1: a batch rounds differently. ``at_once`` photos are parsed side by side, one by one,
+    instead of in batches, by a ``parse`` that several threads may call.
     """
-    failures: list[str] = []
-    writing: list[Future[None]] = []
-    with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(photos), unit="photo", disable=not progress) as bar:
-        for batch in _batches(_decoded(photos, pool), batch_size, failures):
-            masks = parse([photo for _, photo in batch])
-            for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
-                future.result()
-            writing = [
-                pool.submit(
-                    write_outputs, photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels
-                )
-                for (path, photo), mask in zip(batch, masks, strict=True)
-            ]
-            bar.update(len(batch))
-        for future in writing:
-            future.result()
-        bar.update(len(failures))
-    return failures
+
+    def write(path: Path, photo: np.ndarray, mask: np.ndarray) -> None:
+        write_outputs(photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels)
+
+    with _bar(len(photos), progress) as bar:
+        if len(photos) == 1:
+            return _alone(parse, photos[0], write)
+        if at_once:
+            return _at_once(parse, photos, write, at_once, bar)
+        return _in_batches(parse, photos, write, batch_size, bar)

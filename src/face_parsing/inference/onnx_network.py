@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from face_parsing.inference.largest_class import largest_class
+from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks
 from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, network_size
 
-Run = Callable[[np.ndarray], np.ndarray]
-"""From photos (B, H, W, 3) uint8 to what a graph gives: logits (B, C, H, W) float32 or masks (B, H, W) uint8."""
+RunGraph = Callable[[np.ndarray], np.ndarray]
+"""From photos (B, H, W, 3) uint8 to what a graph gives, as in OUTPUTS."""
+
+OUTPUTS = {
+    "logits": "float32 (B, C, H, W): of each class of `classes`; a pixel is of the class with the largest",
+    "scores": (
+        "uint8 (1, h, w, s, s, C): of each class of `classes` in blocks of s x s pixels. Pixel (y, x) has the C scores "
+        "[0, y // s, x // s, y % s, x % s], and is of the class with the largest, the lower id where several are. "
+        "Rows and columns beyond the photo's are filling. To enlarge a mask, interpolate scores, not ids. Logits are "
+        "score_scale * (score - score_zero_point)"
+    ),
+    "mask": "uint8 (B, H, W): class ids, positions in `classes`",
+}
+"""What graphs give, by the output's name, as files say it of themselves."""
 
 
 STEP = 32  # pixels that a graph's height and width are multiples of
@@ -43,21 +56,45 @@ def need_packages(*packages: str, install: str = "-r requirements-export.txt") -
         raise ExportError(f"{error}; install what ONNX needs: pip install {install}") from None
 
 
-def _session(path: Path, threads: int) -> Any:
-    """ONNX Runtime's session of a file on the CPU."""
+def _session(path: Path, threads: int, device: str = "cpu") -> Any:
+    """ONNX Runtime's session of a file on the CPU or, with ``cuda``, on a GPU."""
     import onnxruntime
 
+    providers = ["CUDAExecutionProvider"] * (device == "cuda") + ["CPUExecutionProvider"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=providers)
+    if session.get_providers()[0] != providers[0]:  # ONNX Runtime itself takes the CPU then, and warns
+        raise ExportError("ONNX Runtime finds no GPU, or not the CUDA that it was built for; use the device cpu.")
+    return session
 
 
-def _run_of(session: Any) -> Run:
+def need_provider(device: str) -> None:
+    """Raise ExportError where ONNX Runtime was not built for the device."""
+    import onnxruntime
+
+    if device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise ExportError(
+            "This ONNX Runtime was built for the CPU alone: put onnxruntime-gpu in the place of onnxruntime with pip, "
+            "or use the device cpu."
+        )
+
+
+def masks_of(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks (B, H, W) of what a graph gives of photos of that size."""
+    if found.ndim == 4:
+        return found.argmax(1)
+    if found.ndim == 6:
+        return largest_class_of_blocks(found[0], size, size)[None]
+    return found
+
+
+def _run_of(session: Any) -> RunGraph:
     return lambda photos: session.run(None, {"image": photos})[0]  # type: ignore[no-any-return]
 
 
-def run_onnx(path: Path, threads: int = 0) -> Run:
+def run_onnx(path: Path, threads: int = 0) -> RunGraph:
     """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice)."""
     return _run_of(_session(path, threads))
 
@@ -67,12 +104,13 @@ class ExportedNetwork:
     """A file that export.py wrote, in ONNX Runtime. It takes squares of image_size or, ``dynamic``, other sizes too."""
 
     path: Path
-    run: Run
+    run: RunGraph
     labels: LabelSet
     image_size: int
     dynamic: bool
     track: str = "unknown"
     licence: str = "unknown"
+    threads: int = 1
 
     def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
@@ -98,31 +136,46 @@ class ExportedNetwork:
             raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
         C = len(self.labels)
         if found.shape == (1, C, height, width):
-            return largest_class(found[0, :, :h, :w], (H, W))
+            return largest_class(found[0, :, :h, :w], (H, W), threads=self.threads)
+        if _are_scores(found, C, height, width):
+            return largest_class_of_blocks(found[0], (h, w), (H, W), threads=self.threads)
         if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
             raise ExportError(
-                f"{self.path} gives neither logits nor masks of its {C} classes; export the network anew."
+                f"{self.path} gives neither logits, scores nor masks of its {C} classes; export the network anew."
             )
         return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
 
 
-def read_onnx(path: Path, threads: int = 0) -> ExportedNetwork:
-    """The file, ready to run with so many threads (0: its own choice).
+def _are_scores(found: np.ndarray, classes: int, height: int, width: int) -> bool:
+    """Whether that is scores of the classes in blocks that cover so many pixels."""
+    if found.ndim != 6 or found.dtype != np.uint8:
+        return False
+    B, h, w, s, s_too, C = found.shape
+    return (B, s, C) == (1, s_too, classes) and h * s >= height and w * s >= width
+
+
+def read_onnx(path: Path, threads: int = 0, device: str = "cpu") -> ExportedNetwork:
+    """The file, ready to run with so many threads (0: its own choice), on the CPU or on a GPU (``cuda``).
 
     Raises ExportError for a file that is not from here, or where the packages are not installed.
     """
     if not path.is_file():
         raise ExportError(f"There is no file {path}; name one that export.py wrote.")
     need_packages("onnxruntime", install="onnxruntime")
+    need_provider(device)
     try:
-        session = _session(path, threads)
+        session = _session(path, threads, device)
         facts = session.get_modelmeta().custom_metadata_map
         labels, size = group_labels(json.loads(facts["groups"])), json.loads(facts["image_size"])
         sides = session.get_inputs()[0].shape[1:3]  # a size that is free has a name instead
         fixed = any(isinstance(side, int) for side in sides)
         if not isinstance(size, int) or size not in SIDES or (fixed and sides != [size, size]):
             raise ValueError(f"it takes photos of {sides}, and says {size}")
+    except ExportError:
+        raise
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
     texts = {name: facts[name] for name in ("track", "licence") if name in facts}
-    return ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed, **texts)
+    return ExportedNetwork(
+        path, _run_of(session), labels, size, dynamic=not fixed, threads=threads or os.cpu_count() or 1, **texts
+    )

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from face_parsing.data.masks import save_mask
-from face_parsing.drawing.pictures import overlay as blend
-from face_parsing.drawing.pictures import save_picture
-from face_parsing.labels import CELEBAMASK, LabelSet, colorize
+from face_parsing.drawing.overlays import save_colors, save_overlay
+from face_parsing.labels import CELEBAMASK, LabelSet
 
 Parse = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 """From photos of one size, each (H, W, 3) uint8, to their masks (H, W) uint8."""
+
+SIDE_BY_SIDE = 2**21  # pixels of a photo from which on its files are written at the same time
 
 
 def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool = False) -> dict[str, Path]:
@@ -30,8 +31,17 @@ def write_outputs(
     photo: np.ndarray, mask: np.ndarray, paths: Mapping[str, Path], labels: LabelSet = CELEBAMASK
 ) -> None:
     """Write the files of output_paths for a photo (H, W, 3) and its mask (H, W); those that exist are replaced."""
-    save_mask(mask, paths["mask"], labels)
-    if "color" in paths:
-        save_picture(colorize(mask, labels), paths["color"])
-    if "overlay" in paths:
-        save_picture(blend(photo, mask, labels=labels), paths["overlay"])
+    writers: dict[str, Callable[[Path], None]] = {
+        "mask": lambda path: save_mask(mask, path, labels),
+        "color": lambda path: save_colors(mask, path, labels),
+        "overlay": lambda path: save_overlay(photo, mask, path, labels),
+    }
+    if len(paths) == 1 or mask.size < SIDE_BY_SIDE:
+        for name, path in paths.items():
+            writers[name](path)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # not at every start: it takes its milliseconds
+
+    with ThreadPoolExecutor(len(paths)) as pool:
+        for done in [pool.submit(writers[name], path) for name, path in paths.items()]:
+            done.result()

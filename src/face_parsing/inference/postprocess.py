@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from face_parsing.inference.logit_biases import add_biases
-from face_parsing.inference.postprocess_options import Postprocessing, grabcut_members
+from face_parsing.inference.postprocess_settings import Postprocessing, grabcut_members
 from face_parsing.inference.postprocess_steps import (
     dense_crf,
     grab_cut,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from face_parsing.inference.postprocess_options import crf_class
+from face_parsing.inference.postprocess_settings import crf_class
 
 NEGLIGIBLE = 0.02  # a class that is nowhere more probable than this is left out of what is computed class by class
 

@@ -1,8 +1,8 @@
-"""From a photo's pixels to its mask: the one path that validation, inference and a submission share.
+"""From a photo's pixels to its mask, in torch: shared by validation, checkpoints and a submission.
 
-A photo is read, brought to the network's size, normalised, and the class probabilities are brought back
-to the photo's own size before the largest one wins. It needs torch, numpy and Pillow alone and is copied
-as it is into a submission's ``run.py``.
+A photo is brought to the network's size and normalised. The logits, or the mean probabilities where several are
+averaged, are brought back to the photo's own size, and the largest one wins. ONNX files go through ``onnx_network.py``. It needs
+torch alone and is copied as it is into a submission's ``run.py``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Other data sets brought into the layout that training reads."""

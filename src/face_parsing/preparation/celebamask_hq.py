@@ -15,7 +15,7 @@ from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.labels import CLASS_NAMES
 from face_parsing.preparation.copying import Job, Plan, PreparationError
-from face_parsing.preparation.pairs import copy_photo, resize_mask, resize_photo, save_photo, size_text
+from face_parsing.preparation.pair_files import copy_photo, resize_mask, resize_photo, save_photo, size_text
 
 IMAGES = "CelebA-HQ-img"
 PARTS = "CelebAMask-HQ-mask-anno"

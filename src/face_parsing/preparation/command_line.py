@@ -14,10 +14,17 @@ from face_parsing.preparation.face_synthetics import plan_face_synthetics
 from face_parsing.preparation.flipped import plan_flip
 from face_parsing.preparation.grouped import plan_group
 from face_parsing.preparation.layouts import LAYOUTS, ORDERS, plan_layout
-from face_parsing.system.cli import add_device, add_mask_ids, add_overwrite, add_subcommand, command_parser, positive
+from face_parsing.system.commands import (
+    add_device,
+    add_mask_ids,
+    add_overwrite,
+    add_subcommand,
+    command_parser,
+    positive,
+)
 
 if TYPE_CHECKING:
-    from face_parsing.system.cli import Subcommands
+    from face_parsing.system.commands import Subcommands
 
 OTHERS = "what another command left in the output"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from face_parsing.labels import IGNORE_INDEX
 from face_parsing.preparation.copying import Job, Plan, PreparationError
-from face_parsing.preparation.pairs import UNKNOWN, copy_pair
+from face_parsing.preparation.pair_files import UNKNOWN, copy_pair
 
 ENDING = "_seg"
 

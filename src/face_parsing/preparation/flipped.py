@@ -20,7 +20,7 @@ from face_parsing.data.provenance import broken_rule, refuse_grouped
 from face_parsing.labels import is_mirrored, swap_left_right
 from face_parsing.preparation.copying import Job, Plan, each_result
 from face_parsing.preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs, recipe_of
-from face_parsing.preparation.pairs import FORMATS, JPEG_QUALITY, read_ids
+from face_parsing.preparation.pair_files import FORMATS, JPEG_QUALITY, read_ids
 from face_parsing.system.files import atomic_path
 
 ENDING = "_flipped"

@@ -19,7 +19,7 @@ from face_parsing.data.photo_files import photos_in
 from face_parsing.data.provenance import broken_rule
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE, class_ids
 from face_parsing.preparation.copying import SPLITS, Job, Plan, PreparationError
-from face_parsing.preparation.pairs import UNKNOWN, copy_pair
+from face_parsing.preparation.pair_files import UNKNOWN, copy_pair
 
 OWN_LAYOUT: tuple[tuple[str, str], ...] = (("SPLIT/images", "SPLIT/masks"),)
 

@@ -33,7 +33,7 @@ from face_parsing.models.checkpoint import augmentation_of, label_set, load_netw
 from face_parsing.preparation.copying import Job, Outcome, Plan, PreparationError, carry_out
 from face_parsing.preparation.corrections import Thresholds, correct, count_changes, report_text
 from face_parsing.preparation.layouts import OWN_LAYOUT, copy_job, find_splits, output_files, plan_pairs
-from face_parsing.preparation.pairs import copy_photo
+from face_parsing.preparation.pair_files import copy_photo
 from face_parsing.system.device import choose_device, prepare_device
 from face_parsing.system.files import atomic_path
 

@@ -1,4 +1,4 @@
-"""A copy of a data set whose mirrored masks have their left and right labels in order."""
+"""A copy of a data set whose mirrored masks have left and right labels swapped back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import PROVENANCE, broken_rule
 from face_parsing.labels import swap_left_right
-from face_parsing.preparation.pairs import copy_photo
+from face_parsing.preparation.pair_files import copy_photo
 
 
 def check_repair(root: Path, folder: Path, *, overwrite: bool) -> None:

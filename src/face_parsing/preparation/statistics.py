@@ -28,7 +28,7 @@ class ImageStatistics:
     std: tuple[float, float, float]
 
     def text(self) -> str:
-        """Two lines of Python, as src/predict.py has them."""
+        """Two lines of Python, as inference/predict.py has them."""
         lines = [f"# of {self.images} images, {self.pixels} pixels"]
         for name, values in (("MEAN", self.mean), ("STD", self.std)):
             lines.append(f"{name} = ({', '.join(f'{value:.6f}' for value in values)})")

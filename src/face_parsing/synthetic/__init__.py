@@ -1,0 +1,1 @@
+"""Faces that are drawn, with masks of all classes."""

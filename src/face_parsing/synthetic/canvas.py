@@ -22,12 +22,12 @@ MIN_SIZE = 32  # below this lips and brows fall between the pixels
 
 SKIN_TONES = ((255, 224, 196), (244, 205, 170), (232, 184, 142), (214, 160, 116), (180, 124, 84), (140, 92, 62),
               (104, 68, 48))  # fmt: skip
-HAIR_COLOURS = ((34, 28, 28), (62, 42, 32), (104, 66, 38), (150, 98, 52), (206, 164, 98), (232, 208, 150),
+HAIR_COLORS = ((34, 28, 28), (62, 42, 32), (104, 66, 38), (150, 98, 52), (206, 164, 98), (232, 208, 150),
                 (168, 70, 36), (176, 176, 180), (110, 70, 150), (60, 110, 150))  # fmt: skip
-IRIS_COLOURS = ((74, 46, 28), (110, 74, 40), (60, 110, 160), (70, 120, 80), (96, 110, 120))
-LIP_COLOURS = ((200, 60, 70), (176, 70, 80), (220, 90, 100), (150, 40, 70))
-JEWEL_COLOURS = ((240, 202, 80), (224, 227, 235), (245, 240, 230), (196, 50, 76), (64, 160, 150))
-FRAME_COLOURS = ((24, 22, 26), (110, 60, 36), (190, 40, 50), (150, 152, 160), (196, 160, 70), (40, 70, 140))
+IRIS_COLORS = ((74, 46, 28), (110, 74, 40), (60, 110, 160), (70, 120, 80), (96, 110, 120))
+LIP_COLORS = ((200, 60, 70), (176, 70, 80), (220, 90, 100), (150, 40, 70))
+JEWEL_COLORS = ((240, 202, 80), (224, 227, 235), (245, 240, 230), (196, 50, 76), (64, 160, 150))
+FRAME_COLORS = ((24, 22, 26), (110, 60, 36), (190, 40, 50), (150, 152, 160), (196, 160, 70), (40, 70, 140))
 
 
 @dataclass
@@ -139,6 +139,6 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 def any_color(rng: np.random.Generator) -> Color:
     """For cloth, hats and backgrounds; at times a hair or a skin color, so that color alone does not give a class."""
     if rng.random() < 0.3:
-        return tint(pick(rng, HAIR_COLOURS if rng.random() < 0.7 else SKIN_TONES), rng.uniform(0.9, 1.1))
+        return tint(pick(rng, HAIR_COLORS if rng.random() < 0.7 else SKIN_TONES), rng.uniform(0.9, 1.1))
     hsv = np.array([[[rng.integers(180), rng.integers(40, 210), rng.integers(70, 245)]]], dtype=np.uint8)
     return tint(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].tolist(), 1.0)

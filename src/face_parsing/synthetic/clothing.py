@@ -9,9 +9,9 @@ from face_parsing.synthetic.canvas import (
     CLOTH,
     EAR_R,
     EYE_G,
-    FRAME_COLOURS,
+    FRAME_COLORS,
     HAT,
-    JEWEL_COLOURS,
+    JEWEL_COLORS,
     NECK,
     NECK_L,
     Canvas,
@@ -55,7 +55,7 @@ def neck_and_cloth(canvas: Canvas, rng: np.random.Generator, look: Look) -> None
 
 def jewellery(canvas: Canvas, rng: np.random.Generator, chain: Points) -> None:
     """A necklace along the points: a band with beads or links, and at times a pendant."""
-    metal, width = pick(rng, JEWEL_COLOURS), rng.uniform(0.12, 0.16)
+    metal, width = pick(rng, JEWEL_COLORS), rng.uniform(0.12, 0.16)
     canvas.stroke(chain, tint(metal, 0.62), width, NECK_L, inside=(NECK,))
     if rng.random() < 0.5:
         pendant = chain[len(chain) // 2] + oval(0, 0.1, 0.13, 0.16) * canvas.unit
@@ -69,7 +69,7 @@ def earring(canvas: Canvas, rng: np.random.Generator, side: int) -> None:
     """A stud, a drop or a hoop that hangs straight down from the lobe."""
     near = max(0.0, -side * np.sin(canvas.yaw))
     lobe = canvas.head(np.array([(side * (1.03 - 0.35 * near), 0.42)]))[0]
-    metal, kind, size = pick(rng, JEWEL_COLOURS), rng.integers(3), rng.uniform(0.13, 0.17)
+    metal, kind, size = pick(rng, JEWEL_COLORS), rng.integers(3), rng.uniform(0.13, 0.17)
     if kind == 0:
         canvas.stroke(lobe + oval(0, size, size, size * 1.15) * canvas.unit, metal, 0.09, EAR_R, closed=True)
         return
@@ -84,7 +84,7 @@ def earring(canvas: Canvas, rng: np.random.Generator, side: int) -> None:
 def glasses(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
     """Frame and lenses, all eye_g. Drawn before eyes and brows, which stay visible through clear lenses."""
     dark = look.glasses == "dark"
-    frame, lens = pick(rng, FRAME_COLOURS), any_color(rng)
+    frame, lens = pick(rng, FRAME_COLORS), any_color(rng)
     w, h, corner = rng.uniform(0.33, 0.38), rng.uniform(0.24, 0.32), rng.choice([1.0, 0.65, 0.5])
     t = np.linspace(0, 2 * np.pi, 40)
     ring = np.stack([w * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** corner,

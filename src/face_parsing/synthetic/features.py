@@ -8,7 +8,7 @@ import numpy as np
 
 from face_parsing.synthetic.canvas import (
     EYE_G,
-    IRIS_COLOURS,
+    IRIS_COLORS,
     L_BROW,
     L_EAR,
     L_EYE,
@@ -98,7 +98,7 @@ def mouth(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
 def eyes(canvas: Canvas, rng: np.random.Generator, look: Look) -> None:
     """Both eyes: white, iris, pupil, glint, lid and lashes. A closed eye is labelled over its lid."""
     w, h, tilt = rng.uniform(0.21, 0.26), rng.uniform(0.1, 0.145), rng.uniform(-0.04, 0.03)
-    iris, gaze = pick(rng, IRIS_COLOURS), rng.uniform((-0.06, -0.02), (0.06, 0.03))
+    iris, gaze = pick(rng, IRIS_COLORS), rng.uniform((-0.06, -0.02), (0.06, 0.03))
     winking = rng.choice([-1, 1]) if rng.random() < 0.12 else 0
     x = np.linspace(-1, 1, 17)
     for side in (-1, 1):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from face_parsing.synthetic.canvas import HAIR_COLOURS, LIP_COLOURS, SKIN_TONES, Color, Points, mix, pick, tint
+from face_parsing.synthetic.canvas import HAIR_COLORS, LIP_COLORS, SKIN_TONES, Color, Points, mix, pick, tint
 
 HAIR_STYLES = ("bald", "short", "parted", "bangs", "curly", "long", "long", "bob")
 HATS = ("beanie", "brim", "cap")
@@ -37,8 +37,8 @@ class Look:
         earrings = bool(rng.random() < 0.4)
         return cls(
             skin=skin,
-            hair=tint(pick(rng, HAIR_COLOURS), rng.uniform(0.9, 1.1)),
-            lips=mix(pick(rng, LIP_COLOURS), skin, rng.uniform(0.1, 0.4)),
+            hair=tint(pick(rng, HAIR_COLORS), rng.uniform(0.9, 1.1)),
+            lips=mix(pick(rng, LIP_COLORS), skin, rng.uniform(0.1, 0.4)),
             style=style,
             # Earrings hang under visible ears, so who wears them mostly shows the ears.
             covers_ears=style in ("long", "bob", "curly") and bool(rng.random() < (0.15 if earrings else 0.6)),

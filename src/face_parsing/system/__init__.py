@@ -1,0 +1,1 @@
+"""The machine: devices, processes, seeds, files, and what all commands share."""

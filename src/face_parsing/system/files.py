@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +14,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Raises OSError, naming path, where it cannot be written.
     """
-    # A name may be as long as file systems allow, which leaves no room for more before it.
-    name = path.name if len(os.fsencode(path.name)) < 200 else hashlib.sha256(os.fsencode(path.name)).hexdigest()
-    temporary = path.with_name(f".{os.getpid()}.{name}")
+    temporary = path.with_name(f".{os.getpid()}.{_short(path.name)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -32,3 +29,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
             raise
         reason = error.strerror or str(error)
         raise OSError(f"{path} cannot be written: {reason}; make room for it or choose another place.") from None
+
+
+def _short(name: str) -> str:
+    """A name may be as long as file systems allow, which leaves no room for more before it: then a digest of it."""
+    encoded = os.fsencode(name)
+    if len(encoded) < 200:
+        return name
+    import hashlib
+
+    return hashlib.sha256(encoded).hexdigest()

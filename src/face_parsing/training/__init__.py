@@ -1,0 +1,1 @@
+"""A run: the loss, the optimizer, the schedule, the loop and its folder."""

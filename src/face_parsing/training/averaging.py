@@ -31,7 +31,7 @@ from face_parsing.models.checkpoint import (
     restore_model,
     save_checkpoint,
 )
-from face_parsing.system.cli import refuse_existing
+from face_parsing.system.commands import refuse_existing
 from face_parsing.system.device import choose_device, choose_precision, prepare_device
 from face_parsing.system.environment import describe_environment
 from face_parsing.training.run_folder import RunFolder, RunFolderError, load_saved_config

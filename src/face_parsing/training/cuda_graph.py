@@ -79,6 +79,6 @@ class CudaGraphStep:
             self.possible = False
             self.optimizer.zero_grad(set_to_none=True)
             reason = " ".join(str(error).split())[:200]
-            print(f"Warning: steps are not recorded, which is slower: {reason}", file=sys.stderr)
+            print(f"Warning: CUDA graphs are off, which is slower: {reason}", file=sys.stderr)
             return
         self._graph = graph

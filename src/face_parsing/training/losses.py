@@ -19,7 +19,7 @@ from face_parsing.labels import IGNORE_INDEX
 WEIGHT_RANGE = (0.2, 5.0)
 
 ProcessMean = Callable[[Tensor], Tensor]
-"""The mean of a count over the processes that share a batch, of whose losses the mean is then that of the batch."""
+"""Averages a count over all processes, so that the mean of their losses is the loss of the whole batch."""
 
 
 def identity(count: Tensor) -> Tensor:

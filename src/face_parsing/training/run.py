@@ -34,10 +34,10 @@ from face_parsing.training.setup import (
     build_training_set,
     check_processes,
     check_same_data,
-    draw_weights,
     epoch_pixels,
     load_data,
     load_initial_weights,
+    sampling_weights,
     stems_trained_on,
 )
 from face_parsing.training.trainer import EpochProgress, EpochReport
@@ -74,7 +74,7 @@ class Training:
         self.trained_on = stems_trained_on(config, train, val, resumed) if distributed.is_main() else []
         self.train = build_training_set(config, train)
         self.val = ValidationSet(val)
-        weights = draw_weights(config, train)
+        weights = sampling_weights(config, train)
         check_processes(config.schedule.stages, len(train))
         check_same_data(weights, train, val)
         self.sampler = EpochSampler(
@@ -202,7 +202,7 @@ class Training:
                     if self.trainer.plateau is not None:
                         self.trainer.plateau.update(scores.f_score)
                     if distributed.is_main():
-                        self._record(epoch + 1, report, scores, bar)
+                        self._note_validation(epoch + 1, report, scores, bar)
                 self._save(self.folder.last_model, epoch + 1, scores.summary() if scores else {}, training=True)
                 self._saved = time.perf_counter()
                 if distributed.any_of(interrupted()):
@@ -258,7 +258,7 @@ class Training:
             precision=self.trainer.precision,
         )
 
-    def _record(self, epoch: int, report: EpochReport, scores: Scores, bar: tqdm[Any]) -> None:
+    def _note_validation(self, epoch: int, report: EpochReport, scores: Scores, bar: tqdm[Any]) -> None:
         """One line of history, and best_model.pth where the F-Score has risen."""
         image_size = self.config.schedule.stage_at(epoch - 1).image_size
         self.state.history.append(

@@ -187,7 +187,7 @@ def check_masks(train: PairStore, val: PairStore, root: Path) -> None:
         )
 
 
-def draw_weights(config: Config, train: PairStore) -> np.ndarray:
+def sampling_weights(config: Config, train: PairStore) -> np.ndarray:
     """How often each training pair (N,) is drawn: by its rare classes and, if external, by its data set's weight."""
     weights = repeat_factors(train.presence, config.data.repeat_threshold)
     for folder, data in zip(config.paths.external_data, config.open_track.external_data, strict=True):
@@ -299,7 +299,7 @@ def build_trainer(
         channels_last=config.run.channels_last,
         compile_model=config.run.compile,
         # A recording that fails leaves torch's generator unable to draw: what may wait for the GPU is not tried.
-        record=config.run.cuda_graphs and not isinstance(config.model, Smp),
+        cuda_graph=config.run.cuda_graphs and not isinstance(config.model, Smp),
         optimizer=as_dict(config.optimizer),
         # Counted in steps of the first stage; those of a later one, of larger images, count for more.
         steps=sum(pixels) / pixels[0] * first_steps,

@@ -1,4 +1,4 @@
-"""One step, one epoch, one validation: what a training does between its files."""
+"""One step and one epoch of training. Validation is in ``evaluation/validation.py``."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class Trainer:
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
     A ``plateau`` scales it, and gets each validation's score from whoever validates.
     With a ``teacher``, its KL divergence, times ``teacher_weight``, is added to the loss (open track).
-    ``record``: a GPU replays its steps from a recording, where one process trains there in fp32 or bf16, not compiled
-    and without a teacher.
+    ``cuda_graph``: a GPU replays its steps from a CUDA graph, where one process trains there in fp32 or bf16, not
+    compiled and without a teacher.
 
     Of several processes each takes its share of every batch; gradients, the loss that is reported and the statistics
     are means over them, so that all have the same weights after each step. ``synchronise`` is for BatchNorm.
@@ -112,7 +112,7 @@ class Trainer:
         precision: torch.dtype,
         channels_last: bool,
         compile_model: bool,
-        record: bool = False,
+        cuda_graph: bool = False,
         optimizer: Mapping[str, Any],
         steps: float,
         warmup_steps: float,
@@ -152,7 +152,7 @@ class Trainer:
         self._take: Callable[[Tensor, Tensor], Tensor] = self._step
         # A loss scaler waits for the GPU, as it has to know whether the gradients are finite; a teacher may.
         unfit = several or compile_model or teacher is not None or self.scaler.is_enabled()
-        if record and device.type == "cuda" and not unfit:
+        if cuda_graph and device.type == "cuda" and not unfit:
             self._take = CudaGraphStep(self._step, self.optimizer, device)
 
     def _losses(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
@@ -239,7 +239,7 @@ class Trainer:
         )
 
     def check(self, progress: EpochProgress) -> None:
-        """Raise NonFiniteLossError where the loss of the last step was none, for which a GPU is waited for."""
+        """Raise NonFiniteLossError where the last step's loss was NaN or infinite; it waits for the GPU."""
         self._check(progress.last, progress.names)
 
     def _check(self, sent: AsyncCopy | None, names: list[str]) -> None:

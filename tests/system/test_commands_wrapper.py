@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from face_parsing.system import distributed
-from face_parsing.system.cli import UsageError, command, command_parser
+from face_parsing.system.commands import UsageError, command, command_parser
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -95,6 +95,6 @@ def test_help_keeps_its_example_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_line_alone_needs_no_torch() -> None:
-    modules = ("face_parsing.system.cli", "prepare")
+    modules = ("face_parsing.system.commands", "prepare")
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=SOURCE, check=False).returncode == 0

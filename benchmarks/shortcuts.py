@@ -1,6 +1,6 @@
-"""What the short cuts of src/predict.py save of a photo's way to its mask, and whether they change it.
+"""What the short cuts of inference/predict.py save of a photo's way to its mask, and whether they change it.
 
-    python benchmarks/prediction.py [--rounds 12] [--photo 512] [--size 448]
+    python benchmarks/shortcuts.py [--rounds 12] [--photo 512] [--size 448]
 
 Milliseconds of CPU in one thread, the least of rounds in which all take turns, and the share of pixels whose class
 the last row changes: both shipped weights, and other networks with random ones.

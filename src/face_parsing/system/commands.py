@@ -166,7 +166,7 @@ def refuse_for_onnx(path: Path, asked: Mapping[str, object], *, alone: bool) -> 
     refused = [option for option, given in asked.items() if given]
     if refused or not alone:
         much = ", ".join(refused) or "the other models"
-        raise UsageError(f"{path} predicts as it is, by itself, on the CPU: leave out {much}, or name a checkpoint.")
+        raise UsageError(f"{path} predicts as it is, by itself: leave out {much}, or name a checkpoint.")
 
 
 def image_side(text: str) -> int:

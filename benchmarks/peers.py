@@ -110,7 +110,7 @@ def smp_network(architecture: str, encoder: str) -> nn.Module:
     return model
 
 
-RIVALS: dict[str, Callable[[], nn.Module]] = {
+PEERS: dict[str, Callable[[], nn.Module]] = {
     "BiSeNet / ResNet-18": lambda: BiSeNet(NUM_CLASSES),
     "DeepLab v3+ / MobileNet v2": lambda: smp_network("DeepLabV3Plus", "mobilenet_v2"),
     "SegFormer-B0": lambda: smp_network("Segformer", "mit_b0"),

@@ -1,8 +1,8 @@
 """How much faster is metrics.ScoreKeeper than the rules' definition written as a plain loop, and does it agree?
 
-    python benchmarks/judging.py [--images 100] [--rounds 5] [--predictions FOLDER --truth FOLDER]
+    python benchmarks/evaluation.py [--images 100] [--rounds 5] [--predictions FOLDER --truth FOLDER]
 
-Judges masks of 512 px, raw and with left and right in order: synthetic faces against themselves shifted by a few
+Evaluates masks of 512 px, raw and left/right corrected: synthetic faces against themselves shifted by a few
 pixels, or two folders of PNG masks. Prints CPU time an image, one thread, medians of rounds in which the two take
 turns, and the largest difference of the two F-Scores.
 """
@@ -29,7 +29,7 @@ from face_parsing.evaluation.metrics import ScoreKeeper
 from face_parsing.labels import is_mirrored, swap_left_right
 from face_parsing.synthetic.dataset import make_pair
 
-BATCHES = (1, 20)  # as evaluate.py and as training's validation judge
+BATCHES = (1, 20)  # as evaluate.py and as training's validation do
 
 
 def f_score(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -105,15 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     answers: dict[str, tuple[float, float]] = {}
     for _ in tqdm(range(args.rounds), desc="rounds", leave=False):
-        for name, judge in ways.items():
+        for name, evaluate in ways.items():
             start = time.process_time()
-            answers[name] = judge()
+            answers[name] = evaluate()
             seconds[name].append((time.process_time() - start) / len(truths))
     N, H, W = truths.shape
     print(
         f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}; {N} masks of {H}x{W}, one thread; numpy {np.__version__}\n"
     )
-    print("| way | ms of CPU an image | times as fast | F-Score raw | in order | largest difference |")
+    print("| way | ms of CPU per image | times as fast | F-Score raw | left/right corrected | largest difference |")
     print("|---|---:|---:|---:|---:|---:|")
     slow, wanted = statistics.median(seconds["plain loop"]), answers["plain loop"]
     for name, found in answers.items():

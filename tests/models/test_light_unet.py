@@ -1,0 +1,37 @@
+"""The light U-Net: its largest class, and sizes that cannot be halved."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from face_parsing.labels import NUM_CLASSES
+from face_parsing.models import build_model
+from face_parsing.models.light_unet import LightUNet
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 97)])
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_the_largest_class_of_groups_is_that_of_pixels(block: int, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    model = LightUNet(5, channels=[8, 8, 8], space_to_depth=block).eval()
+    torch.nn.init.normal_(model.head[1].weight)  # type: ignore[arg-type]
+    image = torch.randn(2, 3, height, width)
+    with torch.no_grad():
+        found = model.largest_class(image)
+        assert torch.equal(found, model(image).argmax(1).int())
+    assert len(found.unique()) > 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (65, 97), (128, 448), (129, 385)])
+def test_a_size_that_cannot_be_halved_is_filled_up(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    model = build_model({"name": "light_unet"}, NUM_CLASSES).eval()
+    image = torch.randn(1, 3, height, width)
+    step = 2**6
+    whole = F.pad(image, (0, -width % step, 0, -height % step), mode="replicate")
+    with torch.no_grad():
+        found, wanted = model(image), model(whole)[:, :, :height, :width]
+    assert found.shape == (1, NUM_CLASSES, height, width)
+    torch.testing.assert_close(found, wanted)
