@@ -13,6 +13,7 @@ from PIL import Image
 
 from face_parsing.data.mask_seams import smoothing_of
 from face_parsing.data.masks import read_mask
+from face_parsing.data.problems import DataError
 from face_parsing.synthetic.dataset import make_pair
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -71,3 +72,16 @@ def test_all_real_masks_are_sound(real_data: Path) -> None:
         small = [cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT) for mask in masks]
         assert not any(smoothing_of(mask) for mask in small)
     assert all(smoothing_of(change(mask)) for change in SMOOTHED for mask in masks[::30])
+
+
+def test_ids_that_are_none_are_explained(tmp_path: Path) -> None:
+    mask = make_pair(0, size=128)[1]
+    Image.fromarray(mask).save(tmp_path / "m.jpg", quality=90)
+    with pytest.raises(
+        DataError, match=r"m\.jpg: label \d+; ids are 0 to 18, .*it seems to have been resized, blurred or"
+    ):
+        read_mask(tmp_path / "m.jpg")
+    mask[:9, :9] = 30
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    with pytest.raises(DataError, match="label 30; ids are 0 to 18, or 255 to ignore$"):
+        read_mask(tmp_path / "m.png")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from face_parsing.data.mask_log import MaskLog, SeenMask
 from face_parsing.data.mask_palettes import USUAL, IdRule, PaletteKind, reading_of
+from face_parsing.data.mask_seams import smoothing_of
 from face_parsing.data.photos import open_image
 from face_parsing.data.problems import DataError
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, NUM_CLASSES, LabelSet, palette_bytes
@@ -80,7 +81,8 @@ def read_mask(path: Path, rule: IdRule = USUAL, log: MaskLog | None = None) -> n
     counts = np.bincount(mask.ravel(), minlength=256)
     unknown = np.setdiff1d(np.flatnonzero(counts), [*range(NUM_CLASSES), IGNORE_INDEX])
     if len(unknown):
-        raise DataError(f"{path}: label {unknown[0]}; ids are 0 to {NUM_CLASSES - 1}, or {IGNORE_INDEX} to ignore")
+        why = "; it seems to have been resized, blurred or compressed as a photo" if smoothing_of(mask) else ""
+        raise DataError(f"{path}: label {unknown[0]}; ids are 0 to {NUM_CLASSES - 1}, or {IGNORE_INDEX} to ignore{why}")
     if log is not None:
         log.seen[str(path)] = SeenMask(kind, empty=not counts[1:NUM_CLASSES].any(), ignored=bool(counts[IGNORE_INDEX]))
     return mask
