@@ -83,5 +83,5 @@ def test_ids_that_are_none_are_explained(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.jpg")
     mask[:9, :9] = 30
     Image.fromarray(mask).save(tmp_path / "m.png")
-    with pytest.raises(DataError, match="label 30; ids are 0 to 18, or 255 to ignore$"):
+    with pytest.raises(DataError, match=r"label 30; ids are 0 to 18, or 255 to ignore$"):
         read_mask(tmp_path / "m.png")

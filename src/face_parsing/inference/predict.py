@@ -1,8 +1,8 @@
 """From a photo's pixels to its mask, in torch: shared by validation, checkpoints and a submission.
 
 A photo is brought to the network's size and normalised. The logits, or the mean probabilities where several are
-averaged, are brought back to the photo's own size, and the largest one wins. ONNX files go through ``onnx_network.py``. It needs
-torch alone and is copied as it is into a submission's ``run.py``.
+averaged, are brought back to the photo's own size, and the largest one wins. ONNX files go through
+``onnx_network.py``. It needs torch alone and is copied as it is into a submission's ``run.py``.
 """
 
 from __future__ import annotations
