@@ -19,10 +19,7 @@ from face_parsing.config.optimization import Schedule, Stage
 from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.cache import PairStore
 from face_parsing.data.dataset import TrainingSet
-from face_parsing.data.mask_log import MaskLog
 from face_parsing.data.mask_palettes import IdRule
-from face_parsing.data.mask_seams import smoothing_of
-from face_parsing.data.masks import read_mask
 from face_parsing.data.pairs import find_pairs
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import PROVENANCE, broken_rule
@@ -36,12 +33,10 @@ from face_parsing.system import distributed
 from face_parsing.system.device import choose_precision
 from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.losses import class_weights
+from face_parsing.training.mask_checks import check_masks
 from face_parsing.training.run_folder import RunFolder
 from face_parsing.training.schedule import Plateau
 from face_parsing.training.trainer import Trainer
-
-SEAMS_LOOKED_AT = 32
-"""Training masks, evenly spread, that are looked at for signs of smoothing: all of them would cost time."""
 
 
 def check_size(parameters: int, track: str) -> None:
@@ -164,27 +159,6 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     if not train.cached:
         print("Warning: the training pairs exceed data.cache_gb and are decoded anew at each use.", file=sys.stderr)
     return train, val, split
-
-
-def check_masks(train: PairStore, val: PairStore, root: Path) -> None:
-    """Raise DataError where no mask holds a class; say once what else is odd about the masks."""
-    train.log.refuse_background_alone(f"the {len(train)} training pairs of {root}")
-    val.log.refuse_background_alone(f"the {len(val)} validation pairs of {root}")
-    if not distributed.is_main():
-        return
-    log = MaskLog()
-    for store in (train, val):
-        log.add(store.log)
-    log.tell()
-    pairs = train.pairs[:: max(len(train) // SEAMS_LOOKED_AT, 1)]
-    found = [(pair, seams) for pair in pairs if (seams := smoothing_of(read_mask(pair.mask, train.rule))) is not None]
-    if found:
-        pair, seams = found[0]
-        print(
-            f"Warning: {len(found)} of {len(pairs)} masks that were looked at seem to have been resized, blurred or "
-            f"compressed as photos are; the first, {pair.mask}, has {seams}. 'audit.py' names them all.",
-            file=sys.stderr,
-        )
 
 
 def sampling_weights(config: Config, train: PairStore) -> np.ndarray:
