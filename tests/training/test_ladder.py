@@ -67,7 +67,7 @@ def test_the_table_takes_each_best_epoch_and_the_difference_to_the_first_rung(fi
 
 def test_a_rung_without_a_score_has_its_line(file: Path, tmp_path: Path) -> None:
     lines = ladder.table(ladder.read_ladder(file, tmp_path / "out", [])).splitlines()
-    assert lines[2].startswith("| none | none judged yet |")
+    assert lines[2].startswith("| none | none validated yet |")
     assert lines[2].count("|") == lines[0].count("|")
 
 
