@@ -196,3 +196,10 @@ def test_without_torch_one_sentence_names_the_extra(checkpoint: Path) -> None:
     assert json.loads(done.stdout) == [
         f"{checkpoint} {needs}", f"What was asked for takes a checkpoint, which {needs}"
     ]  # fmt: skip
+
+
+def test_what_is_no_photo_is_told() -> None:
+    with pytest.raises(
+        TypeError, match="a photo is a path, a Pillow image or an array, or a list of these, and not int"
+    ):
+        FaceParser()(3)  # type: ignore[call-overload]

@@ -142,6 +142,9 @@ class FaceParser:
         Raises PhotoError, naming the file, for what cannot be read.
         """
         if not isinstance(photo, str | os.PathLike | Image.Image | np.ndarray):
+            if not isinstance(photo, Sequence):
+                kind = type(photo).__name__
+                raise TypeError(f"a photo is a path, a Pillow image or an array, or a list of these, and not {kind}")
             return [self(one) for one in photo]
         pixels = _pixels(photo)
         return ParsedPhoto(self.parse([pixels])[0], pixels, self.labels, _name(photo))

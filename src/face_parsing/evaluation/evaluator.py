@@ -62,7 +62,10 @@ def items_of(root: Path, split: str, val_stems: Path | None) -> list[EvaluationI
     if split == "test" or (split == "train" and val_stems is None):
         pairs = find_pairs(root / split)
     elif val_stems is None and not (root / "val").is_dir():
-        raise DataError(f"There is no folder {root / 'val'}; name the faces by --val_stems, or take another --split.")
+        raise DataError(
+            f"There is no folder {root / 'val'}; name the faces by --val_stems (a run's split.json will do), or take "
+            "another --split."
+        )
     else:
         if val_stems is not None and val_stems.suffix == ".json":
             chosen = load_split(val_stems, root)

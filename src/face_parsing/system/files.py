@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if named and named != temporary and named not in path.parents:
             raise
         reason = error.strerror or str(error)
-        raise OSError(f"{path} cannot be written: {reason}; make room for it or choose another place.") from None
+        full = error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        mend = "make room for it or choose another place" if full else "choose another place"
+        raise OSError(f"{path} cannot be written: {reason}; {mend}.") from None
 
 
 def _short(name: str) -> str:
