@@ -20,8 +20,7 @@ from face_parsing.system.commands import (
 )
 from face_parsing.system.environment import PROJECT_ROOT
 from face_parsing.system.files import atomic_path
-
-DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
+from face_parsing.weights import REFERENCE, find_weights
 
 
 def _limit(text: str) -> float:
@@ -52,7 +51,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     pairs.add_argument("--max_pairs", type=int, help="fit on that many pairs only")
     what = fit.add_argument_group("what is fitted")
     what.add_argument(
-        "--model_path", type=Path, nargs="+", default=[DEFAULT_MODEL], metavar="PTH",
+        "--model_path", type=Path, nargs="+", metavar="PTH",
         help="checkpoint (weights/face_parsing.pth); several, of one recipe, get biases that suit them all",
     )  # fmt: skip
     what.add_argument("--classes", nargs="+", metavar="CLASS", help="fit these alone (all)")
@@ -80,7 +79,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _fit(args: argparse.Namespace) -> None:
     biases, labels = fit_biases(
         args.data,
-        args.model_path,
+        args.model_path or [find_weights(REFERENCE)],
         on=args.on,
         val_stems=args.val_stems,
         val_fraction=args.val_fraction,

@@ -16,7 +16,6 @@ from face_parsing.data.mask_palettes import IdRule
 from face_parsing.drawing.plots import plot_confusion
 from face_parsing.evaluation.command_line import check_arguments, parse_arguments
 from face_parsing.evaluation.evaluator import (
-    EvaluationItem,
     EvaluationResult,
     evaluate_predictions,
     items_in,
@@ -68,13 +67,10 @@ def _write(args: argparse.Namespace, result: EvaluationResult, comparison: Compa
         plot_confusion(result.confusion.numpy(), result.labels.names, args.confusion)
 
 
-def _tell(truth: MaskLog, computing: Computing, faces: Sequence[EvaluationItem], result: EvaluationResult) -> None:
-    """Say once what is odd about the masks, and where faces are scored that a network was trained on."""
-    for name, stems in computing.trained_on:
-        if (note := training_faces_note(name, stems, faces)) is not None:
-            print(note, file=sys.stderr)
+def _tell(truth: MaskLog, predicted: MaskLog, result: EvaluationResult) -> None:
+    """Say once what is odd about the masks."""
     truth.tell()
-    computing.log.tell_palettes()
+    predicted.tell_palettes()
     if result.empty:
         some = "predictions hold" if len(result.empty) > 1 else "prediction holds"
         print(f"Note: {len(result.empty)} {some} background alone; the first: {result.empty[0]}.", file=sys.stderr)
@@ -96,20 +92,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     any_checkpoint = any(path.suffix not in (".onnx", ".zip", "") for path in scored)
 
     truth = MaskLog()
-    predictor, labels, name = open_system(_first(args), faces, computing, labels=classes, any_checkpoint=any_checkpoint)
+    first, second = _first(args), None if args.compare is None else _second(args)
+    this = open_system(first, faces, computing, labels=classes, any_checkpoint=any_checkpoint)
+    predictor, labels = this.predictor, this.labels
+    notes = [training_faces_note(first.name, this.trained_on, faces)]
     other = None
-    if args.compare is not None:
-        other = open_system(_second(args), faces, computing, labels=labels, any_checkpoint=any_checkpoint)
-        if other[1] != labels:
-            raise UsageError(f"{name} and {other[2]} tell other classes apart; only systems of one task compare.")
+    if second is not None:
+        other = open_system(second, faces, computing, labels=labels, any_checkpoint=any_checkpoint)
+        notes.append(training_faces_note(second.name, other.trained_on, faces))
+        if other.labels != labels:
+            raise UsageError(
+                f"{this.name} and {other.name} tell other classes apart; only systems of one task compare."
+            )
     result = evaluate_predictions(faces, predictor, labels, tolerance=args.boundary_px, rule=rule, log=truth)
     print(report(result, args.boundary_px))
     comparison = None
     if other is not None:
-        theirs = evaluate_predictions(faces, other[0], labels, tolerance=args.boundary_px, rule=rule)
-        comparison = Comparison(result, theirs, name, other[2])
+        theirs = evaluate_predictions(faces, other.predictor, labels, tolerance=args.boundary_px, rule=rule)
+        comparison = Comparison(result, theirs, this.name, other.name)
         print(comparison.report())
-    _tell(truth, computing, faces, result)
+    for note in filter(None, notes):
+        print(note, file=sys.stderr)
+    _tell(truth, computing.log, result)
     _write(args, result, comparison)
     if args.worst is not None:
         worst = choose_faces(result.f_score, 10, "worst")

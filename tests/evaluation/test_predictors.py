@@ -46,7 +46,7 @@ def test_a_checkpoint_is_judged_as_its_masks(model: Path, faces: Path, tmp_path:
             assert face.photo is not None
             (mask,) = parse_photos([network], [read_photo(face.photo)], image_size=64, device=CPU, **options)
             save_mask(mask, tmp_path / str(tta) / f"{face.stem}.png")
-        predictor, labels = networks([model], tta=tta, track="challenge", device=CPU)
+        predictor, labels, _ = networks([model], tta=tta, track="challenge", device=CPU)
         assert labels == CELEBAMASK
         result = evaluate_predictions(found, predictor, progress=False)
         assert (
@@ -69,7 +69,7 @@ def test_a_network_is_judged_at_another_size(model: Path, faces: Path, tmp_path:
     content = json.loads(out.read_text(encoding="utf-8"))
     assert content["comparison"]["other"] == f"{model} at 96 px"
     found = items_of(faces, "val", None)
-    predictor, _ = networks([model], tta=False, track="challenge", device=CPU, size=96)
+    predictor, *_ = networks([model], tta=False, track="challenge", device=CPU, size=96)
     assert (
         content["comparison"]["other_figures"]["f_score"]
         == evaluate_predictions(found, predictor, progress=False).scores.f_score
@@ -84,7 +84,7 @@ def test_post_processing_changes_what_is_counted(model: Path, faces: Path) -> No
         assert photo.ndim == probabilities.ndim == 3
         return np.where(np.arange(len(probabilities))[:, None, None] == 0, 1, probabilities * 0)
 
-    predictor, _ = networks([model], tta=False, track="challenge", device=CPU, refine=lambda labels: only_background)
+    predictor, *_ = networks([model], tta=False, track="challenge", device=CPU, refine=lambda labels: only_background)
     assert all((predictor(face) == 0).all() for face in found)
 
 
@@ -110,7 +110,7 @@ def test_post_processing_is_judged_as_inference_does_it(
 def test_a_checkpoint_of_coarser_classes(faces: Path, tmp_path: Path) -> None:
     labels = group_labels({"rest": [], "eyes": ["l_eye", "r_eye"], "nose": ["nose"]})
     path = write_model(tmp_path / "coarse.pth", labels=labels)
-    predictor, found = networks([path], tta=True, track="challenge", device=CPU)
+    predictor, found, _ = networks([path], tta=True, track="challenge", device=CPU)
     assert found == labels
     result = evaluate_predictions(items_of(faces, "val", None), predictor, found, progress=False)
     assert set(result.scores.f1) <= {"rest", "eyes", "nose"}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
 
 def photos_in(folder: Path) -> list[Path]:
     """The photos of a folder, in any of PHOTO_SUFFIXES, by name; hidden ones are left out."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
-
-
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def find_photos(source: Path) -> list[Path]:
@@ -23,11 +22,7 @@ def find_photos(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise ValueError(f"There is no photo or folder {source}; name an existing one.")
-    photos = sorted(
-        path
-        for path in source.iterdir()
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    photos = [path for path in photos_in(source) if path.is_file()]
     if not photos:
         raise ValueError(f"There are no photos in {source}; it needs files such as {', '.join(PHOTO_SUFFIXES)}.")
     twins = _of_one_stem(photos)

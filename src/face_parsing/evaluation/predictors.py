@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -132,20 +133,19 @@ def networks(
     size: int | None = None,
     precision: str = "fp32",
     refine: Callable[[LabelSet], Refine | None] | None = None,
-    told: list[tuple[str, frozenset[str]]] | None = None,
-) -> tuple[Predictor, LabelSet]:
+) -> tuple[Predictor, LabelSet, frozenset[str]]:
     """Predictions of one checkpoint, or the mean of several on the open track, and the classes they tell apart.
+
+    Also the stems of the faces that they say they were trained on.
 
     One photo at a time, in exact float32 as run.py of a submission predicts, or in bf16; with tta at the first
     checkpoint's scales and flip; at ``size`` pixels, or the checkpoint's own. ``refine`` makes the post-processing, if
-    any, for those classes; ``told`` is told what they were trained on. Raises CheckpointError.
+    any, for those classes. Raises CheckpointError.
     """
     network = read_checkpoints(
         paths, device=device, track=track, size=size, tta=tta, precision=precision, refine=refine
     )
-    if told is not None:
-        told.append((" + ".join(map(str, paths)), network.trained_on))
-    return lambda item: network.parse([_photo_of(item)])[0], network.labels
+    return lambda item: network.parse([_photo_of(item)])[0], network.labels, network.trained_on
 
 
 def training_faces_note(name: str, stems: frozenset[str], items: Sequence[EvaluationItem]) -> str | None:
@@ -169,8 +169,6 @@ class Computing:
     """How stored masks are read."""
     log: MaskLog = dataclasses.field(default_factory=MaskLog)
     """What is worth a word about stored masks."""
-    trained_on: list[tuple[str, frozenset[str]]] = dataclasses.field(default_factory=list)
-    """Each checkpoint that was opened, and the stems of the faces that it says it was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +199,16 @@ class System:
         return len(self.paths) == 1 and is_stored(self.paths[0])
 
 
+class OpenSystem(NamedTuple):
+    """A system that predicts, the classes it tells apart, and what to call it."""
+
+    predictor: Predictor
+    labels: LabelSet
+    name: str
+    trained_on: frozenset[str] = frozenset()
+    """The stems of the faces that a checkpoint says it was trained on."""
+
+
 def is_stored(path: Path) -> bool:
     """Whether a path is that of a folder or a zip of masks, and no network's."""
     return path.is_dir() or path.suffix in ("", ".zip")
@@ -213,8 +221,8 @@ def open_system(
     *,
     labels: LabelSet = CELEBAMASK,
     any_checkpoint: bool = True,
-) -> tuple[Predictor, LabelSet, str]:
-    """The predictions of a system, the classes they tell apart, and what to call it.
+) -> OpenSystem:
+    """The predictions of a system, and what is to be known of them.
 
     ``labels`` are the classes of stored masks. Without ``any_checkpoint`` among all that are scored, options of
     computing that are for checkpoints alone are refused. Raises ValueError for what the system cannot be asked for.
@@ -225,19 +233,18 @@ def open_system(
             raise UsageError(
                 f"Test-time augmentation, a size and post-processing need a checkpoint; {path} holds masks."
             )
-        return stored_masks(path, items, labels, computing.rule, computing.log), labels, system.name
+        return OpenSystem(stored_masks(path, items, labels, computing.rule, computing.log), labels, system.name)
     if path.suffix == ".onnx":
         asked: dict[str, object] = {"--tta": system.tta, system.size_option: system.size}
         asked |= {"--postprocess": system.steps, "--biases": system.biases}
         if not any_checkpoint:
             asked |= {"--device cuda": computing.device == "cuda", "--precision": computing.precision != "fp32"}
         refuse_for_onnx(path, asked, alone=len(system.paths) == 1)
-        return *exported(path, threads=computing.threads), system.name
+        return OpenSystem(*exported(path, threads=computing.threads), system.name)
     device = choose_device(computing.device)
     prepare_device(device, threads=computing.threads)
-    predictor, known = networks(
+    predictor, known, trained_on = networks(
         system.paths,
-        told=computing.trained_on,
         tta=system.tta,
         track=computing.track,
         device=device,
@@ -248,4 +255,4 @@ def open_system(
     refined = system.steps or system.biases
     more = [text for text, used in (("test-time augmentation", system.tta), ("post-processing", refined)) if used]
     name = f"{system.name} at {system.size} px" if system.size else system.name
-    return predictor, known, f"{name} with {' and '.join(more)}" if more else name
+    return OpenSystem(predictor, known, f"{name} with {' and '.join(more)}" if more else name, trained_on)

@@ -1,16 +1,6 @@
-"""A checkpoint as one file for other runtimes: ``python src/export.py --model_path CHECKPOINT --output face.onnx``.
+"""A checkpoint as one file for other runtimes: traced, written, and tried against the checkpoint before it is left.
 
-``.onnx`` is for ONNX Runtime and what reads its format, ``.pt2`` for torch.export's own loader and ExecuTorch. The
-graph takes photos as they are decoded, ``image`` (B, H, W, 3) uint8 RGB, so that no user of it can normalise wrongly,
-and gives ``logits`` (B, C, H, W) float32 or, with ``--mask``, ``mask`` (B, H, W) uint8. H and W are ``--size``; with
-``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores, a licence
-note and what its output's axes mean; it is left only if it gives the masks that the checkpoint gives.
-
-``--int8 PHOTOS`` computes in 8 bits, fitted to a folder of photos: less exact, smaller, and faster on a CPU.
-``evaluate.py --model_path face.onnx`` says what that costs. Of a light U-Net the file then gives ``scores``
-(1, h, w, s, s, C) uint8, which are logits in 8 bits, in blocks of s x s pixels: pixel (y, x) has the C scores
-``[0, y // s, x // s, y % s, x % s]``. To choose the largest they are as good; ``--logits`` gives logits all the same.
-The packages are in requirements-export.txt.
+What the file takes and gives is told in ``src/export.py``; ``byte_graph.py`` has the light U-Net in 8 bits.
 """
 
 from __future__ import annotations
@@ -48,7 +38,6 @@ from face_parsing.system.environment import PROJECT_ROOT
 from face_parsing.system.files import atomic_path
 from face_parsing.weights import LICENCE
 
-DEFAULT_MODEL = PROJECT_ROOT / "weights" / "face_parsing.pth"
 PHOTO = PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"
 AGREEMENT = 0.9999  # the least share of pixels at which the file's masks equal the checkpoint's
 AGREEMENT_HALF = 0.999

@@ -33,13 +33,8 @@ def write_onnx(
     path.write_bytes(model.SerializeToString())
 
 
-QUANTISED = (
-    "Conv",
-    "Relu",
-    "MaxPool",
-    "Concat",
-    "Resize",
-)  # without Relu, maps become bytes, floats and bytes again at each
+# Without Relu, maps become bytes, floats and bytes again at each.
+QUANTISED = ("Conv", "Relu", "MaxPool", "Concat", "Resize")
 
 
 def quantise(
