@@ -13,6 +13,9 @@ EIGHT_BITS = "face_parsing.onnx"
 REFERENCE = "face_parsing.pth"
 """The same in float32: for submissions, and for all that a checkpoint alone can do."""
 
+DETECTOR = "face_detector.onnx"
+"""What finds faces in a photo; it is pretrained, by others, and MIT."""
+
 PACKAGE = Path(__file__).resolve().parent
 
 

@@ -19,7 +19,7 @@ FLOORS = """
     learning        training
     data sets       preparation audit
     measuring       evaluation
-    parsing         inference
+    parsing         inference faces
     faces on paper  drawing synthetic
     files           data models
     pixels          augmentation

@@ -74,7 +74,9 @@ def test_the_wheel_holds_the_package_with_its_weights_and_nothing_else(installed
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"face_parsing", f"face_parsing-{__version__}.dist-info"}
     weights = {name for name in names if name.startswith("face_parsing/weights/")}
-    expected = ("LICENSE", "face_parsing.onnx", "face_parsing_fast.onnx")
+    expected = (
+        "LICENSE", "LICENSE.face_detector", "face_detector.onnx", "face_parsing.onnx", "face_parsing_fast.onnx",
+    )  # fmt: skip
     assert weights == {f"face_parsing/weights/{name}" for name in expected}
     assert "face_parsing/py.typed" in names
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "face_parsing").rglob("*.py")}
