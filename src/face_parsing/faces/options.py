@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 from face_parsing.system.commands import UsageError
 
@@ -53,23 +54,27 @@ def mode_of(args: argparse.Namespace) -> str:
     return "off" if args.submission or args.model_path else "auto"
 
 
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """What FaceParser takes, as far as it was given."""
+    values = {name: getattr(args, name) for name in ("least_score", "least_size", "no_face", "margin")}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def refuse(args: argparse.Namespace) -> None:
     """Raise UsageError for options that exclude each other, or have nothing to do with --faces off."""
-    needed = {name: getattr(args, name) for name in ("least_score", "least_size", "no_face", "margin")}
-    given = [f"--{name}" for name, value in needed.items() if value is not None]
-    given += [f"--{name}" for name in ("crops", "instances") if getattr(args, name)]
-    given += ["--points"] * (args.points is not None)
+    asked = [f"--{name}" for name in given(args)]
+    asked += [f"--{name}" for name in ("crops", "instances") if getattr(args, name)]
+    asked += ["--points"] * (args.points is not None)
     if args.submission:
-        given = ["--faces"] * (args.faces not in (None, "off")) + given
-        given += [f"--{name}" for name in ("json", "soft") if getattr(args, name)]
-        if given:
+        asked = ["--faces"] * (args.faces not in (None, "off")) + asked
+        if asked:
             raise UsageError(
-                f"--submission takes no {', '.join(given)}: the detector of faces is pretrained, which the challenge "
+                f"--submission takes no {', '.join(asked)}: the detector of faces is pretrained, which the challenge "
                 "forbids, and the judges' run.py parses photos whole."
             )
-    if given and mode_of(args) == "off":
+    if asked and mode_of(args) == "off":
         why = "was given" if args.faces else "is the default with --model_path"
-        raise UsageError(f"{given[0]} needs faces, and --faces off {why}; add --faces all, or leave {given[0]} out.")
+        raise UsageError(f"{asked[0]} needs faces, and --faces off {why}; add --faces all, or leave {asked[0]} out.")
     if args.points is not None and (args.least_score is not None or args.faces == "auto"):
         other = "--least_score" if args.least_score is not None else "--faces auto"
         raise UsageError(f"--points names the faces, and {other} is about looking for them; leave one of them out.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,9 @@ KINDS = {
 CROPS, CROP_MASKS = "crops", "crop_masks"
 """The folders of what a photo becomes several of: a file a face."""
 
+NUMBERS = re.compile(r'\[\n([^]\[{}"]+)\]')
+"""A list of numbers as indented JSON has it; no string holds a line's end."""
+
 SIDE_BY_SIDE = 2**21  # pixels of a photo from which on its files are written at the same time
 
 
@@ -41,13 +45,12 @@ class Extras:
     """What is written beside the mask where it is asked for.
 
     ``instances`` is (H, W) uint16: 0, or the number of the face that a pixel belongs to. ``facts`` becomes the JSON
-    file. ``probabilities`` is (H, W, C) uint8. ``crops`` are the aligned (S, S, 3) photo and (S, S) mask of each face.
+    file. ``probabilities`` is (H, W, C) uint8.
     """
 
     instances: np.ndarray | None = None
     facts: Mapping[str, object] | None = None
     probabilities: np.ndarray | None = None
-    crops: Sequence[tuple[np.ndarray, np.ndarray]] = ()
 
 
 T = TypeVar("T")
@@ -55,19 +58,36 @@ T = TypeVar("T")
 NOTHING = Extras()
 
 
-def output_paths(
-    output: Path,
-    stem: str,
-    *,
-    color: bool = False,
-    overlay: bool = False,
-    instances: bool = False,
-    json: bool = False,
-    soft: bool = False,
-) -> dict[str, Path]:
-    """Where the files of one photo go: ``mask`` and, where asked for, the other KINDS."""
-    asked = {"mask": True, "color": color, "overlay": overlay, "instances": instances, "json": json, "soft": soft}
-    return {kind: output / folder / f"{stem}{end}" for kind, (folder, end) in KINDS.items() if asked[kind]}
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Which files a photo becomes beside its mask."""
+
+    color: bool = False
+    overlay: bool = False
+    instances: bool = False
+    json: bool = False
+    soft: bool = False
+    crops: bool = False
+
+    def paths(self, output: Path, name: str) -> dict[str, Path]:
+        """Where those go that a photo becomes one of, by KINDS. ``name`` may have folders in front."""
+        asked = {"mask": True, **asdict(self)}
+        return {kind: output / folder / f"{name}{end}" for kind, (folder, end) in KINDS.items() if asked[kind]}
+
+    def replaced(self, output: Path, name: str) -> list[Path]:
+        """All that are there and would be written anew."""
+        there = [path for path in self.paths(output, name).values() if path.exists()]
+        return there + (existing_crops(output, name) if self.crops else [])
+
+    def are_there(self, output: Path, name: str) -> bool:
+        """Whether a photo is done. With crops, one without a face never is: it is looked at again."""
+        wanted = [*self.paths(output, name).values(), *(crop_paths(output, name, 1) if self.crops else ())]
+        return all(path.exists() for path in wanted)
+
+
+def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool = False) -> dict[str, Path]:
+    """Where the pictures of one photo go: ``mask`` and, where asked for, ``color`` and ``overlay``."""
+    return Files(color=color, overlay=overlay).paths(output, stem)
 
 
 def crop_paths(output: Path, stem: str, number: int) -> tuple[Path, Path]:
@@ -87,18 +107,23 @@ def existing_crops(output: Path, stem: str) -> list[Path]:
 
 
 def write_crops(
-    output: Path, stem: str, crops: Sequence[tuple[np.ndarray, np.ndarray]], labels: LabelSet = CELEBAMASK
-) -> None:
-    """Write the crops of a photo's faces and their masks in the place of those that are there."""
-    more = existing_crops(output, stem)
+    output: Path, stem: str, crops: Iterable[tuple[np.ndarray, np.ndarray]], labels: LabelSet = CELEBAMASK
+) -> dict[str, Path]:
+    """Write the crops of a photo's faces, each (S, S, 3), and their masks (S, S), in the place of those there.
+
+    Returns the files under ``crop_1``, ``crop_mask_1`` and so on.
+    """
+    before, written = existing_crops(output, stem), dict[str, Path]()
     for number, (crop, mask) in enumerate(crops, 1):
-        paths = crop_paths(output, stem, number)
-        with atomic_path(paths[0]) as temporary:
+        path, mask_path = crop_paths(output, stem, number)
+        with atomic_path(path) as temporary:
             Image.fromarray(crop).save(temporary, format="PNG")
-        save_mask(mask, paths[1], labels)
-        more = [path for path in more if path not in paths]
-    for path in more:  # of a run that found more faces
-        path.unlink()
+        save_mask(mask, mask_path, labels)
+        written |= {f"crop_{number}": path, f"crop_mask_{number}": mask_path}
+    for path in before:  # of a run that found more faces
+        if path not in written.values():
+            path.unlink()
+    return written
 
 
 def write_outputs(
@@ -140,9 +165,11 @@ def save_instances(instances: np.ndarray, path: Path) -> None:
 
 
 def save_facts(facts: Mapping[str, object], path: Path) -> None:
-    """Write what is known of a photo as JSON."""
+    """Write what is known of a photo as JSON, a list of numbers on one line."""
+    text = json.dumps(facts, indent=1, ensure_ascii=False)
+    text = NUMBERS.sub(lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def save_probabilities(probabilities: np.ndarray, path: Path, labels: LabelSet = CELEBAMASK) -> None:
