@@ -45,7 +45,8 @@ from face_parsing.faces.alignment import crop, quadrangle
 from face_parsing.faces.detector import read_detector
 from face_parsing.faces.search import find_faces
 from face_parsing.inference.onnx_network import read_onnx
-from face_parsing.parser import FaceParser, ParsedPhoto
+from face_parsing.parser import FaceParser
+from face_parsing.results import ParsedPhoto
 from face_parsing.weights import DETECTOR, EIGHT_BITS, find_weights
 
 LONGEST = 1536

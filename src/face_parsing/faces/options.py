@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from face_parsing.faces.choice import FACES_MODES, FacesMode
+from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE
 from face_parsing.system.commands import UsageError
 
-MODES = ("auto", "all", "largest", "off")
 NO_FACE = {"whole": "parsed whole", "empty": "given an empty mask", "skip": "left out"}
 """What is done with a photo without a face, and how that is told."""
 
@@ -21,15 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--faces",
-        choices=MODES,
+        choices=FACES_MODES,
         help="auto (the default with the shipped weights): an aligned portrait stays as it is, else all faces; "
         "off (the default with --model_path and --submission): the photo is parsed whole",
     )
     group.add_argument(
-        "--least_score", type=share, metavar="X", help="faces that the detector is less sure of are left out"
+        "--least_score",
+        type=share,
+        metavar="X",
+        help=f"leave out faces that the detector is less sure of ({LEAST_SCORE:g})",
     )
-    group.add_argument("--least_size", type=pixels, metavar="PIXELS", help="so are smaller ones, by their shorter side")
-    group.add_argument("--no_face", choices=NO_FACE, help="a photo without a face is parsed whole (whole), or not")
+    group.add_argument(
+        "--least_size",
+        type=pixels,
+        metavar="PIXELS",
+        help=f"leave out faces whose shorter side is smaller ({LEAST_SIZE:g})",
+    )
+    group.add_argument(
+        "--no_face", choices=NO_FACE, help="a photo without a face is parsed whole (whole), gets an empty mask, or none"
+    )
     group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out (1)")
     group.add_argument(
         "--points",
@@ -44,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--soft", action="store_true", help="also write soft/<name>.npz: class probabilities, 0 to 255")
 
 
-def mode_of(args: argparse.Namespace) -> str:
+def mode_of(args: argparse.Namespace) -> FacesMode:
     """--faces, or what it is where nobody gave it."""
     if args.faces is not None:
-        mode: str = args.faces
+        mode: FacesMode = args.faces
         return mode
     if args.points is not None:
         return "all"
