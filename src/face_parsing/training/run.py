@@ -204,7 +204,7 @@ class Training:
     ) -> EpochReport:
         image_size = self.config.schedule.stage_at(epoch).image_size
         bar.set_description_str(f"epoch {epoch + 1}/{self.config.schedule.epochs} {image_size} px", refresh=False)
-        best = f"{self.state.best['f_score']:.4f}" if self.state.best else "-"
+        best = f"best F-Score {self.state.best['f_score']:.4f}, " if self.state.best else ""
         start, pixels = time.perf_counter(), 0
         patience = 60 * self.config.run.save_every_minutes or math.inf
 
@@ -212,7 +212,7 @@ class Training:
             nonlocal pixels
             pixels += step_pixels
             speed = pixels / image_size**2 / (time.perf_counter() - start)
-            bar.set_postfix_str(f"loss {loss:.3f}, best F-Score {best}, {speed:.0f} images/s", refresh=False)
+            bar.set_postfix_str(f"loss {loss:.3f}, {best}{speed:.0f} images/s", refresh=False)
             bar.update(step_pixels)
             due = time.perf_counter() - self._saved >= patience
             what = distributed.largest(2 if interrupted() else int(due))

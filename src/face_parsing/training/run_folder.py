@@ -113,7 +113,13 @@ class RunFolder:
 
     def write_scores(self, scores: Scores, facts: Mapping[str, Any]) -> None:
         """Write scores.json: the final figures of the best model, with facts such as epoch and seconds."""
-        per_class = {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall, "iou": scores.iou}
+        per_class: dict[str, Any] = {
+            "f1": scores.f1,
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "iou": scores.iou,
+        }
+        per_class |= {"holders": scores.holders}
         content = {**scores.summary(), "images": scores.images, **facts, "classes": per_class}
         with atomic_path(self.scores) as path:
             path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

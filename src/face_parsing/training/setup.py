@@ -85,8 +85,8 @@ def check_classes(found: LabelSet, wanted: LabelSet, what: str) -> None:
     if found != wanted:
         raise CheckpointError(
             f"{what} tells {len(found)} classes apart ({_listed(found)}), data.classes {len(wanted)} "
-            f"({_listed(wanted)}); name weights of the same classes, start from fresh ones, or keep all of them but the "
-            "classifier: track=open open_track.pretrained=FILE."
+            f"({_listed(wanted)}); name weights of the same classes, start from fresh ones, or keep all of them but "
+            "the classifier: track=open open_track.pretrained=FILE."
         )
 
 
