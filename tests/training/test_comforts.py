@@ -66,7 +66,7 @@ def test_tensorboard_that_is_not_installed_is_named_before_the_first_step(
 ) -> None:
     monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None)
     assert start(tmp_path / "run", overrides=("run.tensorboard=true",)) == 2
-    assert "pip install tensorboard" in capsys.readouterr().err
+    assert "requirements-tensorboard.txt" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
