@@ -19,8 +19,8 @@ def need_tensorboard() -> None:
     """Raise ConfigError where the package is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
-            "run.tensorboard is true, but the package tensorboard is not installed: pip install -r requirements-tensorboard.txt, or set it "
-            "to false; history.csv holds the same curves."
+            "run.tensorboard is true, but the package tensorboard is not installed: pip install -r "
+            "requirements-tensorboard.txt, or set it to false; history.csv holds the same curves."
         )
 
 
