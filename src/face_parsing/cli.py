@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from face_parsing import __version__
-from face_parsing.data.photo_files import find_all_photos
+from face_parsing.data.photo_search import FoundPhotos, search_photos
+from face_parsing.inference.face_order import FaceOrder, odd_order
 from face_parsing.inference.folder import predict_folder
-from face_parsing.inference.outputs import output_paths
+from face_parsing.inference.outputs import output_paths, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
@@ -28,6 +29,7 @@ from face_parsing.system.commands import (
     positive,
     refuse_existing,
     refuse_for_onnx,
+    sample_bits,
 )
 from face_parsing.system.cores import usable_cores
 
@@ -48,10 +50,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
     files = parser.add_argument_group("photos and masks")
-    files.add_argument(
-        "--input", type=Path, nargs="+", required=True, help="photos, or folders of them (not their subfolders)"
-    )
+    files.add_argument("--input", type=Path, nargs="+", required=True, help="photos, or folders of them")
+    files.add_argument("--recursive", action="store_true", help="also their subfolders: masks/<subfolder>/<name>.png")
     files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
+    files.add_argument(
+        "--bits", type=sample_bits, help="how many bits the samples of 16-bit files hold (all, or what the file says)"
+    )
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     add_overwrite(files)
@@ -96,6 +100,8 @@ def _refuse_before_loading(args: argparse.Namespace) -> None:
             "--submission takes no --postprocess and no --biases: the judges run the submission's own run.py, which "
             "does without them, and must get the same masks."
         )
+    if args.submission and args.bits is not None:
+        raise UsageError("--submission takes no --bits: the judges' run.py reads photos as their files say.")
     if args.submission and args.precision != "fp32":
         raise UsageError("--submission takes no --precision: the judges' run.py computes in fp32.")
     if args.submission and args.model_path and len(args.model_path) > 1:
@@ -158,24 +164,29 @@ def _refuse_to_submit(parser: FaceParser) -> None:
     check_network(content["model"].get("name", "unet"))
 
 
-def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
     """All photos, and those that are to be predicted. Raises UsageError where files would be replaced unasked."""
     if args.submission and distributed.world_size() > 1:
         raise UsageError("--submission is for one process; start it without torchrun.")
+    if args.submission and args.recursive:
+        raise UsageError("--submission takes no --recursive: the challenge's masks lie in one folder.")
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
-    photos = find_all_photos(args.input)
+    found = search_photos(args.input, recursive=args.recursive, own=written_places(args.output, args.input))
+
+    if args.submission:
+        found.refuse_one_stem()
 
     def files(photo: Path) -> Iterable[Path]:
-        return output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
+        return output_paths(args.output, found.names[photo], color=args.color, overlay=args.overlay).values()
 
-    wanted = [] if args.resume else [path for photo in photos for path in files(photo)]
+    wanted = [] if args.resume else [path for photo in found.photos for path in files(photo)]
     if args.submission:
         wanted.append(args.output / "submission.zip")
     refuse_existing(wanted, overwrite=args.overwrite)
     if not args.resume:
-        return photos, photos
-    return photos, [photo for photo in photos if not all(path.exists() for path in files(photo))]
+        return found, found.photos
+    return found, [photo for photo in found.photos if not all(path.exists() for path in files(photo))]
 
 
 def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:
@@ -189,10 +200,11 @@ def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) 
 
 
 def _run(args: argparse.Namespace) -> int:
-    photos, chosen = distributed.from_main(lambda: _choose_photos(args))
+    found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     parser, at_once = _open_network(args, len(own))
     print(parser.weights)
+    order = FaceOrder(parser.labels)
     failures = predict_folder(
         parser.parse,
         own,
@@ -203,26 +215,33 @@ def _run(args: argparse.Namespace) -> int:
         at_once=at_once,
         color=args.color,
         overlay=args.overlay,
+        names=found.names,
+        bits=args.bits,
+        look=order.look,
     )
     failures = [failure for some in distributed.from_all(failures) for failure in some]
+    odd = [photo for some in distributed.from_all(order.odd) for photo in some]
     if not distributed.is_main():
         return 0
     for failure in failures:
         print(f"{PROGRAM}: {failure}", file=sys.stderr)
-    there = f"; {len(photos) - len(chosen)} were there already" if args.resume else ""
-    print(f"wrote {len(chosen) - len(failures)} of {len(chosen)} masks to {args.output / 'masks'}{there}")
-    if failures:
+    for note in [*odd_order(odd), *found.notes()]:
+        print(f"Note: {note}", file=sys.stderr)
+    asked, missed = len(chosen) + found.missed, len(failures) + found.missed
+    there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
+    print(f"wrote {asked - missed} of {asked} masks to {args.output / 'masks'}{there}")
+    if missed:
         rest = "; no submission.zip was written" if args.submission else ""
-        print(f"{PROGRAM}: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
+        print(f"{PROGRAM}: {missed} of {asked} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:
-        _pack(args, parser, photos)
+        _pack(args, parser, found.photos)
     return 0
 
 
 @command(PROGRAM, processes=True)
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0; 1 where photos could not be read; 2 after one sentence on stderr."""
+    """The command line. Returns 0; 1 where photos lie there that could not be read; 2 after one sentence on stderr."""
     return _run(parse_arguments(argv))
 
 

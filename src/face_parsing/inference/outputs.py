@@ -14,6 +14,9 @@ from face_parsing.labels import CELEBAMASK, LabelSet
 Parse = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 """From photos of one size, each (H, W, 3) uint8, to their masks (H, W) uint8."""
 
+RESULTS = ("masks", "color", "overlay", "submission.zip")
+"""All that is written into an output folder."""
+
 SIDE_BY_SIDE = 2**21  # pixels of a photo from which on its files are written at the same time
 
 
@@ -25,6 +28,17 @@ def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool 
     if overlay:
         paths["overlay"] = output / "overlay" / f"{stem}.jpg"
     return paths
+
+
+def written_places(output: Path, sources: Sequence[Path]) -> list[Path]:
+    """What the command writes, so that it never reads it as photos: the output folder, if it lies in a source.
+
+    Where photos lie in the output folder itself, these are the folders and files that it puts there.
+    """
+    place = output.resolve()
+    sources_in_it = [source for source in sources if place == source.resolve() or place in source.resolve().parents]
+    results = [output / name for name in RESULTS]
+    return results if sources_in_it else [output, *results]
 
 
 def write_outputs(

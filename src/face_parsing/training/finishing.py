@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from face_parsing.config.sections import Config
 from face_parsing.data.cache import PairStore
 from face_parsing.data.dataset import ValidationSet
-from face_parsing.data.photo_files import find_photos
+from face_parsing.data.photo_search import search_photos
 from face_parsing.drawing.pictures import panel, save_picture
 from face_parsing.evaluation.metrics import Scores
 from face_parsing.evaluation.validation import validate
@@ -114,16 +114,19 @@ def draw_panel(
 def pack_test_photos(
     config: Config, folder: Path, model: nn.Module, content: Mapping[str, Any], device: torch.device
 ) -> None:
-    """Predict the test photos into the folder and pack them. Raises SubmissionError where a photo cannot be read."""
-    photos = find_photos(config.paths.root / "test" / "images")
+    """Predict the test photos into the folder and pack them. Raises SubmissionError where one cannot be read."""
+    found = search_photos([config.paths.root / "test" / "images"])
+    if found.missed:
+        raise SubmissionError(f"No submission was packed: {config.paths.root / 'test' / 'images'} has {found.line()}.")
+    found.refuse_one_stem()
     used = config.inference
     tta: dict[str, Any] = {"scales": (1.0,), "flip": False}
     if used.submission_tta:
         tta = {"scales": used.scales, "flip": used.flip}
     parse = parse_with([model], image_size=content["image_size"], device=device, **tta)
-    failures = predict_folder(parse, photos, folder, color=True)
+    failures = predict_folder(parse, found.photos, folder, color=True)
     if failures:
         raise SubmissionError("No submission was packed: " + "; ".join(failures))
     zip_path = folder / "submission.zip"
-    pack_submission(zip_path, masks=folder / "masks", photos=photos, content=content, tta=tta)
+    pack_submission(zip_path, masks=folder / "masks", photos=found.photos, content=content, tta=tta)
     print(f"Submission, checked with the judges' command: {zip_path}")
