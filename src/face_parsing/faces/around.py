@@ -2,8 +2,8 @@
 
 A crop ends where a person does not. What whole-photo parsing finds beyond it is worth less, so that it stays only
 where it goes on from inside the crop: from cell to cell of a coarse grid, of one class, and without a step in color.
-On 25 faces in half of a photo (crops made 0.7 times as wide, so that the truth goes on beyond them) hair rises from F1
-0.66 to 0.88 and clothes from 0.11 to 0.40; without the step in color, clothes spread over the background (0.14).
+Measured on 13 faces in half of a photo, with crops made 0.7 times as wide so that the truth goes on beyond them:
+hair rises from F1 0.57 to about 0.84. With the usual crops F falls by less than 0.01, and by 0.05 without these rules.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ CELLS = 144
 """Cells of the coarse grid along that square's side."""
 STEP = 20.0
 """Neighboring cells whose mean difference in red, green and blue, of 255, is as large as this are not one thing."""
+DEPTH = 3
+"""Cells inside of the crop's edge from which it goes on: at the edge itself a crop may show a frame, or a wall."""
 GAP = 4
 """Cells that are left out between such as are reached, up to twice so wide: buttons, lapels, stripes."""
 
@@ -48,7 +50,10 @@ def fill_around(
     own, free = owner[y, x] == number, (owner[y, x] == 0) & in_photo
     own &= in_photo
     classes = np.where(own, mask[y, x], np.where(free, around[y, x], 0))
-    reached = _spread(own & (classes > 0), classes, crop(photo, square.corners, CELLS))
+    start = round(CELLS * (1 - 1 / REACH) / 2) + DEPTH
+    seeds = np.zeros_like(own)
+    seeds[start:-start, start:-start] = (own & (classes > 0))[start:-start, start:-start]
+    reached = _spread(seeds, classes, crop(photo, square.corners, CELLS, quick=True))
     keep = _closed(reached, GAP) & free & (classes > 0)
     if not keep.any():
         return
