@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
+from face_parsing.faces import options as face_options
+from face_parsing.faces.given import faces_of, read_given_faces
 from face_parsing.inference.face_order import FaceOrder, odd_order
-from face_parsing.inference.folder import predict_folder
-from face_parsing.inference.outputs import output_paths, written_places
+from face_parsing.inference.outputs import Files, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
+from face_parsing.parsed_folder import FacesOf, Report, parse_folder
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
 from face_parsing.system.commands import (
@@ -44,7 +46,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Exits for a wrong one."""
     parser = command_parser(
         PROGRAM,
-        "Parse a photo, or every photo of a folder: write the mask of its 19 classes.",
+        "Parse photos of people, however they stand in them: write the mask of 19 classes of each.",
         usage=f"{PROGRAM} --input PATH ... --output FOLDER [options]",
         example=f"{'face-parsing' if PROGRAM == 'face-parsing' else 'python src/inference.py'}"
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
@@ -61,6 +63,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_overwrite(files)
     files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
+    face_options.add_arguments(parser)
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
@@ -106,6 +109,7 @@ def _refuse_before_loading(args: argparse.Namespace) -> None:
         raise UsageError("--submission takes no --precision: the judges' run.py computes in fp32.")
     if args.submission and args.model_path and len(args.model_path) > 1:
         raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
+    face_options.refuse(args)
     given_numbers(args)
 
 
@@ -126,7 +130,6 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
 
     Raises UsageError for what it cannot do, or a submission must not hold.
     """
-    _refuse_before_loading(args)
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
     asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
     paths = args.model_path or [default_weights(checkpoint=any(asked.values()) or args.device == "cuda")]
@@ -144,6 +147,9 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
         threads=threads,
         track=args.track,
         postprocess=functools.partial(settings_of, args) if refined else None,
+        faces=face_options.mode_of(args),
+        soft=args.soft,
+        **face_options.given(args),
     )
     if args.submission:
         _refuse_to_submit(parser)
@@ -173,20 +179,30 @@ def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
     found = search_photos(args.input, recursive=args.recursive, own=written_places(args.output, args.input))
-
     if args.submission:
         found.refuse_one_stem()
-
-    def files(photo: Path) -> Iterable[Path]:
-        return output_paths(args.output, found.names[photo], color=args.color, overlay=args.overlay).values()
-
-    wanted = [] if args.resume else [path for photo in found.photos for path in files(photo)]
+    files, names = _files(args), found.names
+    wanted = [] if args.resume else [path for one in found.photos for path in files.replaced(args.output, names[one])]
     if args.submission:
         wanted.append(args.output / "submission.zip")
     refuse_existing(wanted, overwrite=args.overwrite)
     if not args.resume:
         return found, found.photos
-    return found, [photo for photo in found.photos if not all(path.exists() for path in files(photo))]
+    return found, [photo for photo in found.photos if not files.are_there(args.output, names[photo])]
+
+
+def _files(args: argparse.Namespace) -> Files:
+    """Which files a photo becomes."""
+    return Files(**{name: getattr(args, name) for name in Files.__dataclass_fields__})
+
+
+def _given_faces(args: argparse.Namespace, photos: Sequence[Path]) -> FacesOf | None:
+    """The faces that --points names, of all photos. Raises GivenFacesError."""
+    if args.points is None:
+        return None
+    given = read_given_faces(args.points)
+    found = {photo: faces_of(given, photo, args.points) for photo in photos}
+    return found.__getitem__
 
 
 def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:
@@ -200,36 +216,37 @@ def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) 
 
 
 def _run(args: argparse.Namespace) -> int:
+    _refuse_before_loading(args)
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
+    given = _given_faces(args, own)
     parser, at_once = _open_network(args, len(own))
     print(parser.weights)
     order = FaceOrder(parser.labels)
-    failures = predict_folder(
-        parser.parse,
+    report = parse_folder(
+        parser,
         own,
         args.output,
-        labels=parser.labels,
+        _files(args),
+        names=found.names,
+        faces_of=given,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
         at_once=at_once,
-        color=args.color,
-        overlay=args.overlay,
-        names=found.names,
         bits=args.bits,
         look=order.look,
     )
-    failures = [failure for some in distributed.from_all(failures) for failure in some]
+    report = Report.merged(distributed.from_all(report))
     odd = [photo for some in distributed.from_all(order.odd) for photo in some]
     if not distributed.is_main():
         return 0
-    for failure in failures:
+    for failure in report.failures:
         print(f"{PROGRAM}: {failure}", file=sys.stderr)
     for note in [*odd_order(odd), *found.notes()]:
         print(f"Note: {note}", file=sys.stderr)
-    asked, missed = len(chosen) + found.missed, len(failures) + found.missed
+    asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
     there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
-    print(f"wrote {asked - missed} of {asked} masks to {args.output / 'masks'}{there}")
+    print(f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
     if missed:
         rest = "; no submission.zip was written" if args.submission else ""
         print(f"{PROGRAM}: {missed} of {asked} photos could not be read{rest}.", file=sys.stderr)

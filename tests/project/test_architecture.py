@@ -15,7 +15,9 @@ PACKAGE = SOURCE / "face_parsing"
 FLOORS = """
     commands        src/*.py
     front door      cli
+    photos to files parsed_folder
     photo to mask   parser
+    what comes out  results
     learning        training
     data sets       preparation audit
     measuring       evaluation

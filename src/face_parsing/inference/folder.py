@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,9 +27,12 @@ WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
 
 Read = Callable[[Path], np.ndarray]
 """Of a photo's path: its pixels. Raises PhotoError."""
-
-Write = Callable[[Path, np.ndarray, np.ndarray], None]
-"""Of a photo's path, its pixels and its mask: write its files."""
+Found = TypeVar("Found")
+"""What is found of a photo: its mask, or more."""
+ParseNamed = Callable[[Sequence[Path], Sequence[np.ndarray]], Sequence[Found]]
+"""From the paths of photos of one size, and their pixels, to what is found of each."""
+Write = Callable[[Path, np.ndarray, Found], None]
+"""Of a photo's path, its pixels and what was found: write its files."""
 
 
 class _Bar(Protocol):
@@ -94,7 +97,7 @@ def _batches(
 
 
 def _in_batches(
-    parse: Parse, photos: Sequence[Path], read: Read, write: Write, batch_size: int, bar: _Bar
+    parse: ParseNamed[Found], photos: Sequence[Path], read: Read, write: Write[Found], batch_size: int, bar: _Bar
 ) -> list[str]:
     """One batch in the network, while photos are read ahead and the masks of the batch before are written."""
     from concurrent.futures import ThreadPoolExecutor
@@ -103,10 +106,11 @@ def _in_batches(
     writing: list[Future[None]] = []
     with ThreadPoolExecutor(THREADS) as pool:
         for batch in _batches(_decoded(photos, read, pool), batch_size, failures):
-            masks = parse([photo for _, photo in batch])
+            paths, pixels = zip(*batch, strict=True)
+            found = parse(paths, pixels)
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
                 future.result()
-            writing = [pool.submit(write, path, photo, mask) for (path, photo), mask in zip(batch, masks, strict=True)]
+            writing = [pool.submit(write, *each) for each in zip(paths, pixels, found, strict=True)]
             bar.update(len(batch))
         for future in writing:
             future.result()
@@ -114,7 +118,9 @@ def _in_batches(
     return failures
 
 
-def _at_once(parse: Parse, photos: Sequence[Path], read: Read, write: Write, count: int, bar: _Bar) -> list[str]:
+def _at_once(
+    parse: ParseNamed[Found], photos: Sequence[Path], read: Read, write: Write[Found], count: int, bar: _Bar
+) -> list[str]:
     """So many photos at once, each read, parsed and written by one thread: no more of them are in memory."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -133,12 +139,12 @@ def _at_once(parse: Parse, photos: Sequence[Path], read: Read, write: Write, cou
     return failures
 
 
-def _alone(parse: Parse, path: Path, read: Read, write: Write) -> list[str]:
+def _alone(parse: ParseNamed[Found], path: Path, read: Read, write: Write[Found]) -> list[str]:
     """Parse one photo. Returns what is wrong with it, if anything is."""
     photo = _read(read, path)
     if isinstance(photo, PhotoError):
         return [str(photo)]
-    write(path, photo, parse([photo])[0])
+    write(path, photo, parse([path], [photo])[0])
     return []
 
 
@@ -173,6 +179,26 @@ def predict_folder(
         if look is not None:
             look(path, mask)
 
+    return for_each_photo(
+        lambda _, pixels: parse(pixels), photos, write,
+        batch_size=batch_size, at_once=at_once, bits=bits, progress=progress,
+    )  # fmt: skip
+
+
+def for_each_photo(
+    parse: ParseNamed[Found],
+    photos: Sequence[Path],
+    write: Write[Found],
+    *,
+    batch_size: int = 1,
+    at_once: int = 0,
+    bits: int | None = None,
+    progress: bool = True,
+) -> list[str]:
+    """Read each photo, let ``parse`` find what is in it, and ``write`` it; as predict_folder does with masks.
+
+    Returns one line for each photo that could not be read.
+    """
     read = partial(read_photo, bits=bits)
     with _bar(len(photos), progress) as bar:
         if len(photos) == 1:
