@@ -12,7 +12,7 @@ import numpy as np
 from face_parsing.data.mask_log import MaskLog
 from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask
-from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
+from face_parsing.data.photo_files import SUFFIXES_IN_WORDS, photos_in
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.data.problems import LAYOUT_HINT, DataError, problems_message
 from face_parsing.data.provenance import refuse_grouped
@@ -50,7 +50,7 @@ def no_image(stem: str, folder: Path) -> str:
     others = sorted(path.name for path in folder.glob(f"{glob.escape(stem)}.*") if path.stem == stem)
     if not others:
         return f"no image of this name in {folder}"
-    return f"{folder} holds {', '.join(others)} alone, but {', '.join(PHOTO_SUFFIXES)} are read; convert it"
+    return f"{folder} holds {', '.join(others)} alone, but {SUFFIXES_IN_WORDS} are read; convert it"
 
 
 def find_pairs(folder: Path) -> list[Pair]:
@@ -78,7 +78,7 @@ def find_pairs(folder: Path) -> list[Pair]:
     if problems:
         raise DataError(problems_message(folder, problems))
     if not images:
-        raise DataError(f"There are no photos in {folder / 'images'}; {', '.join(PHOTO_SUFFIXES)} are read.")
+        raise DataError(f"There are no photos in {folder / 'images'}; {SUFFIXES_IN_WORDS} are read.")
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
 
 
