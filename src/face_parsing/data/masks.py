@@ -103,19 +103,26 @@ def _packed(colors: np.ndarray) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
+def nearest_color(picture: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each pixel (H, W, 3) uint8 the nearest of up to 256 colors (n, 3), (H, W) uint8, and which are exact (H, W).
+
+    By Euclid in RGB; ties go to the first.
+    """
+    colors, places = np.unique(_packed(picture), return_inverse=True)
+    parts = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+    distance = ((parts[:, None] - palette.astype(np.int32)) ** 2).sum(-1)  # (colors, n)
+    nearest = distance.argmin(1).astype(np.uint8)
+    shape = picture.shape[:2]
+    return nearest[places].reshape(shape), (distance.min(1) == 0)[places].reshape(shape)
+
+
 def ids_of_colors(picture: np.ndarray, labels: LabelSet = CELEBAMASK) -> tuple[np.ndarray, np.ndarray]:
     """The class ids (H, W) uint8 of a picture (H, W, 3) uint8 in the palette's colors, and which are exact (H, W).
 
     A picture of greys (g, g, g) that are ids is read as these: optimizers make such ones of masks of mode L. Where a
-    color is none of the palette's, the id is that of the nearest one (Euclid in RGB; ties to the lower id).
+    color is none of the palette's, the id is that of the nearest one.
     """
-    palette = np.array(labels.palette, dtype=np.int32)
     grey = picture[..., 0]
     if (picture == grey[..., None]).all() and np.isin(grey, [*range(len(labels)), IGNORE_INDEX]).all():
         return grey.copy(), np.ones(grey.shape, dtype=bool)
-    colors, places = np.unique(_packed(picture), return_inverse=True)
-    parts = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
-    distance = ((parts[:, None] - palette) ** 2).sum(-1)  # (colors, C)
-    nearest = distance.argmin(1).astype(np.uint8)
-    shape = picture.shape[:2]
-    return nearest[places].reshape(shape), (distance.min(1) == 0)[places].reshape(shape)
+    return nearest_color(picture, np.array(labels.palette))
