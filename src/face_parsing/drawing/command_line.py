@@ -55,9 +55,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
               "--input colors --output masks")  # fmt: skip
     ids.add_argument("--input", type=Path, required=True, help="a color picture, or a folder of them")
     ids.add_argument("--nearest", action="store_true", help="take the nearest color, as for JPEGs")
+    ids.add_argument("--labelmap", type=Path, help="labelmap.txt of VOC or CVAT: which color is which class")
 
     pair = "--images data/val/images --masks data/val/masks"
-    ids.add_argument("--labelmap", type=Path, help="labelmap.txt of VOC or CVAT: which color is which class")
     overlay = add("overlay", "Photos under their masks' colors, with a legend", "folder for <name>.jpg",
                   f"{pair} --output overlays")  # fmt: skip
     overlay.add_argument("--images", type=Path, required=True, help="a photo, or a folder of them")
