@@ -111,6 +111,22 @@ def test_coarser_classes_larger_photos_and_what_is_refused(tmp_path: Path, capsy
     assert f"{tmp_path / 'i'} lacks a, which {tmp_path / 'm'} has" in capsys.readouterr().err
 
 
+def test_one_mask_and_masks_of_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mask = np.array([[0, 1]], dtype=np.uint8)
+    (tmp_path / "m").mkdir()
+    for name in ("a.PNG", "b.bmp", "c.tif"):
+        Image.fromarray(mask).save(tmp_path / "m" / name)
+    assert run("to-coco", "--masks", tmp_path / "m", "--output", tmp_path / "all.json") == 0
+    assert run("to-coco", "--masks", tmp_path / "m" / "b.bmp", "--output", tmp_path / "one.json") == 0
+    for name, count in (("all", 3), ("one", 1)):
+        assert len(read(tmp_path / f"{name}.json").imgs) == count
+    assert run("to-ids", "--masks", tmp_path / "m", "--output", tmp_path / "ids") == 0
+    assert sorted(path.name for path in (tmp_path / "ids").iterdir()) == ["a.png", "b.png", "c.png"]
+    Image.fromarray(mask).save(tmp_path / "m" / "c.png")
+    assert run("to-coco", "--masks", tmp_path / "m", "--output", tmp_path / "twins.json") == 2
+    assert "c.png and c.tif" in capsys.readouterr().err
+
+
 def test_without_pycocotools_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
-from face_parsing.data.mask_log import MaskLog
-from face_parsing.data.mask_palettes import USUAL, IdRule
-from face_parsing.data.masks import ids_of_colors, save_mask
+from face_parsing.data.mask_log import MaskLog, SeenMask
+from face_parsing.data.mask_palettes import USUAL, IdRule, PaletteKind
+from face_parsing.data.masks import ids_of_colors, read_colors, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.labelled import enlarged, read_ids
@@ -49,6 +50,11 @@ def color_masks(
     return count
 
 
+def _index_hint(path: Path) -> str:
+    with Image.open(path) as image:
+        return " If its palette's indices are the ids, 'draw.py to-ids' takes these." if image.mode == "P" else ""
+
+
 def ids_of_pictures(
     source: Path,
     folder: Path,
@@ -60,24 +66,33 @@ def ids_of_pictures(
 ) -> list[float]:
     """Pictures in the palette's colors, or in other ``colors``, back to masks of class ids.
 
-    With ``nearest`` a pixel of another color takes the class of the nearest one. Gives each picture's share of them.
+    What is wholly transparent is class 0. With ``nearest`` a pixel of another color takes the class of the nearest
+    one. Gives each picture's share of them.
     """
     guessed: list[float] = []
     known = "the palette's" if colors is None else "labelmap.txt's"
 
+    log = MaskLog()
+
     def make(path: Path, output: Path) -> None:
-        picture = read_photo(path)
+        picture, clear = read_colors(path)
         mask, exact = ids_of_colors(picture, labels) if colors is None else colors.ids(picture)
+        mask[clear], exact[clear] = 0, True
         if not exact.all() and not nearest:
             y, x = np.argwhere(~exact)[0].tolist()
             raise UsageError(
                 f"{path}: the color {tuple(picture[y, x].tolist())} at column {x}, row {y} is none of {known}; "
-                "mend the picture, or add --nearest to take the nearest one."
+                f"mend the picture, or add --nearest to take the nearest one.{_index_hint(path)}"
             )
         guessed.append(1 - float(exact.mean()))
+        seen = SeenMask(
+            PaletteKind.OWN, empty=not (mask % IGNORE_INDEX).any(), ignored=bool((mask == IGNORE_INDEX).any())
+        )
+        log.seen[str(path)] = seen
         save_mask(mask, output, labels)
 
     _each(source, folder, make, overwrite=overwrite)
+    log.tell()
     return guessed
 
 

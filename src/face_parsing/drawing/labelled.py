@@ -50,7 +50,12 @@ def numeric_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def masks_in(folder: Path) -> list[Path]:
-    """The masks of a folder, in any format that is read, in numeric order. Raises ValueError where there is none."""
+    """The masks of a folder, in any format that is read, in numeric order, or the one mask that it is.
+
+    Raises ValueError where there is none.
+    """
+    if folder.is_file():
+        return [folder]
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} of PNG masks.")
     if not photos_in(folder):
