@@ -2,6 +2,7 @@
 # Guess:     the ids in a COCO file are names, so that an annotation with the id 0 is judged as any other.
 # Behaviour: COCOeval writes the id of the annotation that a result matches, and reads 0 as "none": the annotation is
 #            missed, and its perfect result counts as false. Label Studio's COCO export of brushes numbers from 0.
+#            (It also writes outer contours, so that holes are filled.)
 # Matters:   results equal to the truth score 0.0 for the first class of the file where it has one face, and below 1 in
 #            any set. Add 1 to the ids.
 # Versions:  label-studio-sdk 2.1.2, pycocotools 2.0.11, numpy 2.2.6; seen on 2026-11-30 (x86-64, Linux).
@@ -28,6 +29,7 @@ VIEW = """<View><Image name="image" value="$image"/><BrushLabels name="brush" to
 <Label value="skin"/><Label value="hair"/></BrushLabels></View>"""
 masks = {name: np.zeros((96, 96), np.uint8) for name in ("skin", "hair")}
 masks["skin"][20:88, 8:88] = masks["hair"][0:20, 8:88] = 255
+masks["skin"][40:50, 30:40] = 0  # an eye
 
 
 def region(name):
@@ -63,6 +65,9 @@ def scores():
 
 
 as_exported = scores()
+with contextlib.redirect_stdout(io.StringIO()):
+    skin = COCO("truth.json").annToMask(truth["annotations"][0])
+print(f"skin in the {masks['skin'][40:50, 30:40].size} pixels of the eye, as exported: {skin[40:50, 30:40].sum()}")
 ids = [one["id"] for one in truth["annotations"]]
 for one in truth["annotations"]:
     one["id"] += 1
