@@ -1,4 +1,7 @@
-"""Whether the parts of a face lie where they lie in an upright face, as they do not where ids mean other classes."""
+"""Whether the parts of a face lie where they lie in an upright face, as they do not where ids mean other classes.
+
+It asks little, since it speaks of a whole set; ``inference/face_order.py`` asks more of each mask that is predicted.
+"""
 
 from __future__ import annotations
 

@@ -133,17 +133,29 @@ def _packed(colors: np.ndarray) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
+def _whole_numbers(path: Path) -> np.ndarray | None:
+    """The greys (H, W) uint8 of an image of 16 or 32 bits; None for others. Raises DataError for greys above 255."""
+    try:
+        with open_image(path) as image:
+            if not image.mode.startswith("I"):
+                return None
+            values = np.asarray(image)
+    except Exception:  # read_photo says what is wrong
+        return None
+    return _in_bytes(values, str(path))
+
+
 def read_colors(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """A picture whose colors or greys mean classes, (H, W, 3) uint8, and where it is wholly transparent, (H, W) bool.
 
     Greys of 16 or 32 bits are taken as they are and not scaled. What is transparent is black. Raises PhotoError and
     DataError.
     """
-    picture = read_photo(path)  # it says what is wrong with a file
+    greys = _whole_numbers(path)
+    if greys is not None:
+        return np.repeat(greys[..., None], 3, axis=2), np.zeros(greys.shape, dtype=bool)
+    picture = read_photo(path)
     with open_image(path) as image:
-        if image.mode.startswith("I"):
-            greys = _in_bytes(np.asarray(image), str(path))
-            return np.repeat(greys[..., None], 3, axis=2), np.zeros(greys.shape, dtype=bool)
         if not image.has_transparency_data:
             return picture, np.zeros(picture.shape[:2], dtype=bool)
         pixels = np.asarray(ImageOps.exif_transpose(image.convert("RGBA")))
