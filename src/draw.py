@@ -11,17 +11,26 @@ import numpy as np
 from face_parsing.config.classes import read_classes
 from face_parsing.data.mask_palettes import IdRule
 from face_parsing.data.provenance import labels_of_masks
+from face_parsing.drawing.coco import write_coco
 from face_parsing.drawing.command_line import parse_arguments
 from face_parsing.drawing.conversions import kaggle_to_masks, masks_to_ids, masks_to_kaggle
 from face_parsing.drawing.folders import color_masks, ids_of_pictures, overlay_photos, panel_of_masks
+from face_parsing.drawing.label_studio import write_label_studio
+from face_parsing.drawing.labelled import labelled_in
 from face_parsing.drawing.matching import refuse_replacing
 from face_parsing.drawing.plots import FORMATS, find_histories, plot_runs
+from face_parsing.drawing.voc import read_labelmap, write_voc
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, LabelSet
-from face_parsing.system.commands import UsageError, command
+from face_parsing.system.commands import UsageError, command, refuse_existing
 
 
 def _labels(args: argparse.Namespace) -> LabelSet:
     return CELEBAMASK if args.classes is None else read_classes(args.classes)
+
+
+def _labels_of(args: argparse.Namespace, masks: Path) -> LabelSet:
+    """The classes of --classes, else those of the prepared set that the masks lie in."""
+    return labels_of_masks(masks) if args.classes is None else read_classes(args.classes)
 
 
 def _rule(args: argparse.Namespace, masks: Path) -> IdRule:
@@ -37,7 +46,11 @@ def _color(args: argparse.Namespace) -> None:
 
 
 def _ids(args: argparse.Namespace) -> None:
-    guessed = ids_of_pictures(args.input, args.output, _labels(args), nearest=args.nearest, overwrite=args.overwrite)
+    labels = _labels(args)
+    colors = None if args.labelmap is None else read_labelmap(args.labelmap, labels)
+    guessed = ids_of_pictures(
+        args.input, args.output, labels, colors=colors, nearest=args.nearest, overwrite=args.overwrite
+    )
     print(f"wrote {len(guessed)} pictures to {args.output}")
     if max(guessed) > 0:
         print(f"{np.mean(guessed):.1%} of the pixels were of no exact color, up to {max(guessed):.1%} in a picture")
@@ -96,6 +109,29 @@ def _to_ids(args: argparse.Namespace) -> None:
     print(f"wrote {count} masks to {args.output}")
 
 
+def _to_coco(args: argparse.Namespace) -> None:
+    refuse_existing([args.output], overwrite=args.overwrite)
+    masks, labels = labelled_in(args.masks, args.images), _labels_of(args, args.masks)
+    images, annotations = write_coco(masks, args.output, labels, rule=_rule(args, args.masks))
+    print(f"wrote {annotations} annotations of {images} images to {args.output}")
+
+
+def _to_voc(args: argparse.Namespace) -> None:
+    masks, labels = labelled_in(args.masks, args.images), _labels_of(args, args.masks)
+    rule = _rule(args, args.masks)
+    count = write_voc(masks, args.output, labels, subset=args.subset, rule=rule, overwrite=args.overwrite)
+    print(f"wrote {count} masks to {args.output}")
+
+
+def _to_label_studio(args: argparse.Namespace) -> None:
+    masks, labels = labelled_in(args.masks, args.images), _labels_of(args, args.masks)
+    rule = _rule(args, args.masks)
+    count = write_label_studio(
+        masks, args.output, labels, kind=args.kind, prefix=args.prefix, rule=rule, overwrite=args.overwrite
+    )
+    print(f"wrote {count} tasks to {args.output}")
+
+
 RUNS = {
     "color": _color,
     "colour": _color,
@@ -106,6 +142,9 @@ RUNS = {
     "to-kaggle": _to_kaggle,
     "from-kaggle": _from_kaggle,
     "to-ids": _to_ids,
+    "to-coco": _to_coco,
+    "to-voc": _to_voc,
+    "to-label-studio": _to_label_studio,
 }
 
 

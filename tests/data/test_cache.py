@@ -35,7 +35,7 @@ def spoil(folder: Path) -> dict[str, str]:
         elif pair.stem == "rgb":
             Image.open(pair.mask).convert("RGB").save(pair.mask)
         elif pair.stem == "sixteen":
-            Image.fromarray(mask.astype(np.uint16)).save(pair.mask)
+            Image.fromarray(mask.astype(np.uint16) * 257).save(pair.mask)
         elif pair.stem == "size":
             Image.fromarray(mask[:-2]).save(pair.mask)
     return {
@@ -44,7 +44,7 @@ def spoil(folder: Path) -> dict[str, str]:
         "masks/label.png": "label 77; ids are 0 to 18, or 255 to ignore",
         "images/none.png": "cannot be read as a photo",
         "masks/rgb.png": "mode RGB; a mask is single-channel",
-        "masks/sixteen.png": "mode I;16; a mask is single-channel",
+        "masks/sixteen.png": "label 257; ids are 0 to 18, or 255 to ignore",
         "masks/size.png": "32x30, but its image is 32x32",
     }
 

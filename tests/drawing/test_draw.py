@@ -68,6 +68,42 @@ def test_ids_name_the_first_unknown_color_or_take_the_nearest(
     assert "0.0% of the pixels were of no exact color" in capsys.readouterr().out
 
 
+def test_clear_deep_and_binary_pictures_become_the_ids_that_were_meant(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = pixels(masks / "0.png")
+    opaque = (truth > 0)[..., None] * np.uint8(255)
+    colors = np.array(PALETTE, dtype=np.uint8)[truth]
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.dstack([colors, opaque])).save(tmp_path / "in" / "colors.png")
+    Image.fromarray(np.dstack([truth, truth, truth, opaque])).save(tmp_path / "in" / "greys.png")
+    Image.fromarray(truth.astype(np.uint16)).save(tmp_path / "in" / "deep.png")
+    assert run("ids", "--input", tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert "Note" not in capsys.readouterr().err
+    for name in ("colors", "greys", "deep"):
+        np.testing.assert_array_equal(pixels(tmp_path / "out" / f"{name}.png"), truth)
+    Image.fromarray(opaque[..., 0]).save(tmp_path / "binary.png")
+    assert run("ids", "--input", tmp_path / "binary.png", "--output", tmp_path / "out") == 0
+    assert "1 mask holds no class but background (255 means 'ignore'" in capsys.readouterr().err
+    half = np.dstack([colors, opaque // 2])
+    Image.fromarray(half).save(tmp_path / "half.png")
+    assert run("ids", "--input", tmp_path / "half.png", "--output", tmp_path / "out") == 2
+    assert "half.png: the color" in capsys.readouterr().err
+
+
+def test_a_palette_of_other_colors_names_the_command_that_reads_indices(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = Image.open(masks / "0.png")
+    picture.putpalette([7 * i % 256 for i in range(768)])
+    (tmp_path / "in").mkdir()
+    picture.save(tmp_path / "in" / "m.png")
+    assert run("ids", "--input", tmp_path / "in", "--output", tmp_path / "out") == 2
+    assert capsys.readouterr().err.endswith("If its palette's indices are the ids, 'draw.py to-ids' takes these.\n")
+    assert run("to-ids", "--masks", tmp_path / "in", "--output", tmp_path / "out") == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "out" / "m.png"), pixels(masks / "0.png"))
+
+
 def test_colors_of_a_coarser_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "classes.yaml").write_text("rest: []\neyes: [l_eye, r_eye]\n")
     save_mask(np.array([[0, 1]], dtype=np.uint8), tmp_path / "m.png")

@@ -15,7 +15,8 @@ import draw
 from face_parsing.data.masks import save_mask
 from face_parsing.data.problems import DataError
 from face_parsing.drawing import kaggle
-from face_parsing.drawing.kaggle import decode_runs, encode_runs, numeric_order, read_kaggle, rows_of, write_kaggle
+from face_parsing.drawing.kaggle import decode_runs, encode_runs, read_kaggle, rows_of, write_kaggle
+from face_parsing.drawing.labelled import numeric_order
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, NUM_CLASSES
 
 MASKS = arrays.arrays(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judged_files import CPU, pack, run, write_model
+from judged_files import CPU, ids, pack, run, write_model
+from PIL import Image
 
 from face_parsing import cli
 from face_parsing.data.masks import save_mask
@@ -189,3 +190,25 @@ def test_a_mask_that_unpacks_to_too_much_is_refused(
     monkeypatch.setattr(predictors, "MEMBER_BYTES", 10)
     assert run("--predictions", pack(tmp_path / "masks.zip", folders[0]), "--truth", folders[1]) == 2
     assert "unpacks to" in capsys.readouterr().err
+
+
+def test_masks_in_other_formats_and_suffixes_are_scored(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of .PNG was "no PNG masks", and one that held a few of them was scored without these."""
+    predicted, truth = folders
+    assert run("--truth", truth, "--predictions", predicted) == 0
+    expected = capsys.readouterr().out
+    other = {name: tmp_path / name for name in ("upper", "bitmaps", "deep")}
+    for folder in other.values():
+        folder.mkdir()
+    for mask in truth.iterdir():
+        shutil.copy(mask, other["upper"] / f"{mask.stem}.PNG")
+    for mask in predicted.iterdir():
+        Image.fromarray(ids(mask)).save(other["bitmaps"] / f"{mask.stem}.bmp")
+        Image.fromarray(ids(mask).astype(np.uint16)).save(other["deep"] / mask.name)
+    for name in ("bitmaps", "deep"):
+        assert run("--truth", other["upper"], "--predictions", other[name]) == 0
+        assert capsys.readouterr().out == expected
+    assert run("--truth", truth, "--predictions", pack(tmp_path / "deep.zip", other["deep"])) == 2
+    assert "mode I;16; a mask is single-channel, mode L or P" in capsys.readouterr().err  # as the judges

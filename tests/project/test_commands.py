@@ -17,7 +17,19 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 COMMANDS = ("audit", "average", "biases", "draw", "evaluate", "export", "inference", "prepare", "train")
 SUBCOMMANDS = {
     "biases": ("fit", "merge"),
-    "draw": ("color", "ids", "overlay", "panel", "curves", "to-kaggle", "from-kaggle", "to-ids"),
+    "draw": (
+        "color",
+        "ids",
+        "overlay",
+        "panel",
+        "curves",
+        "to-kaggle",
+        "from-kaggle",
+        "to-ids",
+        "to-coco",
+        "to-voc",
+        "to-label-studio",
+    ),
     "prepare": ("celebamask-hq", "layout", "group", "face-synthetics", "flip", "relabel", "synthetic", "statistics"),
 }
 CALLS = [(name,) for name in COMMANDS] + [(name, sub) for name, subs in SUBCOMMANDS.items() for sub in subs]
@@ -103,6 +115,9 @@ def test_a_wrong_option_is_refused(call: tuple[str, ...], capsys: pytest.Capture
         ("draw to-kaggle --masks no --output out.csv", "There is no folder no of PNG masks"),
         ("draw from-kaggle --csv no.csv --output out", "no.csv cannot be read"),
         ("draw to-ids --masks no --output out", "There is no folder no of PNG masks"),
+        ("draw to-coco --masks no --output out.json", "There is no folder no of PNG masks"),
+        ("draw to-voc --masks no --output out", "There is no folder no of PNG masks"),
+        ("draw to-label-studio --masks no --images none --output out", "There is no folder no of PNG masks"),
         ("evaluate --predictions no --truth none", "There is no folder none of PNG masks"),
         ("export --model_path no.pth --output out.onnx", "There is no checkpoint no.pth"),
         ("inference --input no --output out", "There is no photo or folder no"),

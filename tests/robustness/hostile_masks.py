@@ -38,7 +38,9 @@ def masks() -> Iterator[Case]:
             f"mode {mode}", written("m.png", encoded(grey.convert(mode), "PNG")), f"mode {mode}; a mask is single"
         )
     deep = Image.fromarray(ids.astype(np.uint16))
-    yield Case("16 bits", written("m.png", encoded(deep, "PNG")), "mode I;16; a mask is single-channel")
+    yield Case("16 bits", written("m.png", encoded(deep, "PNG")), "")
+    scaled = Image.fromarray(ids.astype(np.uint16) * 257)
+    yield Case("16 bits, scaled", written("m.png", encoded(scaled, "PNG")), "label 257; ids are 0")
     yield Case(
         "JPEG in the name of PNG", written("m.png", encoded(face(), "JPEG")), "mode RGB; a mask is single-channel"
     )

@@ -58,6 +58,24 @@ def all_ignored(mask: np.ndarray) -> np.ndarray:
     return np.full_like(mask, 255)
 
 
+def test_what_is_wrong_with_both_parts_is_told_at_once(start: Start, data: Path) -> None:
+    wrong = sorted((data / "train" / "masks").iterdir())[0], sorted((data / "val" / "masks").iterdir())[0]
+    for path in wrong:
+        Image.new("RGB", (64, 64)).save(path)
+    code, told = start()
+    assert code == 2
+    assert told.count("1 problem in") == 2
+    assert all(f"{path}: mode RGB" in told for path in wrong)
+
+
+def test_ids_of_another_order_are_warned_of(start: Start, data: Path) -> None:
+    for part in ("train", "val"):
+        change_masks(data / part / "masks", lambda mask: np.where(mask == 2, 6, np.where(mask == 6, 2, mask)))
+    code, told = start()
+    assert code == 0
+    assert "in 16 of 16 masks the parts of the face do not lie in their places" in told
+
+
 @pytest.mark.parametrize("part", ["train", "val"])
 @pytest.mark.parametrize("change", [binary, nothing, all_ignored])
 def test_a_set_without_classes_is_refused(

@@ -247,7 +247,7 @@ def inspect_faces(
         if (masks := [face.mask_facts for face in faces if face.split == split and face.mask_facts is not None])
         and not any(mask.pixels[1:].any() for mask in masks)
     ]
-    return problems, log.palette_notes()
+    return problems, log.palette_notes() + log.order_notes()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from face_parsing.drawing.kaggle import HEADER, LARGEST_SIZE, SIZE
+from face_parsing.drawing.label_studio import PREFIX, Kind
 from face_parsing.system.commands import add_mask_ids, add_overwrite, add_subcommand, command_parser, positive
 
 
@@ -22,6 +24,12 @@ def _size(text: str) -> int:
     if not 1 <= value <= LARGEST_SIZE:
         raise argparse.ArgumentTypeError(f"{text} is not within 1 to {LARGEST_SIZE}")
     return value
+
+
+def _plain_name(text: str) -> str:
+    if not text or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no plain name")
+    return text
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,6 +55,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
               "--input colors --output masks")  # fmt: skip
     ids.add_argument("--input", type=Path, required=True, help="a color picture, or a folder of them")
     ids.add_argument("--nearest", action="store_true", help="take the nearest color, as for JPEGs")
+    ids.add_argument("--labelmap", type=Path, help="labelmap.txt of VOC or CVAT: which color is which class")
 
     pair = "--images data/val/images --masks data/val/masks"
     overlay = add("overlay", "Photos under their masks' colors, with a legend", "folder for <name>.jpg",
@@ -84,6 +93,20 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                  "folder for <name>.png", "--masks parsed/masks --output ids")  # fmt: skip
     for sub in (to_kaggle, to_ids):
         sub.add_argument("--masks", type=Path, required=True, help="folder of PNG masks, ids 0 to 18")
+        add_mask_ids(sub)
+    coco = add("to-coco", "A folder of masks to a COCO JSON, one annotation for each class of an image", "JSON file",
+               "--masks parsed/masks --output instances.json")  # fmt: skip
+    voc = add("to-voc", "A folder of masks to Pascal VOC's folders, with its palette and labelmap.txt", "folder",
+              f"{pair} --output VOCdevkit/VOC2012")  # fmt: skip
+    voc.add_argument("--subset", default="train", type=_plain_name, help="ImageSets/Segmentation/SUBSET.txt (train)")
+    studio = add("to-label-studio", "Photos and masks to Label Studio's tasks with brush regions", "folder",
+                 "--images photos --masks parsed/masks --output tasks")  # fmt: skip
+    studio.add_argument("--kind", choices=get_args(Kind), default="predictions", help="what regions become")
+    studio.add_argument("--prefix", default=PREFIX, help=f"what each photo's address begins with ({PREFIX})")
+    for sub in (coco, voc, studio):
+        sub.add_argument("--masks", type=Path, required=True, help="folder of masks")
+        sub.add_argument("--images", type=Path, required=sub is studio, help="folder of their photos, by name")
+        sub.add_argument("--classes", type=Path, help="YAML of a coarser task whose ids the masks hold")
         add_mask_ids(sub)
     for sub in (to_kaggle, from_kaggle):
         sub.add_argument("--size", type=_size, default=SIZE, help=f"height and width of the CSV's masks ({SIZE})")

@@ -17,18 +17,10 @@ from face_parsing.data.mask_palettes import USUAL, IdRule
 from face_parsing.data.masks import read_mask, save_mask
 from face_parsing.data.photo_files import PHOTO_SUFFIXES, photos_in
 from face_parsing.data.problems import DataError
-from face_parsing.drawing.kaggle import SIZE, numeric_order, read_kaggle, write_kaggle
+from face_parsing.drawing.kaggle import SIZE, read_kaggle, write_kaggle
+from face_parsing.drawing.labelled import masks_in, numeric_order
 from face_parsing.system.commands import refuse_existing
 from face_parsing.system.files import atomic_path
-
-
-def _masks_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder} of PNG masks.")
-    masks = [path for path in photos_in(folder) if path.suffix.lower() == ".png"]
-    if not masks:
-        raise DataError(f"There are no PNG masks in {folder}.")
-    return numeric_order(masks)
 
 
 def _names(source: Path | None, count: int) -> list[str]:
@@ -62,7 +54,7 @@ def masks_to_kaggle(
 ) -> int:
     """A folder of masks to the CSV, at size x size pixels. Gives the number of images."""
     refuse_existing([output], overwrite=overwrite)
-    masks = _masks_in(folder)
+    masks = masks_in(folder)
     write_kaggle(masks, output, usage=usage, size=size, rule=rule)
     return len(masks)
 
@@ -84,8 +76,8 @@ def kaggle_to_masks(
 
 def masks_to_ids(folder: Path, output: Path, *, rule: IdRule = USUAL, overwrite: bool = False) -> int:
     """Masks with a palette to plain id PNGs of the same names. Gives their number."""
-    masks = _masks_in(folder)
-    paths = [output / path.name for path in masks]
+    masks = masks_in(folder)
+    paths = [output / f"{path.stem}.png" for path in masks]
     refuse_existing(paths, overwrite=overwrite)
     log = MaskLog()
     for source, path in zip(tqdm(masks, unit="mask", leave=False), paths, strict=True):

@@ -13,24 +13,17 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from face_parsing.data.mask_log import MaskLog
-from face_parsing.data.mask_palettes import USUAL, IdRule
-from face_parsing.data.masks import ids_of_colors, read_mask, save_mask
+from face_parsing.data.mask_log import MaskLog, SeenMask
+from face_parsing.data.mask_palettes import USUAL, IdRule, PaletteKind
+from face_parsing.data.masks import ids_of_colors, read_colors, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
-from face_parsing.data.problems import DataError
+from face_parsing.drawing.labelled import enlarged, read_ids
 from face_parsing.drawing.matching import match_stems, refuse_replacing
 from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
+from face_parsing.drawing.voc import ColorIds
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
 from face_parsing.system.commands import UsageError
-
-
-def _read_mask(path: Path, labels: LabelSet, rule: IdRule, log: MaskLog) -> np.ndarray:
-    mask = read_mask(path, rule, log)
-    unknown = mask[(mask >= len(labels)) & (mask != IGNORE_INDEX)]
-    if len(unknown):
-        raise DataError(f"{path}: label {unknown[0]}; the ids of these classes are 0 to {len(labels) - 1}")
-    return mask
 
 
 def _each(source: Path, folder: Path, make: Callable[[Path, Path], None], *, overwrite: bool) -> int:
@@ -50,47 +43,57 @@ def color_masks(
     log = MaskLog()
 
     def make(path: Path, output: Path) -> None:
-        save_picture(colorize(_read_mask(path, labels, rule, log), labels), output)
+        save_picture(colorize(read_ids(path, labels, rule, log), labels), output)
 
     count = _each(source, folder, make, overwrite=overwrite)
     log.tell_palettes()
     return count
 
 
-def ids_of_pictures(
-    source: Path, folder: Path, labels: LabelSet = CELEBAMASK, *, nearest: bool = False, overwrite: bool = False
-) -> list[float]:
-    """Pictures in the palette's colors back to masks of class ids.
+def _index_hint(path: Path) -> str:
+    with Image.open(path) as image:
+        return " If its palette's indices are the ids, 'draw.py to-ids' takes these." if image.mode == "P" else ""
 
-    With ``nearest`` a pixel of another color takes the class of the nearest one. Gives each picture's share of them.
+
+def ids_of_pictures(
+    source: Path,
+    folder: Path,
+    labels: LabelSet = CELEBAMASK,
+    *,
+    colors: ColorIds | None = None,
+    nearest: bool = False,
+    overwrite: bool = False,
+) -> list[float]:
+    """Pictures in the palette's colors, or in other ``colors``, back to masks of class ids.
+
+    What is wholly transparent is class 0. With ``nearest`` a pixel of another color takes the class of the nearest
+    one. Gives each picture's share of them.
     """
     guessed: list[float] = []
+    known = "the palette's" if colors is None else "labelmap.txt's"
+
+    log = MaskLog()
 
     def make(path: Path, output: Path) -> None:
-        picture = read_photo(path)
-        mask, exact = ids_of_colors(picture, labels)
+        picture, clear = read_colors(path)
+        mask, exact = ids_of_colors(picture, labels) if colors is None else colors.ids(picture)
+        mask[clear], exact[clear] = 0, True
         if not exact.all() and not nearest:
             y, x = np.argwhere(~exact)[0].tolist()
             raise UsageError(
-                f"{path}: the color {tuple(picture[y, x].tolist())} at column {x}, row {y} is none of the palette's; "
-                "mend the picture, or add --nearest to take the nearest one."
+                f"{path}: the color {tuple(picture[y, x].tolist())} at column {x}, row {y} is none of {known}; "
+                f"mend the picture, or add --nearest to take the nearest one.{_index_hint(path)}"
             )
         guessed.append(1 - float(exact.mean()))
+        seen = SeenMask(
+            PaletteKind.OWN, empty=not (mask % IGNORE_INDEX).any(), ignored=bool((mask == IGNORE_INDEX).any())
+        )
+        log.seen[str(path)] = seen
         save_mask(mask, output, labels)
 
     _each(source, folder, make, overwrite=overwrite)
+    log.tell()
     return guessed
-
-
-def _enlarged(mask: np.ndarray, mask_path: Path, photo: np.ndarray, photo_path: Path) -> np.ndarray:
-    """The mask at the photo's size. Raises DataError where their shapes differ."""
-    (h, w), (H, W) = mask.shape, photo.shape[:2]
-    if h * W != H * w:
-        raise DataError(f"{mask_path} is {w}x{h} and its photo {photo_path} {W}x{H}, of another shape")
-    if h == H:
-        return mask
-    # The full data set's masks are half as large as its photos.
-    return np.array(Image.fromarray(mask).resize((W, H), Image.Resampling.NEAREST))
 
 
 def overlay_photos(
@@ -110,7 +113,7 @@ def overlay_photos(
     log = MaskLog()
     for (image, mask), output in zip(tqdm(matched.values(), unit="picture", leave=False), outputs, strict=True):
         photo = read_photo(image)
-        ids = _enlarged(_read_mask(mask, labels, rule, log), mask, photo, image)
+        ids = enlarged(read_ids(mask, labels, rule, log), mask, photo, image)
         save_picture(overlay_with_legend(photo, ids, alpha, labels), output)
     log.tell_palettes()
     return len(outputs)
@@ -148,7 +151,7 @@ def panel_of_masks(
     log = MaskLog()
     for paths in tqdm(shown.values(), unit="face", leave=False):
         row = [read_photo(path) for path in paths[: len(photos)]]
-        rows.append(row + [_read_mask(path, labels, rule, log) for path in paths[len(photos) :]])
+        rows.append(row + [read_ids(path, labels, rule, log) for path in paths[len(photos) :]])
     log.tell_palettes()
     present = {c for row in rows for picture in row[len(photos) :] for c in np.unique(picture).tolist()}
     classes = sorted(present - {IGNORE_INDEX})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -64,16 +64,6 @@ def decode_runs(text: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
         first = "_".join(map(str, numbers[2 * bad[0] : 2 * bad[0] + 4].tolist()))
         raise ValueError(f"the runs {first} overlap or are not in ascending order")
     return starts, lengths
-
-
-def numeric_order(paths: Iterable[Path]) -> list[Path]:
-    """Files in the order that the CSV numbers them: names that are numbers by value, then the others by name."""
-
-    def key(path: Path) -> tuple[bool, int, str]:
-        number = path.stem.isascii() and path.stem.isdigit()
-        return not number, int(path.stem) if number else 0, path.stem
-
-    return sorted(paths, key=key)
 
 
 def rows_of(mask: np.ndarray, image: int, *, usage: str, size: int = SIZE) -> Iterator[list[str]]:

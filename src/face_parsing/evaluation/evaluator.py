@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from face_parsing.data.mask_log import MaskLog
 from face_parsing.data.mask_palettes import USUAL, IdRule
-from face_parsing.data.masks import read_mask
+from face_parsing.data.masks import mask_files, read_mask
 from face_parsing.data.pairs import find_pairs
 from face_parsing.data.photo_files import photos_in
 from face_parsing.data.problems import DataError
@@ -40,7 +40,7 @@ def items_in(truth: Path, images: Path | None = None) -> list[EvaluationItem]:
     """The masks of a folder, by name, with their photos from the folder images. Raises DataError."""
     if not truth.is_dir():
         raise DataError(f"There is no folder {truth} of PNG masks.")
-    masks = sorted(path for path in truth.glob("*.png") if not path.name.startswith("."))
+    masks = list(mask_files(truth).values())
     if not masks:
         raise DataError(f"There are no PNG masks in {truth}.")
     if images is None:

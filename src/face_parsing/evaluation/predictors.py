@@ -16,7 +16,7 @@ import torch
 
 from face_parsing.data.mask_log import MaskLog, SeenMask
 from face_parsing.data.mask_palettes import USUAL, IdRule, PaletteKind
-from face_parsing.data.masks import decode_mask
+from face_parsing.data.masks import decode_mask, mask_files
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.evaluation.evaluator import EvaluationItem, Predictor
@@ -32,7 +32,7 @@ MEMBER_BYTES = 32 * 2**20  # a mask of 512 px takes some 5 kB
 def _decode(
     source: Path | BytesIO, name: str, labels: LabelSet, rule: IdRule, log: MaskLog | None = None
 ) -> np.ndarray:
-    mask, kind = decode_mask(source, name, dataclasses.replace(rule, palette=labels.palette))
+    mask, kind = decode_mask(source, name, dataclasses.replace(rule, palette=labels.palette), wide=log is not None)
     if log is not None:
         log.seen[name] = SeenMask(kind, empty=False, ignored=False)
     elif kind is PaletteKind.RENUMBERED:
@@ -87,9 +87,10 @@ def stored_masks(
     missing prediction and a zip that is none.
     """
     if place.is_dir():
-        _need_all(place, {path.stem for path in place.glob("*.png")}, items)
+        files = mask_files(place)
+        _need_all(place, set(files), items)
         known = MaskLog() if log is None else log
-        return lambda item: _decode(place / f"{item.stem}.png", str(place / f"{item.stem}.png"), labels, rule, known)
+        return lambda item: _decode(files[item.stem], str(files[item.stem]), labels, rule, known)
     if not place.is_file():
         raise DataError(f"There is no folder {place} of PNG masks, and no zip.")
     if rule.mask_ids == "palette":

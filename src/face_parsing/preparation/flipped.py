@@ -14,6 +14,7 @@ from PIL.JpegImagePlugin import get_sampling
 from face_parsing.data.mask_palettes import USUAL, IdRule, MaskIds
 from face_parsing.data.masks import save_mask
 from face_parsing.data.pairs import size_difference
+from face_parsing.data.photo_files import photos_in
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.data.provenance import broken_rule, refuse_grouped
@@ -86,7 +87,7 @@ def mirrored_masks(masks: Iterable[Path], workers: int, rule: IdRule = USUAL) ->
 
 def mirrored_note(source: Path, workers: int, mask_ids: MaskIds = "auto") -> str | None:
     """That the training masks of a flipped set had left and right out of order before, and which; None for none."""
-    found = mirrored_masks((source / "train" / "masks").glob("*.png"), workers, IdRule(mask_ids=mask_ids))
+    found = mirrored_masks(photos_in(source / "train" / "masks"), workers, IdRule(mask_ids=mask_ids))
     if not found:
         return None
     rest = len(found) - MIRRORED_SHOWN

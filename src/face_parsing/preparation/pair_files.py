@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from face_parsing.data.mask_log import MaskLog
+from face_parsing.data.mask_order import is_upright
 from face_parsing.data.mask_palettes import USUAL, IdRule
-from face_parsing.data.masks import read_mask, save_mask
+from face_parsing.data.masks import MASK_SUFFIXES, read_mask, save_mask
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
 from face_parsing.labels import CELEBAMASK, LabelSet
@@ -92,6 +93,8 @@ def copy_pair(
     photo = read_photo(image)  # also a file that is only copied must be whole
     log = MaskLog()
     ids = None if mask is None else read_ids(mask, table, rule, log)
+    if ids is not None and table is not None and labels is CELEBAMASK:  # what counts is where the parts are now
+        log.seen[str(mask)] = log.seen[str(mask)]._replace(upright=is_upright(ids))
     if ids is not None and size is None and ids.shape != photo.shape[:2]:
         raise DataError(f"{mask}: {size_text(ids)}, but its image is {size_text(photo)}; --size makes both one size")
     if ids is not None and not outputs[1].exists():
@@ -107,7 +110,7 @@ def read_ids(
     path: Path, table: np.ndarray | None = None, rule: IdRule = USUAL, log: MaskLog | None = None
 ) -> np.ndarray:
     """Class ids (H, W) uint8 of a mask, translated by table. Raises DataError that names the file."""
-    if path.suffix.lower() != ".png":
+    if path.suffix.lower() not in MASK_SUFFIXES:
         raise DataError(f"{path}: a mask must be a PNG; JPEG compression changes ids")
     mask = read_mask(path, rule, log)
     return mask if table is None else translate(mask, table, path)

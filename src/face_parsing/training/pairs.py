@@ -84,8 +84,18 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     limit = config.data.cache_gb * 1e9
     repair = config.data.repair_mirrored
     rule = IdRule(mask_ids=config.data.mask_ids)
-    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit, labels=labels, rule=rule)
-    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit, labels=labels, rule=rule)
+    stores: list[PairStore] = []
+    problems: list[str] = []
+    for pairs, mended in ((split.val, False), (split.train + extra, repair)):
+        try:
+            stores.append(
+                PairStore(pairs, config.data.size, repair=mended, limit_bytes=limit, labels=labels, rule=rule)
+            )
+        except DataError as error:  # the other part's problems are told with these
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))
+    val, train = stores
     check_masks(train, val, root)
     print(
         f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
