@@ -27,7 +27,12 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True)
 class Clip:
-    """What a file says of its pictures. Sizes are as shown; times are in ``time_base`` seconds from ``start``."""
+    """What a file says of its pictures. Sizes are as shown; times are in ``time_base`` seconds from ``start``.
+
+    ``count`` is about how many frames there are, if that is known, ``aspect`` a pixel's width over its height,
+    ``sounds`` the number of sounds, and ``stored`` the width and height before the orientation. ``primaries`` and
+    ``transfer`` say what the colors mean, in numbers of FFmpeg's.
+    """
 
     path: Path
     width: int
@@ -40,6 +45,8 @@ class Clip:
     aspect: Fraction
     sounds: int
     stored: tuple[int, int]
+    primaries: int
+    transfer: int
 
     def seconds(self, time: int) -> float:
         """A frame's time in seconds."""
@@ -99,6 +106,8 @@ def read_clip(path: Path) -> Clip:
             1 / aspect if orientation.swapped and aspect else aspect,
             len(container.streams.audio),
             (first.width, first.height),
+            first.color_primaries,
+            first.color_trc,
         )
 
 
