@@ -30,6 +30,7 @@ from face_parsing.system.commands import (
     refuse_for_onnx,
 )
 from face_parsing.system.cores import usable_cores
+from face_parsing.video.clip import is_clip
 
 PROGRAM = "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
 """What the command was called as: the installed one, or the file of a checkout."""
@@ -49,7 +50,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     files = parser.add_argument_group("photos and masks")
     files.add_argument(
-        "--input", type=Path, nargs="+", required=True, help="photos, or folders of them (not their subfolders)"
+        "--input", type=Path, nargs="+", required=True, help="photos, clips, or folders (not subfolders) of photos"
     )
     files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
@@ -189,6 +190,33 @@ def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) 
 
 
 def _run(args: argparse.Namespace) -> int:
+    """Parse what was named: photos and folders of them, then clips."""
+    clips = [path for path in args.input if is_clip(path)]
+    if not clips:
+        return _run_photos(args)
+    args.input = [path for path in args.input if path not in clips]
+    clip_code = _run_clips(args, clips)
+    return max(_run_photos(args) if args.input else 0, clip_code)
+
+
+def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
+    from face_parsing.video.command import check_clips, run_clips
+
+    if args.submission:
+        raise UsageError("--submission is of photos; leave it out, or leave out the clips.")
+    if distributed.world_size() > 1:
+        raise UsageError("A clip is for one process; start it without torchrun.")
+    wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name, False)]
+    check_clips(clips, args.output, wanted, resume=args.resume, overwrite=args.overwrite)
+    parser, at_once = _open_network(args, MOST_AT_ONCE)
+    print(parser.weights)
+    return run_clips(
+        PROGRAM, clips, args.output, parser, wanted,
+        at_once=max(1, at_once), resume=args.resume, overwrite=args.overwrite,
+    )  # fmt: skip
+
+
+def _run_photos(args: argparse.Namespace) -> int:
     photos, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     parser, at_once = _open_network(args, len(own))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from face_parsing.data.photos import MAX_PIXELS
+from face_parsing.system.commands import UsageError
 from face_parsing.video.decoding import decoded
 from face_parsing.video.orientation import Orientation, orientation_of
 
@@ -55,13 +56,13 @@ class Clip:
 
 def is_clip(path: Path) -> bool:
     """Whether a file is a clip, by its name."""
-    return path.suffix.lower() in CLIP_SUFFIXES
+    return path.suffix.lower() in CLIP_SUFFIXES and not path.is_dir()
 
 
 def need_av() -> None:
-    """Raise VideoError where PyAV is not installed."""
+    """Raise UsageError where PyAV is not installed."""
     if importlib.util.find_spec("av") is None:
-        raise VideoError('Clips need PyAV: pip install "face-parsing[video]".')
+        raise UsageError('Clips need PyAV: pip install "face-parsing[video]".')
 
 
 def open_clip(path: Path) -> Any:

@@ -11,11 +11,13 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from face_parsing.system.commands import UsageError
 from face_parsing.system.files import atomic_path
-from face_parsing.video.clip import Clip, VideoError
+from face_parsing.video.clip import Clip
 from face_parsing.video.streams import KINDS, SEGMENT_CONTAINER, Encoder
 
 State = dict[str, np.ndarray]
@@ -29,13 +31,13 @@ class Parts:
     facts: Mapping[str, object]
 
     def begin(self, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder, or go on with it. Raises VideoError where it is another run's."""
+        """Make the folder, or go on with it. Raises UsageError where it is another run's."""
         path = self.folder / "facts.json"
         if path.is_file():
             if overwrite:
                 self.remove()
             elif not resume:
-                raise VideoError(
+                raise UsageError(
                     f"{self.folder} holds the beginning of an earlier run; add --resume to go on with it, or "
                     "--overwrite to begin anew."
                 )
@@ -50,7 +52,7 @@ class Parts:
         now = json.loads(json.dumps(self.facts))
         other = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         if other:
-            raise VideoError(
+            raise UsageError(
                 f"{self.folder} was begun with another {', '.join(other)}; parse as then, or add --overwrite and leave "
                 "out --resume to begin anew."
             )
@@ -111,9 +113,13 @@ class SegmentWriter:
             encoder.close()
         if self.lines is not None:
             self.lines.close()
-        times = {"times": np.array(self.times, np.int64), "lengths": np.array(self.lengths, np.int64)}
+        values: dict[str, Any] = {
+            **state,
+            "times": np.array(self.times, np.int64),
+            "lengths": np.array(self.lengths, np.int64),
+        }
         with atomic_path(self.parts.state_path(self.segment)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **times, **state)
+            np.savez(file, **values)
 
     def abandon(self) -> None:
         """Let go of the files, which are of no use."""

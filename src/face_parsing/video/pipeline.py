@@ -36,7 +36,7 @@ MOST_BRIDGED = 12
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What parses whole frames and crops, of ``size`` pixels, of faces, which ``new_tracker`` follows if there is one."""
+    """What parses whole frames and, of ``size`` pixels, crops of the faces that a ``new_tracker`` follows, if any."""
 
     parse: Parse
     scores: Callable[[Sequence[np.ndarray]], list[np.ndarray]]
@@ -82,7 +82,8 @@ class Counts:
     @classmethod
     def of_state(cls, state: State) -> Counts:
         broken = [(int(number), second) for number, second in state["broken"].tolist()]
-        return cls(*state["counts"].tolist(), broken, set(state["numbers"].tolist()))
+        frames, without_face = state["counts"].tolist()
+        return cls(frames, without_face, broken, set(state["numbers"].tolist()))
 
 
 def parse_frames(
@@ -226,7 +227,7 @@ class _Finisher:
             self.mask, self.instances = self.around.mask, np.zeros_like(self.instances)
             return
         around = self.around.moved(corners[0] if len(corners) == 1 else None)
-        numbered = [(face.number, *rest) for face, *rest in zip(faces, corners, scores, strict=True)]
+        numbered = list(zip([face.number for face in faces], corners, scores, strict=True))
         self.mask, self.instances = compose(around, self.network.labels, numbered, instances="instances" in self.wanted)
 
     def _pictures(self) -> dict[str, np.ndarray]:

@@ -54,8 +54,8 @@ class Encoder:
         import av
 
         self.kind = kind
-        self._container = av.open(str(path), "w", format=SEGMENT_CONTAINER)
-        stream = self._container.add_stream(kind.codec, rate=clip.rate, options=dict(kind.options))
+        self._container: Any = av.open(str(path), "w", format=SEGMENT_CONTAINER)
+        stream: Any = self._container.add_stream(kind.codec, rate=clip.rate, options=dict(kind.options))
         stream.width, stream.height = self._size(clip)
         stream.pix_fmt = kind.stored
         context = stream.codec_context
