@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,21 +42,34 @@ def read_frames(clip: Clip, *, first: int = 0) -> Iterator[ClipFrame]:
 
     To jump there would be faster. It would give other pixels behind a damaged frame, and others in some codecs.
     """
+    with open_clip(clip.path) as container:
+        before: ClipFrame | None = None
+        for number, (time, length, shown) in enumerate(_timed(container, clip)):
+            if before is not None:
+                # Until the next one comes. A container's own lengths are in the order of storage, and so another frame's.
+                yield replace(before, length=time - before.time)
+                before = None
+            if number >= first:
+                pixels = None if shown.frame is None else pixels_of_frame(shown.frame, clip)
+                before = ClipFrame(number, time, length, pixels, shown.broken)
+        if before is not None:
+            yield before
+
+
+def _timed(container: Any, clip: Clip) -> Iterator[tuple[int, int, _Shown]]:
+    """Each frame with its time from the clip's start and about its length, in the clip's time base. Time goes on."""
     usual = max(1, round(1 / (clip.rate * clip.time_base)))
     offset = -clip.start
     last: int | None = None
     end = 0  # of the frame before
-    with open_clip(clip.path) as container:
-        for number, shown in enumerate(_shown(container)):
-            length = (shown.frame.duration if shown.frame is not None else 0) or usual
-            time = shown.stamp + offset if shown.stamp is not None else end
-            if last is not None and time <= last:
-                # Stamps that stand still or begin anew, as where clips were laid end to end: time goes on.
-                offset, time = offset + end - time, end
-            last, end = time, time + length
-            if number >= first:
-                pixels = None if shown.frame is None else pixels_of_frame(shown.frame, clip)
-                yield ClipFrame(number, time, length, pixels, shown.broken)
+    for shown in _shown(container):
+        length = (shown.frame.duration if shown.frame is not None else 0) or usual
+        time = end if shown.stamp is None else shown.stamp + offset
+        if last is not None and time <= last:
+            # Stamps that stand still or begin anew, as where clips were laid end to end.
+            offset, time = offset + end - time, end
+        last, end = time, time + length
+        yield time, length, shown
 
 
 def _shown(container: Any) -> Iterator[_Shown]:
