@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args, overload
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from face_parsing.data.photos import pixels_of, read_photo, to_rgb
-from face_parsing.drawing.overlays import overlay
-from face_parsing.inference.onnx_network import read_onnx
-from face_parsing.inference.outputs import Parse, output_paths, write_outputs
-from face_parsing.labels import LabelSet, colorize
+from face_parsing.faces.alignment import quadrangle
+from face_parsing.faces.choice import FACES_MODES, FacesMode, GivenFace, choose_faces, given_faces
+from face_parsing.faces.detector import Face, RunDetector, read_detector
+from face_parsing.faces.paste import Look
+from face_parsing.faces.people import People, parse_people
+from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE
+from face_parsing.inference.onnx_network import ExportedNetwork, read_onnx
+from face_parsing.inference.outputs import Parse
+from face_parsing.labels import LabelSet
+from face_parsing.results import Found, ParsedFace, ParsedPhoto
 from face_parsing.system.commands import UsageError, refuse_for_onnx
-from face_parsing.weights import EIGHT_BITS, REFERENCE, Weights, find_weights
+from face_parsing.weights import DETECTOR, EIGHT_BITS, REFERENCE, Weights, find_weights
 
 if TYPE_CHECKING:
     from face_parsing.inference.postprocess_settings import Postprocessing
@@ -27,60 +32,26 @@ PathLike = str | os.PathLike[str]
 Photo = PathLike | Image.Image | np.ndarray
 """A file, an image of Pillow's of any mode, or pixels (H, W, 3) uint8 RGB, upright."""
 
-
-@dataclass(frozen=True, eq=False)
-class ParsedPhoto:
-    """The mask of one photo: ``result.mask``, ``result["hair"]``, pictures to look at, and files.
-
-    ``mask`` is (H, W) uint8, as large as ``photo`` (H, W, 3) uint8 RGB, and holds class ids, which index
-    ``labels.names``. ``name`` is what its files are called.
-    """
-
-    mask: np.ndarray
-    photo: np.ndarray
-    labels: LabelSet
-    name: str = "photo"
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Where a class is: (H, W) bool. Raises KeyError for a name that is no class."""
-        if name not in self.labels.names:
-            raise KeyError(f"there is no class {name!r}; choose from {', '.join(self.labels.names)}")
-        return self.mask == self.labels.names.index(name)
-
-    def color(self) -> np.ndarray:
-        """The mask in the usual colors, (H, W, 3) uint8 RGB."""
-        return colorize(self.mask, self.labels)
-
-    def overlay(self, alpha: float = 0.5) -> np.ndarray:
-        """The photo under the colors, ``alpha`` (0 to 1) parts of them, (H, W, 3) uint8 RGB."""
-        return overlay(self.photo, self.mask, alpha, self.labels)
-
-    def save(
-        self, folder: PathLike, *, color: bool = False, overlay: bool = False, overwrite: bool = False
-    ) -> dict[str, Path]:
-        """Write folder/masks/<name>.png and, where asked for, color/<name>.png and overlay/<name>.jpg.
-
-        Returns the files under ``mask``, ``color`` and ``overlay``. Raises FileExistsError where one is there already.
-        """
-        paths = output_paths(Path(folder), self.name, color=color, overlay=overlay)
-        existing = next((path for path in paths.values() if path.exists()), None)
-        if existing and not overwrite:
-            raise FileExistsError(f"{existing} would be replaced; pass overwrite=True or choose another folder.")
-        write_outputs(self.photo, self.mask, paths, self.labels)
-        return paths
+NoFace = Literal["whole", "empty", "skip"]
+"""What becomes of a photo without a face: it is parsed as it is, its mask is background, or it is left out."""
+NO_FACE: tuple[NoFace, ...] = get_args(NoFace)
+Choice = TypeVar("Choice", bound=str)
 
 
 class FaceParser:
     """A network that parses photos: ``parser = FaceParser()``, then ``result = parser("photo.jpg")``.
 
     ``weights`` says which it is, ``labels`` which classes it tells apart, ``checkpoint`` what a ``.pth`` held (None for
-    an ONNX file). ``parse`` takes several photos of one size, each (H, W, 3) uint8, to their masks (H, W) uint8 at
-    once, which is faster on a GPU and may round differently.
+    an ONNX file), ``faces`` which faces are parsed in aligned crops of ``size`` pixels. ``parse`` takes several photos
+    of one size, each (H, W, 3) uint8, to their masks (H, W) uint8 as they are, without a look at faces, at once, which
+    is faster on a GPU and may round differently.
     """
 
     weights: Weights
     labels: LabelSet
     parse: Parse
+    faces: FacesMode
+    size: int
     checkpoint: CheckpointNetwork | None = None
 
     def __init__(
@@ -94,6 +65,12 @@ class FaceParser:
         threads: int = 0,
         track: str = "challenge",
         postprocess: Postprocessing | Callable[[LabelSet], Postprocessing | None] | None = None,
+        faces: FacesMode | None = None,
+        least_score: float = LEAST_SCORE,
+        least_size: float = LEAST_SIZE,
+        no_face: NoFace = "whole",
+        margin: float = 1.0,
+        soft: bool = False,
     ) -> None:
         """``model_path`` is an ONNX file of export.py, which needs no PyTorch, or a checkpoint, which does.
 
@@ -105,7 +82,17 @@ class FaceParser:
         Of checkpoints alone: ``tta`` averages over scales and flip; ``size`` is the longer side, in pixels, at which
         the network sees a photo; ``precision`` is fp32 or bf16; ``postprocess`` has
         the steps after the network, or makes them for the classes. Raises ValueError or OSError with one sentence.
+
+        ``faces`` says which faces are looked for, aligned, parsed and put back: ``auto`` (all of them, but an aligned
+        portrait is parsed as it is), ``all``, the ``largest``, or none (``off``). None is auto for shipped weights, and
+        off for others. A face counts from ``least_score`` (0 to 1) and ``least_size`` (the shorter side of its box, in
+        pixels) on. ``no_face`` says what becomes of a photo without one, ``margin`` how many times as wide as usual
+        the crops are. With ``soft`` results have ``probabilities``, which takes C bytes a pixel.
         """
+        self.faces = _one_of("faces", faces or ("auto" if model_path is None else "off"), FACES_MODES)
+        self._no_face = _one_of("no_face", no_face, NO_FACE)
+        self._least_score, self._least_size = least_score, least_size
+        self._margin, self._soft = _positive("margin", margin), soft
         asked = {"tta": tta, "size": size, "precision": precision != "fp32"}
         asked["postprocess"] = postprocess is not None
         if model_path is None:
@@ -115,39 +102,112 @@ class FaceParser:
             paths = [Path(path) for path in several]
         if paths[0].suffix == ".onnx":
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
-            network = read_onnx(paths[0], threads, device)
-            self.parse, self.labels = network.parse, network.labels
-            self.weights = Weights((network.path,), network.track, network.licence)
-            return
-        self.checkpoint = _read_checkpoints(
-            paths, tta=tta, size=size, precision=precision, device=device, threads=threads, track=track,
-            postprocess=postprocess,
-        )  # fmt: skip
-        self.parse, self.labels = self.checkpoint.parse, self.checkpoint.labels
-        self.weights = Weights(tuple(paths), self.checkpoint.content.get("track", "unknown"))
+            network: ExportedNetwork | CheckpointNetwork = read_onnx(paths[0], threads, device)
+        else:
+            network = self.checkpoint = _read_checkpoints(
+                paths, tta=tta, size=size, precision=precision, device=device, threads=threads, track=track,
+                postprocess=postprocess,
+            )  # fmt: skip
+        self.parse, self.labels, self.size = network.parse, network.labels, network.image_size
+        self._scores, self._probabilities = network.scores, network.probabilities
+        detector = None if self.faces == "off" else find_weights(DETECTOR)
+        self._detector: RunDetector | None = None if detector is None else read_detector(detector, threads)
+        self.weights = Weights(tuple(paths), network.track, network.licence, detector)
 
     def __repr__(self) -> str:
         return f"<FaceParser: {self.weights}>"
 
     @overload
-    def __call__(self, photo: Photo) -> ParsedPhoto: ...  # type: ignore[overload-overlap]
+    def __call__(self, photo: Photo, faces: Sequence[GivenFace] | None = None) -> ParsedPhoto: ...  # type: ignore[overload-overlap]
 
     @overload
     def __call__(self, photo: Sequence[Photo]) -> list[ParsedPhoto]: ...
 
-    def __call__(self, photo: Photo | Sequence[Photo]) -> ParsedPhoto | list[ParsedPhoto]:
+    def __call__(
+        self, photo: Photo | Sequence[Photo], faces: Sequence[GivenFace] | None = None
+    ) -> ParsedPhoto | list[ParsedPhoto]:
         """The mask of a photo, or of each of several, one at a time.
 
         Files and Pillow's images are turned upright by their EXIF data, and what is transparent is laid over white.
-        Raises PhotoError, naming the file, for what cannot be read.
+        ``faces`` of one photo are parsed instead of those that would be found: each a ``Face``, five points (5, 2) or a
+        box (4,), in pixels. Raises PhotoError, naming the file, for what cannot be read, and ValueError for what is no
+        face.
         """
         if not isinstance(photo, str | os.PathLike | Image.Image | np.ndarray):
             if not isinstance(photo, Sequence):
                 kind = type(photo).__name__
                 raise TypeError(f"a photo is a path, a Pillow image or an array, or a list of these, and not {kind}")
+            if faces is not None:
+                raise ValueError("faces are those of one photo: call the parser for each photo with its own.")
             return [self(one) for one in photo]
         pixels = _pixels(photo)
-        return ParsedPhoto(self.parse([pixels])[0], pixels, self.labels, _name(photo))
+        found, chosen = self._look(pixels, faces)
+        return self._parsed(pixels, found, chosen, name=_name(photo), file=_file(photo))
+
+    def _look(self, pixels: np.ndarray, given: Sequence[GivenFace] | None) -> tuple[Found, list[Face]]:
+        """How a photo (H, W, 3) is to be parsed, and its faces, largest first."""
+        if given is not None:
+            faces = given_faces(given, pixels, self._detector)
+        elif self._detector is None:
+            return "off", []
+        else:
+            is_portrait, faces = choose_faces(
+                self._detector, pixels, self.faces, least_score=self._least_score, least_size=self._least_size
+            )
+            if is_portrait:
+                return "portrait", faces
+        return ("faces", faces) if faces else (self._no_face, [])
+
+    def _parsed(
+        self, photo: np.ndarray, found: Found, faces: Sequence[Face], *, name: str, file: Path | None
+    ) -> ParsedPhoto:
+        """The result of a photo (H, W, 3) of which it is known how it is to be parsed."""
+        H, W = photo.shape[:2]
+        quadrangles = [quadrangle(face.points, margin=self._margin) for face in faces]
+        parsed = np.zeros((H, W), np.uint8) if found in ("empty", "skip") else self.parse([photo])[0]
+        soft = self._whole_probabilities(photo, found) if self._soft else None
+        people = People(parsed, (parsed > 0).astype(np.uint16) if faces else np.zeros((H, W), np.uint16), [])
+        if found == "faces":
+            people = parse_people(
+                photo, quadrangles, parsed, self.labels,
+                scores=self._scores, size=self.size, probabilities=self._probabilities, soft=soft,
+            )  # fmt: skip
+        mask, instances = people.mask, people.instances
+        crop_masks: list[np.ndarray | None] = [*people.crop_masks] or [None] * len(faces)
+        parsed_faces = tuple(
+            ParsedFace(face.box, face.points, face.score, corners, number, self.size, photo, mask, instances, crop_mask)
+            for number, (face, corners, crop_mask) in enumerate(zip(faces, quadrangles, crop_masks, strict=True), 1)
+        )
+        return ParsedPhoto(
+            mask, photo, self.labels, name, file=file, faces=parsed_faces, found=found, instances=instances,
+            probabilities=soft, weights=self.weights,
+        )  # fmt: skip
+
+    def _whole_probabilities(self, photo: np.ndarray, found: Found) -> np.ndarray:
+        """Class probabilities (H, W, C) uint8 of a photo as it is, times 255."""
+        H, W = photo.shape[:2]
+        values = np.zeros((H, W, len(self.labels)), np.uint8)
+        if found in ("empty", "skip"):
+            values[:, :, 0] = 255
+            return values
+        corners = np.array([[0, 0], [W, 0], [W, H], [0, H]], np.float64)
+        look = Look(corners, self._scores([photo])[0])
+        look.fill_probabilities(0, np.zeros((H, W), np.uint16), values, self._probabilities)
+        return values
+
+
+def _one_of(name: str, value: str, choices: Sequence[Choice]) -> Choice:
+    """The value, which is one of the choices. Raises ValueError."""
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ValueError(f"{name} is one of {', '.join(choices)}, and not {value!r}.")
+
+
+def _positive(name: str, value: float) -> float:
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} is a number above 0, and not {value}.")
+    return value
 
 
 def default_weights(*, checkpoint: bool) -> Path:
@@ -200,7 +260,13 @@ def _pixels(photo: Photo) -> np.ndarray:
     return photo
 
 
+def _file(photo: Photo) -> Path | None:
+    """The file that a photo was read from, if it has one."""
+    file = getattr(photo, "filename", None) if isinstance(photo, Image.Image) else photo
+    return Path(file) if isinstance(file, str | os.PathLike) and str(file) else None
+
+
 def _name(photo: Photo) -> str:
     """What the files of a photo are called: as its own file, if it has one."""
-    file = getattr(photo, "filename", None) if isinstance(photo, Image.Image) else photo
-    return Path(file).stem or "photo" if isinstance(file, str | os.PathLike) else "photo"
+    file = _file(photo)
+    return file.stem if file is not None and file.stem else "photo"

@@ -26,9 +26,13 @@ class Weights:
     files: tuple[Path, ...]
     track: str = "unknown"
     licence: str = LICENCE
+    detector: Path | None = None
+    """What finds the faces, if anything does: pretrained, whatever the track of the others."""
 
     def __str__(self) -> str:
         line = f"weights {' + '.join(map(str, self.files))}, track {self.track[:100]}; licence: {self.licence[:300]}"
+        if self.detector is not None:
+            line += f"; faces are found by {self.detector.name}, which is pretrained (MIT)"
         return "".join(sign if sign.isprintable() else " " for sign in line)  # files are strangers' too
 
 

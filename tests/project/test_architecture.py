@@ -16,6 +16,7 @@ FLOORS = """
     commands        src/*.py
     front door      cli
     photo to mask   parser
+    what comes out  results
     learning        training
     data sets       preparation audit
     measuring       evaluation

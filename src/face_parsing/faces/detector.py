@@ -18,6 +18,9 @@ STRIDES = (8, 16, 32)
 OVERLAP = 0.3
 """Boxes whose intersection is a larger part of their union are one face: the better is kept."""
 
+CANDIDATE = 0.6
+"""The least score of what may be a face at first sight."""
+
 RunDetector = Callable[[np.ndarray], Sequence[np.ndarray]]
 """Photos (B, h, w, 3) uint8 RGB, sides multiples of 32, to the graph's twelve outputs."""
 

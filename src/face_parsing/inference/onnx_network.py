@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks
+from face_parsing.inference.scores import softmax
 from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, network_size
 
@@ -36,6 +37,10 @@ OUTPUTS = {
 STEP = 32  # pixels that a graph's height and width are multiples of
 SIDES = range(2 * STEP, LARGEST_SIDE + 1, STEP)
 """What they may be."""
+TOGETHER = 8
+"""Photos that a graph sees at once, if it takes several: memory is that of so many."""
+CERTAIN = 30.0
+"""The score_scale of masks alone: their class is certain."""
 
 
 class ExportError(ValueError):
@@ -111,6 +116,8 @@ class ExportedNetwork:
     track: str = "unknown"
     licence: str = "unknown"
     threads: int = 1
+    score_scale: float = 1.0
+    """By how much logits differ where scores differ by 1; for masks alone, far."""
 
     def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
@@ -120,7 +127,51 @@ class ExportedNetwork:
         """
         return [self._parse(photo) for photo in photos]
 
+    def scores(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What decides, of photos of one size: (h, w, C) each, of each class at each pixel that the network saw.
+
+        They are logits float32, scores uint8 or, of a file that gives masks alone, uint8 that is 1 for a pixel's class.
+        """
+        H, W = photos[0].shape[:2]
+        h, w = network_size(H, W, self.image_size)
+        together = TOGETHER if self.dynamic else 1
+        found: list[np.ndarray] = []
+        for start in range(0, len(photos), together):
+            found += _pixel_scores(self._look(photos[start : start + together]), len(self.labels))
+        return [one[:h, :w] for one in found]
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Class probabilities (n, C) float32 of n pixels' ``scores`` (n, C), as they are or interpolated."""
+        return softmax(scores, self.score_scale)
+
     def _parse(self, photo: np.ndarray) -> np.ndarray:
+        H, W = photo.shape[:2]
+        h, w = network_size(H, W, self.image_size)
+        found = self._look([photo])
+        if found.ndim == 4:
+            return largest_class(found[0, :, :h, :w], (H, W), threads=self.threads)
+        if found.ndim == 6:
+            return largest_class_of_blocks(found[0], (h, w), (H, W), threads=self.threads)
+        return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
+
+    def _look(self, photos: Sequence[np.ndarray]) -> np.ndarray:
+        """What the graph gives of photos of one size, as in OUTPUTS."""
+        filled = np.stack([self._filled(photo) for photo in photos])
+        B, height, width = filled.shape[:3]
+        try:
+            found = self.run(filled)
+        except Exception as error:  # ONNX Runtime's have no class in common
+            raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
+        C = len(self.labels)
+        are_masks = found.shape == (B, height, width) and found.dtype == np.uint8 and found.max() < C
+        if found.shape != (B, C, height, width) and not _are_scores(found, C, height, width) and not are_masks:
+            raise ExportError(
+                f"{self.path} gives neither logits, scores nor masks of its {C} classes; export the network anew."
+            )
+        return found
+
+    def _filled(self, photo: np.ndarray) -> np.ndarray:
+        """A photo (H, W, 3) at a size that the graph takes, filled with its last row and column."""
         H, W = photo.shape[:2]
         h, w = network_size(H, W, self.image_size)
         if (h, w) != (H, W):
@@ -129,21 +180,17 @@ class ExportedNetwork:
             height, width = (max(SIDES[0], -(-side // STEP) * STEP) for side in (h, w))
         else:
             height = width = self.image_size
-        filled = np.pad(photo, ((0, height - h), (0, width - w), (0, 0)), mode="edge")
-        try:
-            found = self.run(filled[None])
-        except Exception as error:  # ONNX Runtime's have no class in common
-            raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
-        C = len(self.labels)
-        if found.shape == (1, C, height, width):
-            return largest_class(found[0, :, :h, :w], (H, W), threads=self.threads)
-        if _are_scores(found, C, height, width):
-            return largest_class_of_blocks(found[0], (h, w), (H, W), threads=self.threads)
-        if found.shape != (1, height, width) or found.dtype != np.uint8 or found.max() >= C:
-            raise ExportError(
-                f"{self.path} gives neither logits, scores nor masks of its {C} classes; export the network anew."
-            )
-        return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
+        return np.pad(photo, ((0, height - h), (0, width - w), (0, 0)), mode="edge")
+
+
+def _pixel_scores(found: np.ndarray, classes: int) -> list[np.ndarray]:
+    """What a graph gives of several photos, as in OUTPUTS, pixel by pixel: (h, w, C) of each."""
+    if found.ndim == 4:
+        return [np.ascontiguousarray(one.transpose(1, 2, 0)) for one in found]
+    if found.ndim == 6:
+        B, h, w, s, _, C = found.shape
+        return list(found.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C))
+    return list(np.eye(classes, dtype=np.uint8)[found])
 
 
 def _are_scores(found: np.ndarray, classes: int, height: int, width: int) -> bool:
@@ -176,6 +223,11 @@ def read_onnx(path: Path, threads: int = 0, device: str = "cpu") -> ExportedNetw
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
     texts = {name: facts[name] for name in ("track", "licence") if name in facts}
-    return ExportedNetwork(
-        path, _run_of(session), labels, size, dynamic=not fixed, threads=threads or os.cpu_count() or 1, **texts
-    )
+    threads = threads or os.cpu_count() or 1
+    network = ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed, threads=threads, **texts)
+    return replace(network, score_scale=_score_scale(facts, len(session.get_outputs()[0].shape)))
+
+
+def _score_scale(facts: Mapping[str, str], axes: int) -> float:
+    """ExportedNetwork's ``score_scale``, of a graph whose output has so many axes."""
+    return {4: 1.0, 6: float(facts.get("score_scale", 1.0))}.get(axes, CERTAIN)

@@ -19,8 +19,10 @@ from face_parsing.inference.predict import (
     predict_probabilities,
     prepare_model,
 )
+from face_parsing.inference.scores import Scores, softmax
 from face_parsing.labels import LabelSet
 from face_parsing.models.checkpoint import augmentation_of, label_set, load_networks
+from face_parsing.weights import LICENCE
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a photo (H, W, 3) and its probabilities (C, h, w) to scores (C, h, w), the largest of which is the mask."""
@@ -76,6 +78,31 @@ def _parse_refined(
     ]
 
 
+LEAST_PROBABILITY = 1e-9  # its logarithm is finite
+
+
+def scores_with(
+    models: Sequence[nn.Module],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    refine: Refine | None = None,
+    **options: Any,
+) -> Scores:
+    """What parse_with of the same arguments takes the largest of, in logarithms: its softmax is the probabilities."""
+    if precision == "bf16":
+        models = [_Bfloat16(model) for model in models]
+
+    def scores(photos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        with exact_arithmetic():
+            batch = torch.from_numpy(np.stack(photos)).to(device)
+            found = predict_probabilities(models, batch, **options).cpu().numpy()
+        refined = found if refine is None else [refine(photo, one) for photo, one in zip(photos, found, strict=True)]
+        return [np.log(np.maximum(one, LEAST_PROBABILITY)).transpose(1, 2, 0).copy() for one in refined]
+
+    return scores
+
+
 @dataclass(frozen=True)
 class CheckpointNetwork:
     """One checkpoint, or several of which the mean is taken, ready to parse photos of one size at a time.
@@ -84,11 +111,32 @@ class CheckpointNetwork:
     """
 
     parse: Parse
+    scores: Scores
+    """They are logarithms of probabilities, or of what the post-processing makes of these."""
     labels: LabelSet
     content: Mapping[str, Any]
     augmentation: Mapping[str, Any]
     trained_on: frozenset[str] = frozenset()
     """The stems of the faces that any of them says it was trained on; older checkpoints say nothing."""
+
+    @property
+    def track(self) -> str:
+        """What it was trained on, as it says of itself."""
+        return str(self.content.get("track", "unknown"))
+
+    @property
+    def licence(self) -> str:
+        return LICENCE
+
+    @property
+    def image_size(self) -> int:
+        """The longer side, in pixels, at which the network sees a photo."""
+        return int(self.content["image_size"])
+
+    @staticmethod
+    def probabilities(scores: np.ndarray) -> np.ndarray:
+        """Class probabilities (n, C) float32 of n pixels' ``scores`` (n, C), as they are or interpolated."""
+        return softmax(scores)
 
 
 def read_checkpoints(
@@ -107,13 +155,14 @@ def read_checkpoints(
     """
     models, content = load_networks(paths, track=track, size=size)
     labels, augmentation = label_set(content), augmentation_of(content, tta=tta)
-    parse = parse_with(
-        [prepare_model(model, device) for model in models],
-        device=device,
-        precision=precision,
-        refine=None if refine is None else refine(labels),
-        image_size=content["image_size"],
-        labels=labels,
+    prepared = [prepare_model(model, device) for model in models]
+    options: dict[str, Any] = {
+        "device": device,
+        "precision": precision,
+        "refine": None if refine is None else refine(labels),
+        "image_size": content["image_size"],
+        "labels": labels,
         **augmentation,
-    )
-    return CheckpointNetwork(parse, labels, content, augmentation, frozenset(content["trained_on"]))
+    }
+    parse, scores = parse_with(prepared, **options), scores_with(prepared, **options)
+    return CheckpointNetwork(parse, scores, labels, content, augmentation, frozenset(content["trained_on"]))
