@@ -58,9 +58,8 @@ def points_of_box(box: np.ndarray) -> np.ndarray:
 def box_of_points(points: np.ndarray) -> np.ndarray:
     """About the box (4,) x, y, width, height that the detector would give with five points (5, 2)."""
     corner, right, _, below = quadrangle(points)
-    places = np.array([[x / 512, y / 512] for x in (0, 1) for y in (0, 1)])
     left, top, width, height = MEAN_BOX
-    places = (np.array([left, top]) + places * 512 * np.array([width, height]) / 512) / 512
+    places = np.array([[left + x * width, top + y * height] for x in (0, 1) for y in (0, 1)]) / 512
     found = corner + places[:, :1] * (right - corner) + places[:, 1:] * (below - corner)
     return np.concatenate([found.min(0), found.max(0) - found.min(0)])
 
