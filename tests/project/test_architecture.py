@@ -15,6 +15,7 @@ PACKAGE = SOURCE / "face_parsing"
 FLOORS = """
     commands        src/*.py
     front door      cli
+    clips           video
     photo to mask   parser
     what comes out  results
     learning        training
