@@ -46,7 +46,7 @@ def read_frames(clip: Clip, *, first: int = 0) -> Iterator[ClipFrame]:
         before: ClipFrame | None = None
         for number, (time, length, shown) in enumerate(_timed(container, clip)):
             if before is not None:
-                # Until the next one comes. A container's own lengths are in the order of storage, and so another frame's.
+                # Until the next one comes: a container's own lengths follow the order of storage.
                 yield replace(before, length=time - before.time)
                 before = None
             if number >= first:

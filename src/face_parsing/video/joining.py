@@ -17,6 +17,9 @@ from face_parsing.video.streams import Kind
 COPIED_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
 """Codecs that MP4 players know; sound in others becomes AAC."""
 
+LAYOUTS = {1: "mono", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""By the number of channels: files may say no more, and AAC needs to know where they stand."""
+
 Timed = tuple[float, Any]
 """A packet of PyAV's, and the second it is for."""
 
@@ -58,7 +61,7 @@ def _sound(clip: Clip, index: int, out: Any) -> Iterator[Timed]:
         stream = out.add_stream_from_template(sound)
         return _copied(source, sound, stream, clip)
     stream = out.add_stream("aac", rate=sound.rate or 48000)
-    stream.layout = sound.layout
+    stream.layout = LAYOUTS.get(sound.layout.nb_channels, "stereo")
     return _encoded(source, sound, stream, clip)
 
 
