@@ -53,7 +53,7 @@ PICTURE_SHARE = 0.1
 CUT = 40.0
 """A scene begins where the mean difference of two frames' thumbnails is larger: grey values of 256."""
 THUMBNAIL = (32, 18)
-CUTOFF, BETA = 0.5, 2.0
+CUTOFF, BETA = 0.15, 0.5
 """Of the points' filter, in hertz, and hertz for each half side of the crop a second."""
 
 
