@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing import __version__
 from face_parsing.data.photo_files import find_all_photos
-from face_parsing.inference.folder import predict_folder
-from face_parsing.inference.outputs import output_paths
+from face_parsing.faces import options as face_options
+from face_parsing.faces.given import faces_of, read_given_faces
+from face_parsing.inference.outputs import Files
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
+from face_parsing.parsed_folder import FacesOf, Report, parse_folder
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
 from face_parsing.system.commands import (
@@ -43,7 +45,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Exits for a wrong one."""
     parser = command_parser(
         PROGRAM,
-        "Parse a photo, or every photo of a folder: write the mask of its 19 classes.",
+        "Parse photos of people, however they stand in them: write the mask of 19 classes of each.",
         usage=f"{PROGRAM} --input PATH ... --output FOLDER [options]",
         example=f"{'face-parsing' if PROGRAM == 'face-parsing' else 'python src/inference.py'}"
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
@@ -58,6 +60,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_overwrite(files)
     files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
+    face_options.add_arguments(parser)
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
@@ -101,6 +104,7 @@ def _refuse_before_loading(args: argparse.Namespace) -> None:
         raise UsageError("--submission takes no --precision: the judges' run.py computes in fp32.")
     if args.submission and args.model_path and len(args.model_path) > 1:
         raise UsageError("--submission takes one --model_path: the challenge allows no ensemble of models.")
+    face_options.refuse(args)
     given_numbers(args)
 
 
@@ -121,7 +125,6 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
 
     Raises UsageError for what it cannot do, or a submission must not hold.
     """
-    _refuse_before_loading(args)
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
     asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
     paths = args.model_path or [default_weights(checkpoint=any(asked.values()) or args.device == "cuda")]
@@ -139,6 +142,9 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
         threads=threads,
         track=args.track,
         postprocess=functools.partial(settings_of, args) if refined else None,
+        faces=face_options.mode_of(args),
+        soft=args.soft,
+        **face_options.given(args),
     )
     if args.submission:
         _refuse_to_submit(parser)
@@ -165,18 +171,28 @@ def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         raise UsageError("--submission is for one process; start it without torchrun.")
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
-    photos = find_all_photos(args.input)
-
-    def files(photo: Path) -> Iterable[Path]:
-        return output_paths(args.output, photo.stem, color=args.color, overlay=args.overlay).values()
-
-    wanted = [] if args.resume else [path for photo in photos for path in files(photo)]
+    photos, files = find_all_photos(args.input), _files(args)
+    wanted = [] if args.resume else [path for photo in photos for path in files.replaced(args.output, photo.stem)]
     if args.submission:
         wanted.append(args.output / "submission.zip")
     refuse_existing(wanted, overwrite=args.overwrite)
     if not args.resume:
         return photos, photos
-    return photos, [photo for photo in photos if not all(path.exists() for path in files(photo))]
+    return photos, [photo for photo in photos if not files.are_there(args.output, photo.stem)]
+
+
+def _files(args: argparse.Namespace) -> Files:
+    """Which files a photo becomes."""
+    return Files(**{name: getattr(args, name) for name in Files.__dataclass_fields__})
+
+
+def _given_faces(args: argparse.Namespace, photos: Sequence[Path]) -> FacesOf | None:
+    """The faces that --points names, of all photos. Raises GivenFacesError."""
+    if args.points is None:
+        return None
+    given = read_given_faces(args.points)
+    found = {photo: faces_of(given, photo, args.points) for photo in photos}
+    return found.__getitem__
 
 
 def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:
@@ -191,24 +207,27 @@ def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) 
 
 def _run(args: argparse.Namespace) -> int:
     """Parse what was named: photos and folders of them, then clips."""
+    _refuse_before_loading(args)
     clips = [path for path in args.input if is_clip(path)]
-    if not clips:
-        return _run_photos(args)
     args.input = [path for path in args.input if path not in clips]
-    clip_code = _run_clips(args, clips)
-    return max(_run_photos(args) if args.input else 0, clip_code)
+    code = _run_clips(args, clips) if clips else 0
+    return max(code, _run_photos(args)) if args.input else code
 
 
 def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
     from face_parsing.video.command import check_clips, run_clips
 
-    if args.submission:
-        raise UsageError("--submission is of photos; leave it out, or leave out the clips.")
+    of_photos = [name for name in ("submission", "crops", "soft", "points") if getattr(args, name)]
+    if of_photos:
+        raise UsageError(f"--{of_photos[0]} is for photos alone; leave it out, or parse the clips by themselves.")
     if distributed.world_size() > 1:
         raise UsageError("A clip is for one process; start it without torchrun.")
-    wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name, False)]
+    wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name)]
     check_clips(clips, args.output, wanted, resume=args.resume, overwrite=args.overwrite)
-    parser, at_once = _open_network(args, MOST_AT_ONCE)
+    # Between faces a frame without one is background: whole, it would be parsed in another way than its neighbors.
+    parser, at_once = _open_network(
+        argparse.Namespace(**{**vars(args), "no_face": args.no_face or "empty"}), MOST_AT_ONCE
+    )
     print(parser.weights)
     return run_clips(
         PROGRAM, clips, args.output, parser, wanted,
@@ -219,29 +238,30 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
 def _run_photos(args: argparse.Namespace) -> int:
     photos, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
+    given = _given_faces(args, own)
     parser, at_once = _open_network(args, len(own))
     print(parser.weights)
-    failures = predict_folder(
-        parser.parse,
+    report = parse_folder(
+        parser,
         own,
         args.output,
-        labels=parser.labels,
+        _files(args),
+        names={photo: photo.stem for photo in own},
+        faces_of=given,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
         at_once=at_once,
-        color=args.color,
-        overlay=args.overlay,
     )
-    failures = [failure for some in distributed.from_all(failures) for failure in some]
+    report = Report.merged(distributed.from_all(report))
     if not distributed.is_main():
         return 0
-    for failure in failures:
+    for failure in report.failures:
         print(f"{PROGRAM}: {failure}", file=sys.stderr)
     there = f"; {len(photos) - len(chosen)} were there already" if args.resume else ""
-    print(f"wrote {len(chosen) - len(failures)} of {len(chosen)} masks to {args.output / 'masks'}{there}")
-    if failures:
+    print(f"wrote {report.masks} of {len(chosen)} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
+    if report.failures:
         rest = "; no submission.zip was written" if args.submission else ""
-        print(f"{PROGRAM}: {len(failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
+        print(f"{PROGRAM}: {len(report.failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:
         _pack(args, parser, photos)

@@ -11,7 +11,7 @@ import numpy as np
 
 from face_parsing.drawing.overlays import overlay
 from face_parsing.faces.alignment import crop, roll, side_of, to_photo
-from face_parsing.inference.outputs import output_paths, write_outputs
+from face_parsing.inference.outputs import Extras, Files, write_crops, write_outputs
 from face_parsing.labels import LabelSet, colorize
 from face_parsing.weights import Weights
 
@@ -75,15 +75,15 @@ class ParsedFace:
 
     def to_json(self, labels: LabelSet) -> dict[str, Any]:
         """Plain values, places rounded to a hundredth of a pixel; ``pixels`` has the number of each class."""
-        counts = np.bincount(self._mask[self._instances == self.number], minlength=len(labels)).tolist()
-        places = {name: np.round(getattr(self, name), 2).tolist() for name in ("box", "points", "quadrangle")}
+        own = self._mask[self._instances == self.number]
+        values = {name: np.asarray(getattr(self, name), np.float64) for name in ("box", "points", "quadrangle")}
         return {
             "number": self.number,
             "score": round(self.score, 4),
             "roll": round(self.roll, 2),
             "side": round(side_of(self.quadrangle), 2),
-            **places,
-            "pixels": {name: count for name, count in zip(labels.names[1:], counts[1:], strict=True) if count},
+            **{name: np.round(value, 2).tolist() for name, value in values.items()},
+            "pixels": _pixels(own, labels),
         }
 
 
@@ -133,21 +133,41 @@ class ParsedPhoto:
         return overlay(self.photo, self.mask, alpha, self.labels)
 
     def save(
-        self, folder: PathLike, *, color: bool = False, overlay: bool = False, overwrite: bool = False
+        self,
+        folder: PathLike,
+        *,
+        color: bool = False,
+        overlay: bool = False,
+        instances: bool = False,
+        json: bool = False,
+        soft: bool = False,
+        crops: bool = False,
+        overwrite: bool = False,
     ) -> dict[str, Path]:
-        """Write folder/masks/<name>.png and, where asked for, color/<name>.png and overlay/<name>.jpg.
+        """Write folder/masks/<name>.png and, where asked for, color/<name>.png, overlay/<name>.jpg and so on.
 
-        Returns the files under ``mask``, ``color`` and ``overlay``. Raises FileExistsError where one is there already.
+        Returns the files under ``mask``, ``color``, ``overlay``, ``instances``, ``json``, ``soft``, and ``crop_1``,
+        ``crop_mask_1`` and so on. Of a photo that is to be left out (``found`` is skip) only the JSON file is written.
+        Raises FileExistsError where a file is there already.
         """
-        paths = output_paths(Path(folder), self.name, color=color, overlay=overlay)
-        existing = next((path for path in paths.values() if path.exists()), None)
+        files = Files(color=color, overlay=overlay, instances=instances, json=json, soft=soft, crops=crops)
+        output = Path(folder)
+        existing = files.replaced(output, self.name)
         if existing and not overwrite:
-            raise FileExistsError(f"{existing} would be replaced; pass overwrite=True or choose another folder.")
-        write_outputs(self.photo, self.mask, paths, self.labels)
-        return paths
+            raise FileExistsError(f"{existing[0]} would be replaced; pass overwrite=True or choose another folder.")
+        paths = files.paths(output, self.name)
+        if self.found == "skip":
+            paths = {kind: path for kind, path in paths.items() if kind == "json"}
+        written: dict[str, Path] = {}
+        if crops:
+            both = ((face.crop, face.crop_mask) for face in self.faces)
+            written = write_crops(output, self.name, both, self.labels)
+        extras = Extras(self.instances, self.to_json() if json else None, self.probabilities)
+        write_outputs(self.photo, self.mask, paths, self.labels, extras)
+        return paths | written
 
     def to_json(self) -> dict[str, Any]:
-        """What was found, as plain values: file, size, how, each face with its places, and the weights' licence."""
+        """What was found, as plain values: file, size, how, each face, pixels of each class, weights and licence."""
         H, W = self.mask.shape
         known = self.weights or Weights(())
         return {
@@ -156,8 +176,15 @@ class ParsedPhoto:
             "height": H,
             "found": self.found,
             "faces": [face.to_json(self.labels) for face in self.faces],
+            "pixels": _pixels(self.mask, self.labels),
             "weights": [path.name for path in known.files],
             "track": known.track,
             "licence": known.licence,
             "detector": None if known.detector is None else known.detector.name,
         }
+
+
+def _pixels(mask: np.ndarray, labels: LabelSet) -> dict[str, int]:
+    """How many pixels of a mask, of any shape, each class has that is there; background is left out."""
+    counts = np.bincount(mask.ravel(), minlength=len(labels)).tolist()
+    return {name: count for name, count in zip(labels.names[1:], counts[1:], strict=True) if count}

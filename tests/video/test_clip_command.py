@@ -64,7 +64,8 @@ def test_wrong_calls_are_refused(tmp_path: Path, clip: Path, capsys: pytest.Capt
     cases = {
         "There is no clip": words(tmp_path / "missing.mp4", output=tmp_path),
         "would both become clip.mkv": words(clip, twin, output=tmp_path),
-        "--submission is of photos": [*words(clip, output=tmp_path), "--submission"],
+        "--submission is for photos alone": [*words(clip, output=tmp_path), "--submission"],
+        "--crops is for photos alone": [*words(clip, output=tmp_path), "--crops"],
         "--resume and --overwrite exclude each other": [*words(clip, output=tmp_path), "--resume", "--overwrite"],
     }
     for sentence, line in cases.items():

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,12 @@ READ_AHEAD = 6  # decoded photos that wait for the network
 BATCH_PIXELS = 16 * 2**20  # a photo takes 12 bytes a pixel once it is float32
 WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
 
-Write = Callable[[Path, np.ndarray, np.ndarray], None]
-"""Of a photo's path, its pixels and its mask: write its files."""
+Found = TypeVar("Found")
+"""What is found of a photo: its mask, or more."""
+ParseNamed = Callable[[Sequence[Path], Sequence[np.ndarray]], Sequence[Found]]
+"""From the paths of photos of one size, and their pixels, to what is found of each."""
+Write = Callable[[Path, np.ndarray, Found], None]
+"""Of a photo's path, its pixels and what was found: write its files."""
 
 
 class _Bar(Protocol):
@@ -89,7 +93,9 @@ def _batches(
     yield from waiting.values()
 
 
-def _in_batches(parse: Parse, photos: Sequence[Path], write: Write, batch_size: int, bar: _Bar) -> list[str]:
+def _in_batches(
+    parse: ParseNamed[Found], photos: Sequence[Path], write: Write[Found], batch_size: int, bar: _Bar
+) -> list[str]:
     """One batch in the network, while photos are read ahead and the masks of the batch before are written."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -97,10 +103,11 @@ def _in_batches(parse: Parse, photos: Sequence[Path], write: Write, batch_size: 
     writing: list[Future[None]] = []
     with ThreadPoolExecutor(THREADS) as pool:
         for batch in _batches(_decoded(photos, pool), batch_size, failures):
-            masks = parse([photo for _, photo in batch])
+            paths, pixels = zip(*batch, strict=True)
+            found = parse(paths, pixels)
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
                 future.result()
-            writing = [pool.submit(write, path, photo, mask) for (path, photo), mask in zip(batch, masks, strict=True)]
+            writing = [pool.submit(write, *each) for each in zip(paths, pixels, found, strict=True)]
             bar.update(len(batch))
         for future in writing:
             future.result()
@@ -108,7 +115,7 @@ def _in_batches(parse: Parse, photos: Sequence[Path], write: Write, batch_size: 
     return failures
 
 
-def _at_once(parse: Parse, photos: Sequence[Path], write: Write, count: int, bar: _Bar) -> list[str]:
+def _at_once(parse: ParseNamed[Found], photos: Sequence[Path], write: Write[Found], count: int, bar: _Bar) -> list[str]:
     """So many photos at once, each read, parsed and written by one thread: no more of them are in memory."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -127,12 +134,12 @@ def _at_once(parse: Parse, photos: Sequence[Path], write: Write, count: int, bar
     return failures
 
 
-def _alone(parse: Parse, path: Path, write: Write) -> list[str]:
+def _alone(parse: ParseNamed[Found], path: Path, write: Write[Found]) -> list[str]:
     """Parse one photo. Returns what is wrong with it, if anything is."""
     photo = _read(path)
     if isinstance(photo, PhotoError):
         return [str(photo)]
-    write(path, photo, parse([photo])[0])
+    write(path, photo, parse([path], [photo])[0])
     return []
 
 
@@ -158,6 +165,24 @@ def predict_folder(
     def write(path: Path, photo: np.ndarray, mask: np.ndarray) -> None:
         write_outputs(photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels)
 
+    return for_each_photo(
+        lambda _, pixels: parse(pixels), photos, write, batch_size=batch_size, at_once=at_once, progress=progress
+    )
+
+
+def for_each_photo(
+    parse: ParseNamed[Found],
+    photos: Sequence[Path],
+    write: Write[Found],
+    *,
+    batch_size: int = 1,
+    at_once: int = 0,
+    progress: bool = True,
+) -> list[str]:
+    """Read each photo, let ``parse`` find what is in it, and ``write`` it; as predict_folder does with masks.
+
+    Returns one line for each photo that could not be read.
+    """
     with _bar(len(photos), progress) as bar:
         if len(photos) == 1:
             return _alone(parse, photos[0], write)

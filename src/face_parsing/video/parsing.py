@@ -98,10 +98,13 @@ def parse_video(
 
 
 def shipped_parser() -> FaceParser:
-    """The shipped weights, one thread a frame: frames side by side are faster than threads that share one."""
+    """The shipped weights, one thread a frame: frames side by side are faster than threads that share one.
+
+    A frame without a face is background: whole, it would be parsed in another way than its neighbors.
+    """
     from face_parsing.parser import FaceParser
 
-    return FaceParser(threads=1)
+    return FaceParser(threads=1, no_face="empty")
 
 
 def network_of(parser: FaceParser, at_once: int) -> Network:

@@ -1,0 +1,121 @@
+"""Faces that the user names instead of letting them be detected: a file of boxes or of five points, by photo.
+
+JSON, by the photo's file name (a face is a box of four numbers or five points; our own ``--json`` files have both):
+
+    {"a.jpg": [[100, 80, 220, 300], [[151, 190], [250, 192], [200, 250], [160, 300], [245, 301]]], "empty.jpg": []}
+
+CSV, a line a face, with or without a line of titles: the name and a box (x, y, width, height), the name and five points
+(x1, y1, ... x5, y5: right eye, left eye, nose, right and left corner of the mouth), or, of a photo without a face, the
+name alone. All numbers are pixels from the upper left corner of the upright photo.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MOST_BYTES = 64 * 2**20  # of a file: half a million faces
+
+GivenFaces = dict[str, list[np.ndarray]]
+"""By a photo's name: boxes (4,) x, y, width, height, or points (5, 2), float64."""
+
+
+class GivenFacesError(ValueError):
+    """A file of faces that cannot be used; the message names the file and the place, and says what to do."""
+
+
+def read_given_faces(path: Path) -> GivenFaces:
+    """The faces of a file FILE.json or FILE.csv. Raises GivenFacesError."""
+    readers = {".json": _of_json, ".csv": _of_csv}
+    if path.suffix.lower() not in readers:
+        raise GivenFacesError(f"{path}: faces are read from FILE.json or FILE.csv; save them as one of these.")
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise GivenFacesError(f"{path} is larger than {MOST_BYTES // 2**20} MB; split it.")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise GivenFacesError(f"The file of faces {path} cannot be read: {reason}.") from None
+    return readers[path.suffix.lower()](text, path)
+
+
+def faces_of(given: GivenFaces, photo: Path, source: Path) -> list[np.ndarray]:
+    """The faces of a photo, by its name or, without the suffix, its stem. Raises GivenFacesError where it has none."""
+    for name in (photo.name, photo.stem):
+        if name in given:
+            return given[name]
+    raise GivenFacesError(f"{source} does not name {photo.name}; add it, with no face if it has none.")
+
+
+def _of_json(text: str, path: Path) -> GivenFaces:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "too deep"
+        raise GivenFacesError(f"{path} is no JSON ({reason}).") from None
+    if isinstance(content, dict) and isinstance(content.get("file"), str) and "faces" in content:
+        content = {Path(content["file"]).name: content["faces"]}  # as --json writes it
+    if not isinstance(content, dict) or not all(isinstance(faces, list) for faces in content.values()):
+        raise GivenFacesError(f'{path} must hold {{"photo.jpg": [face, ...], ...}}; see --help.')
+    return {
+        name: [_face(face, f"{path}: face {number} of {name}") for number, face in enumerate(faces, 1)]
+        for name, faces in content.items()
+    }
+
+
+def _of_csv(text: str, path: Path) -> GivenFaces:
+    found: GivenFaces = {}
+    rows = csv.reader(text.splitlines())
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            while cells and not cells[-1]:  # spreadsheets fill short lines
+                cells.pop()
+            if not cells or (rows.line_num == 1 and len(cells) > 1 and not _is_number(cells[1])):
+                continue
+            faces = found.setdefault(cells[0], [])
+            if len(cells) > 1:
+                faces.append(_face(_grouped(cells[1:]), f"{path}: line {rows.line_num}"))
+    except csv.Error as error:
+        raise GivenFacesError(f"{path}: line {rows.line_num}: {error}.") from None
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _grouped(cells: Sequence[str]) -> list[Any]:
+    """A line's numbers as a face is in JSON. What is no number stays, and is refused there."""
+    values = [float(cell) if _is_number(cell) else cell for cell in cells]
+    return [values[i : i + 2] for i in range(0, 10, 2)] if len(values) == 10 else values
+
+
+def _face(face: Any, place: str) -> np.ndarray:
+    """A box (4,) or points (5, 2) float64. Raises GivenFacesError that begins with ``place``."""
+    if isinstance(face, dict):
+        face = face.get("points") or face.get("box")
+    try:
+        values = np.array(face, dtype=np.float64)
+    except (ValueError, TypeError):
+        values = np.empty(0)
+    if values.shape not in ((4,), (5, 2)) or isinstance(face, str):
+        raise GivenFacesError(
+            f"{place} is neither a box of four numbers (x, y, width, height) nor five points (x, y); correct it."
+        )
+    if not np.isfinite(values).all() or np.abs(values).max() > 1e6:
+        raise GivenFacesError(f"{place} holds a number that is no place in a photo; correct it.")
+    if values.shape == (4,) and values[2:].min() <= 0:
+        raise GivenFacesError(f"{place} has a box without width or height; correct it.")
+    if values.shape == (5, 2) and (np.ptp(values[:2], 0).max() < 1 or np.ptp(values[[0, 1, 3, 4]], 0).max() < 2):
+        raise GivenFacesError(f"{place} has both eyes at one place; correct it.")
+    return values

@@ -1,0 +1,100 @@
+"""Many photos through a FaceParser into files, and what became of them: what the command does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from face_parsing.faces.options import NO_FACE
+from face_parsing.inference.folder import for_each_photo
+from face_parsing.inference.outputs import Files
+from face_parsing.parser import FaceParser
+from face_parsing.results import ParsedPhoto
+
+NAMED = 5
+"""Photos that a line names, at most."""
+
+FacesOf = Callable[[Path], Sequence[np.ndarray]]
+"""From a photo's path to the faces that the user named of it."""
+
+
+@dataclass
+class Report:
+    """What became of photos: sentences about those that could not be read, and how many faces each other one has."""
+
+    failures: list[str] = field(default_factory=list)
+    found: dict[Path, tuple[str, int]] = field(default_factory=dict)
+    """How the mask came about, as ParsedPhoto.found, and how many faces there are."""
+
+    @classmethod
+    def merged(cls, reports: Sequence[Report]) -> Report:
+        """One of several processes' reports."""
+        whole = cls()
+        for report in reports:
+            whole.failures += report.failures
+            whole.found |= report.found
+        return whole
+
+    @property
+    def masks(self) -> int:
+        """How many masks were written."""
+        return sum(how != "skip" for how, _ in self.found.values())
+
+    def lines(self) -> list[str]:
+        """What was found, for people: faces, and the photos without one by name."""
+        how = Counter(kind for kind, _ in self.found.values())
+        if set(how) <= {"off"}:
+            return []
+        portraits = f", {how['portrait']} of them portraits that stay as they are" if how["portrait"] else ""
+        lines = [
+            f"faces: {sum(n for _, n in self.found.values())} in {how['faces'] + how['portrait']} photos{portraits}"
+        ]
+        for kind, done in NO_FACE.items():
+            names = [path.name for path in sorted(self.found) if self.found[path][0] == kind]
+            if names:
+                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+                named = ", ".join(names[:NAMED])
+                lines.append(f"{len(names)} of {len(self.found)} photos without a face: {done} ({named}{more})")
+        return lines
+
+
+def parse_folder(
+    parser: FaceParser,
+    photos: Sequence[Path],
+    output: Path,
+    files: Files,
+    *,
+    names: Mapping[Path, str],
+    faces_of: FacesOf | None = None,
+    batch_size: int = 1,
+    at_once: int = 0,
+    progress: bool = True,
+) -> Report:
+    """Write the files of each photo, called as ``names`` says; those that exist are replaced.
+
+    ``faces_of`` names the faces instead of a search. ``batch_size`` and ``at_once`` are those of predict_folder.
+    """
+    report = Report()
+
+    def parse(paths: Sequence[Path], pixels: Sequence[np.ndarray]) -> Sequence[ParsedPhoto]:
+        if faces_of is not None:
+            return [parser(photo, faces_of(path)) for path, photo in zip(paths, pixels, strict=True)]
+        if parser.faces == "off" and not files.soft:  # a batch in the network at once
+            masks = parser.parse(pixels)
+            return [
+                ParsedPhoto(mask, photo, parser.labels, weights=parser.weights)
+                for mask, photo in zip(masks, pixels, strict=True)
+            ]
+        return parser(list(pixels))
+
+    def write(path: Path, _: np.ndarray, result: ParsedPhoto) -> None:
+        named = replace(result, name=names[path], file=path)
+        named.save(output, **asdict(files), overwrite=True)
+        report.found[path] = result.found, len(result.faces)
+
+    report.failures = for_each_photo(parse, photos, write, batch_size=batch_size, at_once=at_once, progress=progress)
+    return report
