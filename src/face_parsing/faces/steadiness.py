@@ -20,7 +20,7 @@ class Steadiness:
     """The classes of each face's crop in the frame before; ``score_scale`` is that of the network's scores."""
 
     score_scale: float = 1.0
-    bonus: float = BONUS
+    bonus: float = field(default_factory=lambda: BONUS)
     _before: dict[int, np.ndarray] = field(default_factory=dict)
 
     def steady(self, number: int, scores: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image
 
 from face_parsing.faces.alignment import box_of_points, crop, quadrangle, to_photo
 from face_parsing.faces.detector import Face, RunDetector, detect
@@ -51,8 +50,9 @@ SAME = 0.3
 PICTURE_SHARE = 0.1
 """How much of a face's picture each frame renews: its expression changes."""
 CUT = 40.0
-"""A scene begins where the mean difference of two frames' thumbnails is larger: grey values of 256."""
-THUMBNAIL = (32, 18)
+"""A scene begins where two frames differ by more, in the mean over samples: of 255."""
+SAMPLES = (64, 36)
+"""So many pixels across and down are compared."""
 CUTOFF, BETA = 0.15, 0.5
 """Of the points' filter, in hertz, and hertz for each half side of the crop a second."""
 
@@ -107,7 +107,7 @@ class FaceTracker:
     _searched: float = -np.inf
     _now: float = -np.inf
     _before: float = -np.inf
-    _thumbnail: np.ndarray | None = None
+    _samples: np.ndarray | None = None
 
     def follow(self, photo: np.ndarray, seconds: float) -> list[FollowedFace]:
         """The faces of the next frame (H, W, 3) uint8 RGB, shown at ``seconds``, in the order of their numbers."""
@@ -125,9 +125,10 @@ class FaceTracker:
         return [track.face() for track in self._tracks]
 
     def _scene_begins(self, photo: np.ndarray) -> bool:
-        small = Image.fromarray(photo).resize(THUMBNAIL, Image.Resampling.BOX, reducing_gap=1.0).convert("L")
-        before, self._thumbnail = self._thumbnail, np.asarray(small, np.float32)
-        return before is not None and float(np.abs(before - self._thumbnail).mean()) > CUT
+        H, W = photo.shape[:2]
+        rows, columns = (np.arange(count) * size // count for count, size in ((SAMPLES[1], H), (SAMPLES[0], W)))
+        before, self._samples = self._samples, photo[rows[:, None], columns].astype(np.float32)
+        return before is not None and float(np.abs(before - self._samples).mean()) > CUT
 
     def _followed(self, photo: np.ndarray, track: _Track) -> _Track | None:
         """A track in the next frame; None where its face is not there any more."""
@@ -226,8 +227,8 @@ class FaceTracker:
         facts: dict[str, np.ndarray] = {
             "tracker": np.array([self._next, self._searched, self._now, len(self._tracks)], np.float64)
         }
-        if self._thumbnail is not None:
-            facts["thumbnail"] = self._thumbnail
+        if self._samples is not None:
+            facts["samples"] = self._samples
         tracks = [*self._tracks, *self._gone]
         if tracks:
             facts["tracks"] = np.stack([_numbers_of(track) for track in tracks])
@@ -237,7 +238,7 @@ class FaceTracker:
         """Go on where ``state`` was taken."""
         following, self._searched, self._now, count = facts["tracker"].tolist()
         self._next = int(following)
-        self._thumbnail = facts.get("thumbnail")
+        self._samples = facts.get("samples")
         tracks = [_track_of(numbers) for numbers in facts.get("tracks", ())]
         self._tracks, self._gone = tracks[: int(count)], tracks[int(count) :]
 

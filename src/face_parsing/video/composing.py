@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 from face_parsing.faces.paste import Look, adopt, owners
-from face_parsing.faces.people import REACH, around_table
-from face_parsing.labels import LabelSet
+from face_parsing.faces.people import REACH
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +33,14 @@ class Surroundings:
 
 
 def compose(
-    around: np.ndarray, labels: LabelSet, faces: Sequence[tuple[int, np.ndarray, np.ndarray]], *, instances: bool
+    around: np.ndarray, faces: Sequence[tuple[int, np.ndarray, np.ndarray]], *, instances: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """A frame's mask (H, W) uint8 and, for ``instances``, whose each pixel is, (H, W) uint16: a face's number, or 0.
 
-    ``around`` is the mask (H, W) of the whole frame. ``faces`` are the number, the corners (4, 2) and the scores
+    ``around`` is the mask (H, W) of the whole frame, of what may lie beyond crops. ``faces`` are the number, the corners (4, 2) and the scores
     (h, w, C) of each face.
     """
-    mask = around_table(labels)[around]
+    mask = around.copy()
     corners = [square for _, square, _ in faces]
     owner = owners(corners, *mask.shape)
     for position, (_, square, scores) in enumerate(faces, 1):

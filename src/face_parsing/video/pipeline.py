@@ -15,6 +15,7 @@ import numpy as np
 
 from face_parsing.drawing.overlays import overlay
 from face_parsing.faces.alignment import crop, roll
+from face_parsing.faces.people import around_table
 from face_parsing.faces.steadiness import Steadiness
 from face_parsing.faces.tracking import FaceTracker, FollowedFace
 from face_parsing.inference.outputs import Parse
@@ -28,8 +29,8 @@ SEGMENT_FRAMES = 240
 """A segment has so many frames; what is lost when a run is killed is one segment at most."""
 READ_AHEAD = 2
 """Decoded frames that wait."""
-AROUND_EVERY = 3
-"""What is around one face is parsed in every third frame, and moves with the face between. Several move apart."""
+AROUND_EVERY = 4
+"""What is around one face is parsed in every fourth frame, and moves with the face between. Several move apart."""
 MOST_BRIDGED = 12
 """So many damaged frames in a row keep the last mask; then what the decoder made of them is parsed after all."""
 
@@ -217,7 +218,9 @@ class _Finisher:
         """The mask of a frame that was parsed."""
         faces, corners = job.faces, job.corners
         if job.whole is not None:
-            self.around = Surroundings(np.asarray(job.whole.result()[0]), corners[0] if len(corners) == 1 else None)
+            whole = np.asarray(job.whole.result()[0])
+            beyond = around_table(self.network.labels)[whole] if faces else whole
+            self.around = Surroundings(beyond, corners[0] if len(corners) == 1 else None)
         elif not faces:
             self.around = Surroundings(np.zeros_like(self.mask), None)
         scores = [self.steadiness.steady(face.number, job.scores[k].result()[0]) for k, face in enumerate(faces)]
@@ -228,7 +231,7 @@ class _Finisher:
             return
         around = self.around.moved(corners[0] if len(corners) == 1 else None)
         numbered = list(zip([face.number for face in faces], corners, scores, strict=True))
-        self.mask, self.instances = compose(around, self.network.labels, numbered, instances="instances" in self.wanted)
+        self.mask, self.instances = compose(around, numbered, instances="instances" in self.wanted)
 
     def _pictures(self) -> dict[str, np.ndarray]:
         labels = self.network.labels
