@@ -51,10 +51,10 @@ FRAMES = 24  # of these
 def write_clip(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], *, exact: bool) -> None:
     """Write frames at 25 a second: ``exact``, or as a camera does, with sound."""
     with av.open(str(path), "w") as container:
-        options = {} if exact else {"crf": "18", "preset": "veryfast"}
-        stream: Any = container.add_stream("ffv1" if exact else "libx264", rate=25, options=options)
+        options = {"qp": "0", "preset": "ultrafast"} if exact else {"crf": "18", "preset": "veryfast"}
+        stream: Any = container.add_stream("libx264rgb" if exact else "libx264", rate=25, options=options)
         stream.width, stream.height = size
-        stream.pix_fmt = "gbrp" if exact else "yuv420p"
+        stream.pix_fmt = "rgb24" if exact else "yuv420p"
         sound: Any = None if exact else container.add_stream("aac", rate=48000)
         if sound is not None:
             sound.layout = "mono"

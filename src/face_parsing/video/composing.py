@@ -37,8 +37,8 @@ def compose(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A frame's mask (H, W) uint8 and, for ``instances``, whose each pixel is, (H, W) uint16: a face's number, or 0.
 
-    ``around`` is the mask (H, W) of the whole frame, of what may lie beyond crops. ``faces`` are the number, the corners (4, 2) and the scores
-    (h, w, C) of each face.
+    ``around`` is the mask (H, W) of the whole frame, of classes that lie beyond crops. ``faces`` are the number, the
+    corners (4, 2) and the scores (h, w, C) of each face.
     """
     mask = around.copy()
     corners = [square for _, square, _ in faces]
