@@ -17,14 +17,14 @@ TOGETHER = 2**14  # places whose scores are handled at a time: they stay near th
 UNDECIDED = 255  # no class has this id
 
 
-class _Square:
+class Square:
     """The way from the photo's pixels to places in a quadrangle (4, 2): 0 to 1 across and down, inside."""
 
     def __init__(self, quadrangle: np.ndarray) -> None:
         corner, right, _, below = np.asarray(quadrangle, np.float64)
         across, down = right - corner, below - corner
         area = across[0] * down[1] - across[1] * down[0]
-        self.corner = corner
+        self.corners, self.corner = np.asarray(quadrangle, np.float64), corner
         self.ways = np.array([[down[1], -down[0]], [-across[1], across[0]]]) / area
         self.first, self.last = quadrangle.min(0), quadrangle.max(0)
 
@@ -46,14 +46,6 @@ class _Square:
         across, down = ((x * way[0]).astype(np.float32) + (y * way[1]).astype(np.float32)[:, None] for way in self.ways)
         return across, down
 
-    def places_of(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same of n pixels (n,), at those rows and columns."""
-        across, down = (
-            ((x + 0.5 - self.corner[0]) * way[0] + (y + 0.5 - self.corner[1]) * way[1]).astype(np.float32)
-            for way in self.ways
-        )
-        return across, down
-
 
 def owners(quadrangles: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
     """Which crop each pixel of a photo is of: (H, W) uint16, 1 for the first quadrangle (4, 2), 0 for none.
@@ -61,7 +53,7 @@ def owners(quadrangles: Sequence[np.ndarray], height: int, width: int) -> np.nda
     Where several overlap, it is of that whose center is the nearest, in sides of the crop.
     """
     owner = np.zeros((height, width), np.uint16)
-    squares = [_Square(quadrangle) for quadrangle in quadrangles]
+    squares = [Square(quadrangle) for quadrangle in quadrangles]
     count = max(1, STRIP_PIXELS // width)
     for top in range(0, height, count):
         strip = owner[top : top + count]
@@ -72,7 +64,7 @@ def owners(quadrangles: Sequence[np.ndarray], height: int, width: int) -> np.nda
     return owner
 
 
-def _take(square: _Square, number: int, top: int, nearest: np.ndarray, strip: np.ndarray) -> None:
+def _take(square: Square, number: int, top: int, nearest: np.ndarray, strip: np.ndarray) -> None:
     """Give a square the pixels of a strip, of which ``top`` is the first row, that are nearer to its center."""
     left, right = np.clip([np.floor(square.first[0]), np.ceil(square.last[0])], 0, strip.shape[1]).astype(int).tolist()
     across, down = square.places(slice(top, top + len(strip)), slice(left, right))
@@ -117,7 +109,7 @@ class Look:
 
     def _own(self, number: int, owner: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray, np.ndarray, np.ndarray]]:
         """Parts of the photo, which of their pixels have the number, (h, w) bool, and where these n lie, (n,) each."""
-        square = _Square(self.quadrangle)
+        square = Square(self.quadrangle)
         for rows, columns in square.parts(*owner.shape):
             own = owner[rows, columns] == number
             if own.any():
@@ -163,23 +155,3 @@ def _decided(best: np.ndarray) -> np.ndarray:
     padded = np.pad(best, ((0, 1), (0, 1)), mode="edge")
     same = (best == padded[1:, :-1]) & (best == padded[:-1, 1:]) & (best == padded[1:, 1:])
     return np.where(same, best, np.uint8(UNDECIDED))
-
-
-def adopt(quadrangles: Sequence[np.ndarray], mask: np.ndarray, owner: np.ndarray, *, reach: float) -> None:
-    """Give the pixels of a mask (H, W) that are no background and in no crop to the nearest crop's owner (H, W).
-
-    Nearest is measured in sides of the crop from its center, ``reach`` of them at most.
-    """
-    H, W = mask.shape
-    squares = [_Square(quadrangle) for quadrangle in quadrangles]
-    count = max(1, STRIP_PIXELS // W)
-    for top in range(0, H, count):
-        y, x = np.nonzero((mask[top : top + count] > 0) & (owner[top : top + count] == 0))
-        nearest = np.full(len(y), reach**2, np.float32)
-        whose = np.zeros(len(y), np.uint16)
-        for number, square in enumerate(squares, 1):
-            across, down = square.places_of(y + top, x)
-            away = (across - 0.5) ** 2 + (down - 0.5) ** 2
-            better = away < nearest
-            nearest[better], whose[better] = away[better], number
-        owner[y + top, x] = whose

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from face_parsing.faces.alignment import crop
-from face_parsing.faces.paste import Look, adopt, owners
-from face_parsing.labels import LabelSet, class_ids
+from face_parsing.faces.alignment import crop, widened
+from face_parsing.faces.around import REACH, around_table, fill_around
+from face_parsing.faces.paste import Look, Square, owners
+from face_parsing.labels import LabelSet
 
-AROUND = frozenset(class_ids("hair", "hat", "ear_r", "neck_l", "neck", "cloth"))
-"""What a person has beyond the crop of the face: there these classes stay as the whole photo's mask has them."""
-REACH = 2.5
-"""How far from a crop's center, in its sides, that may still be the same person's."""
 TOGETHER = 8
 """Crops that the network is given at once: a photo may have a hundred."""
 
@@ -50,7 +47,8 @@ def parse_people(
     whole photo, times 255, and is written over likewise, by the network's ``probabilities``.
     """
     H, W = whole.shape
-    mask = around_table(labels)[whole]
+    around = around_table(labels)[whole]
+    mask = np.zeros_like(whole)
     owner = owners(quadrangles, H, W)
     crop_masks: list[np.ndarray] = []
     for start in range(0, len(quadrangles), TOGETHER):
@@ -62,14 +60,9 @@ def parse_people(
             crop_masks.append(look.mask())
             if soft is not None and probabilities is not None:
                 look.fill_probabilities(number, owner, soft, probabilities)
-    adopt(quadrangles, mask, owner, reach=REACH)
-    return People(mask, np.where(mask > 0, owner, np.uint16(0)), crop_masks)
-
-
-def around_table(labels: LabelSet) -> np.ndarray:
-    """(256,) uint8: a class itself, if a person has it beyond the crop, and else 0."""
-    table = np.zeros(256, np.uint8)
-    for c, ids in enumerate(labels.members):
-        if c and AROUND.issuperset(ids):
-            table[c] = c
-    return table
+    for number, quadrangle in enumerate(quadrangles, 1):
+        fill_around(photo, Square(widened(quadrangle, REACH)), number, mask, around, owner)
+    if soft is not None:
+        soft[owner == 0] = np.eye(1, len(labels), dtype=np.uint8) * 255
+    owner[mask == 0] = 0
+    return People(mask, owner, crop_masks)

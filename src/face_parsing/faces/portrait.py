@@ -18,7 +18,7 @@ EYE_DISTANCE = (88.0, 156.0)
 EYES_TO_MOUTH = (105.0, 168.0)
 EYES_X, EYES_Y = (236.0, 272.0), (226.0, 262.0)
 """Where the middle between the eyes lies."""
-MOST_ROLL = 15.0
+MOST_ROLL = 13.0
 LEAST_SCORE, SURE = 0.90, 0.93
 """A photo upside down scores less than SURE (900 of 900), and less than the same photo upright (896 of 896)."""
 BYSTANDER = 0.5

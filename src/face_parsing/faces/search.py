@@ -19,7 +19,7 @@ FIRST_SIDE = 320
 """The longer side of a photo at the first look, in pixels: an aligned portrait needs no other."""
 MORE_SIDES = (160, 640)
 """At the others: a face may fill the photo, or a tenth of it."""
-SEARCHED = 1280
+SEARCHED = 640
 """The longer side to which a large photo is brought before that, once."""
 SURE = 0.92
 """From this score on, a face that was found stands upright (of 900 training photos turned by 180 degrees, 3 reach
@@ -30,6 +30,8 @@ LEAST_SIZE = 16.0
 """The least shorter side of a face's box in pixels of the photo."""
 AGAIN, AGAIN_SIDE, AGAIN_MARGIN = 3, 320, 1.5
 """How often a face is looked at again, in a crop of how many pixels, and how much wider than the aligned crop."""
+FILLS, FILLS_SCORE = 0.7, 0.88
+"""A face whose box is larger than this part of the photo's width and height fills it, and such a score is enough."""
 STILL = 2.0
 """Degrees: a face whose roll changes by less stands."""
 
@@ -47,17 +49,23 @@ def find_faces(
     ``seen`` is what ``first_look`` gave, if somebody had it already.
     """
     small, shrink = shrunk(photo)
-    candidates = list(first_look(run, small, 1.0) if seen is None else scaled(seen, 1 / shrink))
-    candidates += [face for side in MORE_SIDES for face in detect(run, small, side, least_score=CANDIDATE)]
-    if max((face.score for face in candidates), default=0.0) < SURE:
+    upright = list(first_look(run, small, 1.0) if seen is None else scaled(seen, 1 / shrink))
+    upright += [face for side in MORE_SIDES for face in detect(run, small, side, least_score=CANDIDATE)]
+    faces: list[Face] = []
+
+    def look_again(candidates: list[Face]) -> None:
+        for face in scaled(candidates, shrink):
+            if not any(other.score >= SURE and overlap(face.box, other.box) > OVERLAP for other in faces):
+                again = stand_up(run, photo, small, shrink, face)
+                faces.extend([] if again is None else [again])
+
+    look_again(best_of(upright))
+    if max((face.score for face in faces), default=0.0) < SURE:
+        # One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
         for turns in (1, 2, 3):
-            candidates += _turned(run, small, turns)
-    faces = []
-    for face in best_of(scaled(candidates, shrink)):
-        again = stand_up(run, photo, small, shrink, face)
-        if again is not None and again.score >= least_score and min(again.box[2:]) >= least_size:
-            faces.append(again)
-    return sorted(best_of(faces), key=lambda face: -side_of(quadrangle(face.points)))
+            look_again(best_of(_turned(run, small, turns)))
+    found = [face for face in best_of(faces) if face.score >= least_score and min(face.box[2:]) >= least_size]
+    return sorted(found, key=lambda face: -side_of(quadrangle(face.points)))
 
 
 def shrunk(photo: np.ndarray) -> tuple[np.ndarray, float]:
@@ -124,22 +132,24 @@ def stand_up(run: RunDetector, photo: np.ndarray, small: np.ndarray, shrink: flo
     ``small`` and ``shrink`` are the photo as ``shrunk`` gives it: large faces are looked at there.
     """
     first = face
+    # The crop of a face that fills the photo shows no more than the photo does.
+    fills = bool((face.box[2:] > FILLS * np.array(photo.shape[1::-1])).all())
+    least = FILLS_SCORE if fills else SURE
     for _ in range(AGAIN):
         square = quadrangle(face.points, margin=AGAIN_MARGIN)
         if side_of(square) / shrink >= AGAIN_SIDE:
-            view = crop(small, square / shrink, AGAIN_SIDE)
+            view = crop(small, square / shrink, AGAIN_SIDE, quick=True)
         else:
-            view = crop(photo, square, AGAIN_SIDE)
+            view = crop(photo, square, AGAIN_SIDE, quick=True)
         seen = detect(run, view, AGAIN_SIDE, least_score=CANDIDATE)
         again = _middle_one(seen, AGAIN_SIDE)
         if again is None:
-            return first if first.score >= SURE else None
+            return first if first.score >= least else None
         points = to_photo(again.points, square, AGAIN_SIDE)
         before, face = face, _placed(again, points, square)
         if abs(_difference(roll(face.points), roll(before.points))) < STILL:
             break
-    # Of a face that is cut by the photo's border, its crop shows less than the photo.
-    return first if face.score < first.score and first.score >= SURE else face
+    return first if face.score < first.score and first.score >= least else face
 
 
 def _middle_one(faces: list[Face], side: int) -> Face | None:
