@@ -15,13 +15,12 @@ import numpy as np
 
 from face_parsing.drawing.overlays import overlay
 from face_parsing.faces.alignment import crop, roll
-from face_parsing.faces.people import around_table
 from face_parsing.faces.steadiness import Steadiness
 from face_parsing.faces.tracking import FaceTracker, FollowedFace
 from face_parsing.inference.outputs import Parse
 from face_parsing.labels import LabelSet, colorize
 from face_parsing.video.clip import Clip
-from face_parsing.video.composing import Surroundings, compose
+from face_parsing.video.composing import ParsedFace, Surroundings, compose, compose_one
 from face_parsing.video.frames import ClipFrame, read_frames
 from face_parsing.video.parts import Parts, SegmentWriter, State
 
@@ -191,7 +190,7 @@ class _Finisher:
         self.steadiness = Steadiness(network.score_scale)
         empty = np.zeros((clip.height, clip.width), np.uint8)
         self.mask, self.instances = empty, empty.astype(np.uint16)
-        self.around = Surroundings(empty, None)
+        self.around: Surroundings | None = None
         self.picture = np.zeros((clip.height, clip.width, 3), np.uint8)
         self.faces: list[FollowedFace] = []
         self.writer: SegmentWriter | None = None
@@ -216,22 +215,24 @@ class _Finisher:
 
     def _parsed(self, job: _Job) -> None:
         """The mask of a frame that was parsed."""
-        faces, corners = job.faces, job.corners
-        if job.whole is not None:
-            whole = np.asarray(job.whole.result()[0])
-            beyond = around_table(self.network.labels)[whole] if faces else whole
-            self.around = Surroundings(beyond, corners[0] if len(corners) == 1 else None)
-        elif not faces:
-            self.around = Surroundings(np.zeros_like(self.mask), None)
-        scores = [self.steadiness.steady(face.number, job.scores[k].result()[0]) for k, face in enumerate(faces)]
-        self.steadiness.forget_others([face.number for face in faces])
-        self.faces = faces
-        if not faces:
-            self.mask, self.instances = self.around.mask, np.zeros_like(self.instances)
+        self.faces = job.faces
+        self.steadiness.forget_others([face.number for face in job.faces])
+        if not job.faces:
+            empty = np.zeros_like(self.mask)
+            self.mask = empty if job.whole is None else np.asarray(job.whole.result()[0])
+            self.instances = empty.astype(np.uint16)
             return
-        around = self.around.moved(corners[0] if len(corners) == 1 else None)
-        numbered = list(zip([face.number for face in faces], corners, scores, strict=True))
-        self.mask, self.instances = compose(around, numbered, instances="instances" in self.wanted)
+        faces = [
+            ParsedFace(face.number, corners, self.steadiness.steady(face.number, scores.result()[0]))
+            for face, corners, scores in zip(job.faces, job.corners, job.scores, strict=True)
+        ]
+        if job.whole is None:
+            assert self.around is not None
+            self.mask, self.instances = compose_one(faces[0], self.around)
+            return
+        assert job.frame.pixels is not None
+        whole = np.asarray(job.whole.result()[0])
+        self.mask, self.instances, self.around = compose(job.frame.pixels, whole, faces, self.network.labels)
 
     def _pictures(self) -> dict[str, np.ndarray]:
         labels = self.network.labels
