@@ -4,8 +4,8 @@
         [--data data --val_stems val.txt --faces 10]
 
 Speed is of a clip of one face that moves, with sound, from its file to the files of the result; each row is a process
-of its own. Flicker is the part of a person's pixels that change class from one frame to the next, the person moved back; beside
-it stand the pixels that change anywhere in the frame, as a part of the person's.
+of its own. Flicker is the part of a person's pixels that change class from one frame to the next, the person moved
+back; beside it stand the pixels that change anywhere in the frame, as a part of the person's.
 ``shaking`` moves by up to 2 px each way in each frame, ``gliding`` by 6 px in each; all frames have a sensor's noise.
 F is the challenge's F-Score of all frames against the labels, moved along. Without --data there is no flicker.
 """
