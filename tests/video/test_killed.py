@@ -88,3 +88,23 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     )
     assert (short, long) == (50, 2000)
     assert most < 1.15 * least
+
+
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+from face_parsing.cli import main
+sys.exit(main(["--input", sys.argv[1], "--output", sys.argv[2], "--faces", "off"]))
+"""
+"""Parse a clip where no file may have more than 1500 bytes, as on a full disk."""
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_face(PHOTO, 12, size=(160, 120), face=112))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", FULL, str(clip), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith(".clip.parts cannot be written: File too large; make room for it, then add --resume to go on.")

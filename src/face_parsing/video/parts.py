@@ -6,9 +6,10 @@ killed run left half-written is written anew.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,9 @@ class SegmentWriter:
 
     def write(self, pictures: Mapping[str, np.ndarray], line: Mapping[str, object], time: int, length: int) -> None:
         """Add a frame: its pictures by the names of KINDS, and its line of JSON."""
-        for name, encoder in self.encoders.items():
-            encoder.write(pictures[name], time)
+        with self._named_errors():
+            for name, encoder in self.encoders.items():
+                encoder.write(pictures[name], time)
         if self.lines is not None:
             self.lines.write(json.dumps(line) + "\n")
         self.times.append(time)
@@ -109,8 +111,9 @@ class SegmentWriter:
 
     def finish(self, state: State) -> None:
         """Close the files and, as the last thing, store where the next segment goes on."""
-        for encoder in self.encoders.values():
-            encoder.close()
+        with self._named_errors():
+            for encoder in self.encoders.values():
+                encoder.close()
         if self.lines is not None:
             self.lines.close()
         values: dict[str, Any] = {
@@ -121,9 +124,21 @@ class SegmentWriter:
         with atomic_path(self.parts.state_path(self.segment)) as temporary, temporary.open("wb") as file:
             np.savez(file, **values)
 
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Raise a sentence where PyAV raises the system's words for a full disk."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(
+                f"{self.parts.folder} cannot be written: {error.strerror or error}; make room for it, then add --resume "
+                "to go on."
+            ) from None
+
     def abandon(self) -> None:
         """Let go of the files, which are of no use."""
         for encoder in self.encoders.values():
-            encoder.abandon()
+            with contextlib.suppress(OSError):  # of a full disk, again
+                encoder.abandon()
         if self.lines is not None:
             self.lines.close()
