@@ -131,8 +131,8 @@ class SegmentWriter:
             yield
         except OSError as error:
             raise OSError(
-                f"{self.parts.folder} cannot be written: {error.strerror or error}; make room for it, then add --resume "
-                "to go on."
+                f"{self.parts.folder} cannot be written: {error.strerror or error}; make room for it, then "
+                "add --resume to go on."
             ) from None
 
     def abandon(self) -> None:
