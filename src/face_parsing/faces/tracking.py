@@ -29,6 +29,8 @@ from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE, find_faces, overl
 
 SEARCH_SECONDS = 1.0
 """The whole frame is searched this often for new faces."""
+SOON_SECONDS = 0.3
+"""And this often while a face that left may come back."""
 LOOK_SECONDS = 0.15
 """The detector looks at each face's crop this often."""
 RETURN_SECONDS = 2.0
@@ -120,7 +122,7 @@ class FaceTracker:
         self._gone = [track for track in self._gone if seconds - track.looked <= RETURN_SECONDS]
         self._tracks = _apart(track for track in followed if track is not None)
         lost = len(self._tracks) < before
-        if lost or seconds - self._searched >= SEARCH_SECONDS:
+        if lost or seconds - self._searched >= (SOON_SECONDS if self._gone else SEARCH_SECONDS):
             self._search(photo)
         return [track.face() for track in self._tracks]
 

@@ -13,6 +13,9 @@ from face_parsing.faces.around import REACH, around_table, fill_around
 from face_parsing.faces.paste import Look, Square, owners
 from face_parsing.labels import LabelSet
 
+MOST_MOVED = 4
+"""With so many faces what is around each moves with it; with more the whole frame is parsed every time."""
+
 
 @dataclass(frozen=True, eq=False)
 class ParsedFace:
@@ -25,7 +28,7 @@ class ParsedFace:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What goes on beyond the crop of the one face of a frame: a mask (H, W) uint8, and the crop's corners (4, 2)."""
+    """What goes on beyond the crop of a face in a frame: a mask (H, W) uint8, and the crop's corners (4, 2)."""
 
     mask: np.ndarray
     corners: np.ndarray
@@ -45,27 +48,47 @@ class Surroundings:
 
 def compose(
     photo: np.ndarray, whole: np.ndarray, faces: Sequence[ParsedFace], labels: LabelSet
-) -> tuple[np.ndarray, np.ndarray, Surroundings]:
-    """The mask (H, W) uint8 of a frame (H, W, 3), whose each pixel is, (H, W) uint16, and what is beyond the crops.
+) -> tuple[np.ndarray, np.ndarray, dict[int, Surroundings]]:
+    """The mask (H, W) uint8 of a frame (H, W, 3), whose each pixel is, (H, W) uint16, and what is around each face.
 
-    ``whole`` is the mask (H, W) of the frame as it is. A pixel is of the face of a number, or of none, 0. What is
-    beyond is of use where there is one face.
+    ``whole`` is the mask (H, W) of the frame as it is. A pixel is of the face of a number, or of none, 0. Of more than
+    MOST_MOVED faces it is not told what is around them: it would take too much memory.
     """
     around = around_table(labels)[whole]
-    mask = np.zeros_like(whole)
-    owner = owners([face.corners for face in faces], *mask.shape)
-    for position, face in enumerate(faces, 1):
-        Look(face.corners, face.scores).fill(position, owner, mask)
+    mask, owner = np.zeros_like(whole), owners([face.corners for face in faces], *whole.shape)
+    _fill(faces, owner, mask)
     in_crops = owner > 0
     for position, face in enumerate(faces, 1):
         fill_around(photo, Square(widened(face.corners, REACH)), position, mask, around, owner)
+    beyond = {}
+    if len(faces) <= MOST_MOVED:
+        for position, face in enumerate(faces, 1):
+            own = (owner == position) & ~in_crops
+            beyond[face.number] = Surroundings(np.where(own, mask, np.uint8(0)), face.corners)
+    return mask, _instances(faces, owner, mask), beyond
+
+
+def compose_moved(
+    faces: Sequence[ParsedFace], around: dict[int, Surroundings], size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a frame of size (H, W), what is around the faces being that of an earlier one, moved with each."""
+    mask, owner = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
+    for position, face in enumerate(faces, 1):
+        moved = around[face.number].moved(face.corners)
+        free = (moved > 0) & (owner == 0)
+        mask[free], owner[free] = moved[free], position
+    crops = owners([face.corners for face in faces], *size)
+    _fill(faces, crops, mask)
+    return mask, _instances(faces, np.where(crops > 0, crops, owner), mask)
+
+
+def _fill(faces: Sequence[ParsedFace], owner: np.ndarray, mask: np.ndarray) -> None:
+    """Write the classes of the faces' crops into a mask (H, W), by their positions in owner (H, W)."""
+    for position, face in enumerate(faces, 1):
+        Look(face.corners, face.scores).fill(position, owner, mask)
+
+
+def _instances(faces: Sequence[ParsedFace], owner: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The number of the face, (H, W) uint16, that each pixel is of."""
     numbers = np.array([0, *(face.number for face in faces)], np.uint16)
-    owner[mask == 0] = 0
-    return mask, numbers[owner], Surroundings(np.where(in_crops, np.uint8(0), mask), faces[0].corners)
-
-
-def compose_one(face: ParsedFace, around: Surroundings) -> tuple[np.ndarray, np.ndarray]:
-    """The same of a frame with one face, whose surroundings are those of an earlier frame, moved with the face."""
-    mask = around.moved(face.corners).copy()
-    Look(face.corners, face.scores).fill(1, owners([face.corners], *mask.shape), mask)
-    return mask, np.where(mask > 0, np.uint16(face.number), np.uint16(0))
+    return np.where(mask > 0, numbers[owner], np.uint16(0))

@@ -20,7 +20,7 @@ from face_parsing.faces.tracking import FaceTracker, FollowedFace
 from face_parsing.inference.outputs import Parse
 from face_parsing.labels import LabelSet, colorize
 from face_parsing.video.clip import Clip
-from face_parsing.video.composing import ParsedFace, Surroundings, compose, compose_one
+from face_parsing.video.composing import MOST_MOVED, ParsedFace, Surroundings, compose, compose_moved
 from face_parsing.video.frames import ClipFrame, read_frames
 from face_parsing.video.parts import Parts, SegmentWriter, State
 
@@ -29,7 +29,7 @@ SEGMENT_FRAMES = 240
 READ_AHEAD = 2
 """Decoded frames that wait."""
 AROUND_EVERY = 4
-"""What is around one face is parsed in every fourth frame, and moves with the face between. Several move apart."""
+"""What is around faces is parsed in every fourth frame, and moves with them between."""
 MOST_BRIDGED = 12
 """So many damaged frames in a row keep the last mask; then what the decoder made of them is parsed after all."""
 
@@ -163,7 +163,8 @@ class _Beginner:
         before, self.around = self.around, [face.number for face in self.faces]
         if not self.faces:
             return self.network.whole_without_face
-        return len(self.faces) > 1 or self.around != before or (self.in_segment - 1) % AROUND_EVERY == 0
+        new = not set(self.around) <= set(before) or max(len(before), len(self.around)) > MOST_MOVED
+        return new or (self.in_segment - 1) % AROUND_EVERY == 0
 
     def _scores(self, photo: np.ndarray, corners: np.ndarray) -> list[np.ndarray]:
         return self.network.scores([crop(photo, corners, self.network.size)])
@@ -190,7 +191,7 @@ class _Finisher:
         self.steadiness = Steadiness(network.score_scale)
         empty = np.zeros((clip.height, clip.width), np.uint8)
         self.mask, self.instances = empty, empty.astype(np.uint16)
-        self.around: Surroundings | None = None
+        self.around: dict[int, Surroundings] = {}
         self.picture = np.zeros((clip.height, clip.width, 3), np.uint8)
         self.faces: list[FollowedFace] = []
         self.writer: SegmentWriter | None = None
@@ -227,8 +228,7 @@ class _Finisher:
             for face, corners, scores in zip(job.faces, job.corners, job.scores, strict=True)
         ]
         if job.whole is None:
-            assert self.around is not None
-            self.mask, self.instances = compose_one(faces[0], self.around)
+            self.mask, self.instances = compose_moved(faces, self.around, (self.clip.height, self.clip.width))
             return
         assert job.frame.pixels is not None
         whole = np.asarray(job.whole.result()[0])
