@@ -81,38 +81,38 @@ def to_photo(places: np.ndarray, quadrangle: np.ndarray, size: float) -> np.ndar
     return corner + shares[:, :1] * (right - corner) + shares[:, 1:] * (below - corner)
 
 
-def crop(photo: np.ndarray, quadrangle: np.ndarray, size: int = 512, *, quick: bool = False) -> np.ndarray:
+def crop(photo: np.ndarray, quadrangle: np.ndarray, size: int = 512) -> np.ndarray:
     """What a photo (H, W, 3) uint8 shows in a quadrangle, (size, size, 3) uint8.
 
-    It is smoothed where it shrinks; ``quick`` does so roughly. Beyond the photo its border is repeated. It takes memory
-    as its part of the photo does, however large the face.
+    It is smoothed where it shrinks. Beyond the photo its border is repeated. It takes memory as its part of the photo
+    does, however large the face.
     """
-    shrink = side_of(quadrangle) / size
-    corner, right, below = (quadrangle[i] for i in (0, 1, 3))
-    finer = 2 if shrink > 1 and not quick else 1  # sampled at twice the size and averaged, where it shrinks
-    reduced = max(1, round(shrink) if quick else int(shrink / 2))
-    piece, origin = _piece(photo, quadrangle, reduced)
-    step = (right - corner) / (size * finer * reduced), (below - corner) / (size * finer * reduced)
-    start = (corner - origin) / reduced
-    matrix = (step[0][0], step[1][0], start[0], step[0][1], step[1][1], start[1])
-    image = piece.transform((size * finer,) * 2, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return np.array(image.reduce(finer) if finer > 1 else image)
+    piece, origin, shrink = _piece(photo, quadrangle, max(1.0, side_of(quadrangle) / size))
+    corner, right, _, below = (quadrangle - origin) / shrink
+    across, down = (right - corner) / size, (below - corner) / size
+    matrix = (across[0], down[0], corner[0], across[1], down[1], corner[1])
+    return np.array(piece.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
 
 
-def _piece(photo: np.ndarray, quadrangle: np.ndarray, reduced: int) -> tuple[Image.Image, np.ndarray]:
-    """The part of a photo that a quadrangle needs, reduced, with its border repeated, and its corner in the photo."""
-    H, W = photo.shape[:2]
-    frame = 2 * reduced
-    first = np.floor((quadrangle.min(0) - frame) / reduced).astype(int) * reduced
-    last = np.ceil((quadrangle.max(0) + frame) / reduced).astype(int) * reduced
-    # What lies in the photo, and a pixel at least of a quadrangle beside it.
-    inner_first = np.minimum(np.maximum(first, 0), np.array([W, H]) - 1) // reduced * reduced
-    inner_last = np.maximum(np.minimum(last, [W, H]), inner_first + 1)
-    part = photo[inner_first[1] : inner_last[1], inner_first[0] : inner_last[0]]
-    image = Image.fromarray(np.ascontiguousarray(part))
-    pixels = np.asarray(image.reduce(reduced) if reduced > 1 else image)
-    before = np.maximum((inner_first - first) // reduced, 0)
-    after = np.maximum((last - first) // reduced - before - np.array(pixels.shape[1::-1]), 0)
+def _piece(photo: np.ndarray, quadrangle: np.ndarray, shrink: float) -> tuple[Image.Image, np.ndarray, np.ndarray]:
+    """The part of a photo that a quadrangle needs, shrunk, with its border repeated.
+
+    With it, (x, y) each: its upper left corner in the photo, and how many of the photo's pixels are one of it.
+    """
+    limits = np.array(photo.shape[1::-1])
+    first = np.floor(quadrangle.min(0) - 2 * shrink).astype(int)
+    last = np.ceil(quadrangle.max(0) + 2 * shrink).astype(int)
+    # What lies in the photo, and a pixel at least for a quadrangle beside it.
+    inner_first = np.clip(first, 0, limits - 1)
+    inner_last = np.clip(last, inner_first + 1, limits)
+    image = Image.fromarray(np.ascontiguousarray(photo[inner_first[1] : inner_last[1], inner_first[0] : inner_last[0]]))
+    size = np.maximum(1, np.rint((inner_last - inner_first) / shrink).astype(int))
+    if shrink > 1:
+        image = image.resize((int(size[0]), int(size[1])), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    exact = (inner_last - inner_first) / size
+    before = np.ceil(np.maximum(inner_first - first, 0) / exact).astype(int)
+    after = np.ceil(np.maximum(last - inner_last, 0) / exact).astype(int)
     if before.any() or after.any():
-        pixels = np.pad(pixels, ((before[1], after[1]), (before[0], after[0]), (0, 0)), mode="edge")
-    return Image.fromarray(pixels), inner_first - before * reduced
+        frame = ((before[1], after[1]), (before[0], after[0]), (0, 0))
+        image = Image.fromarray(np.pad(np.asarray(image), frame, mode="edge"))
+    return image, inner_first - before * exact, exact

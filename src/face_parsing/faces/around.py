@@ -53,7 +53,7 @@ def fill_around(
     start = round(CELLS * (1 - 1 / REACH) / 2) + DEPTH
     seeds = np.zeros_like(own)
     seeds[start:-start, start:-start] = (own & (classes > 0))[start:-start, start:-start]
-    reached = _spread(seeds, classes, crop(photo, square.corners, CELLS, quick=True))
+    reached = _spread(seeds, classes, crop(photo, square.corners, CELLS))
     keep = _closed(reached, GAP) & free & (classes > 0)
     if not keep.any():
         return
