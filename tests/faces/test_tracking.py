@@ -58,7 +58,7 @@ def test_a_fast_face_is_kept_up_with(run: RunDetector, person: np.ndarray) -> No
     found = followed(run, frames(places, [person]))
     assert all([face.number for face in some] == [1] for some in found)
     centers = np.array([face.points.mean(0) for (face,) in found]) - np.array([some[0] for some in places])
-    assert np.abs(centers - centers[0]).max() < 1.5
+    assert np.abs(centers - centers[0]).max() < 2  # a frame behind would be 9
 
 
 def test_two_faces_keep_their_numbers(run: RunDetector, person: np.ndarray) -> None:

@@ -267,7 +267,10 @@ def test_without_a_model_the_shipped_reference_is_used(
 ) -> None:
     assert run("--input", photos / "face0.jpg", "--output", tmp_path, *words) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first == f"weights {find_weights(file)}, track challenge; licence: {LICENCE}"
+    # Faces are looked for with any shipped weights, but never for a submission.
+    detector = None if "--submission" in words else find_weights("face_detector.onnx")
+    assert first == str(weights.Weights((find_weights(file),), "challenge", LICENCE, detector))
+    assert ("faces are found by face_detector.onnx" in first) == (detector is not None)
 
 
 def test_an_installation_without_a_checkpoint_says_so(

@@ -1,0 +1,96 @@
+"""Faces that the user names: the files that are read, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_parsing.faces.given import GivenFacesError, faces_of, read_given_faces
+
+BOX = [10.0, 20.0, 30.5, 40.0]
+POINTS = [[15.0, 30.0], [33.0, 31.0], [24.0, 40.0], [17.0, 50.0], [31.0, 51.0]]
+
+
+def written(folder: Path, content: object, name: str = "faces.json") -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_json_has_boxes_points_and_photos_without_a_face(tmp_path: Path) -> None:
+    content = {"a.jpg": [BOX, POINTS, {"points": POINTS, "box": BOX}, {"box": BOX}], "b": []}
+    found = read_given_faces(written(tmp_path, content))
+    for face, values in zip(found["a.jpg"], (BOX, POINTS, POINTS, BOX), strict=True):
+        np.testing.assert_array_equal(face, values)
+    path = tmp_path / "faces.json"
+    assert len(faces_of(found, Path("photos/a.jpg"), path)) == 4
+    assert faces_of(found, Path("photos/b.png"), path) == []
+    with pytest.raises(GivenFacesError, match=r"faces\.json does not name c\.png; add it, with no face if it has none"):
+        faces_of(found, Path("c.png"), path)
+
+
+def test_a_json_file_of_the_command_is_read(tmp_path: Path) -> None:
+    content = {"file": "photos/a.jpg", "faces": [{"number": 1, "box": BOX, "points": POINTS}], "width": 100}
+    found = read_given_faces(written(tmp_path, content))
+    assert list(found) == ["a.jpg"]
+    np.testing.assert_array_equal(found["a.jpg"][0], POINTS)
+
+
+@pytest.mark.parametrize("title", ["", "file,x,y,width,height\n", "\ufefffile, x, y, width, height,,,\n"])
+def test_csv_has_a_line_a_face(title: str, tmp_path: Path) -> None:
+    points = ",".join(str(value) for point in POINTS for value in point)
+    text = f"{title}a.jpg,10,20,30.5,40,,\n\nb.jpg, {points}\na.jpg,1,2,3,4\nnobody.jpg\n"
+    found = read_given_faces(written(tmp_path, text, "faces.csv"))
+    assert {name: len(faces) for name, faces in found.items()} == {"a.jpg": 2, "b.jpg": 1, "nobody.jpg": 0}
+    np.testing.assert_array_equal(found["a.jpg"], [BOX, [1, 2, 3, 4]])
+    np.testing.assert_array_equal(found["b.jpg"][0], POINTS)
+
+
+@pytest.mark.parametrize(
+    ("face", "reason"),
+    [
+        ([1, 2, 3], "face 1 of a.jpg is neither a box of four numbers"),
+        ([[1, 2], [3, 4]], "is neither"),
+        ("1234", "is neither"),
+        (None, "is neither"),
+        ({"place": 3}, "is neither"),
+        ([1, 2, "three", 4], "is neither"),
+        ([1, 2, 3, [4]], "is neither"),
+        ([1, 2, 0, 4], "has a box without width or height"),
+        ([1, 2, 3, 1e12], "holds a number that is no place in a photo"),
+        ([1, 2, 3, float("nan")], "holds a number that is no place in a photo"),
+        ([[5, 5]] * 5, "has both eyes at one place"),
+    ],
+)
+def test_what_is_no_face_is_refused(face: Any, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(GivenFacesError, match=reason):
+        read_given_faces(written(tmp_path, {"a.jpg": [face]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("faces.json", "{", r"faces\.json is no JSON"),
+        ("faces.json", "[]", r'must hold \{"photo\.jpg": \[face'),
+        ("faces.json", '{"a.jpg": 3}', "must hold"),
+        ("faces.json", "[" * 100_000, "is no JSON"),
+        ("faces.txt", "", r"read from FILE\.json or FILE\.csv"),
+        ("faces.csv", "a.jpg,1,2,3\n", r"faces\.csv: line 1 is neither"),
+        ("faces.csv", "a.jpg,1,2,3,4\nb.jpg,1,2,x,4\n", "line 2 is neither"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(name: str, content: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(GivenFacesError, match=reason):
+        read_given_faces(written(tmp_path, content, name))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GivenFacesError, match=r"no\.json cannot be read: No such file"):
+        read_given_faces(tmp_path / "no.json")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(GivenFacesError, match=r"bytes\.csv cannot be read: it is no text in UTF-8"):
+        read_given_faces(tmp_path / "bytes.csv")
