@@ -69,7 +69,7 @@ def _sentence(parsed: ParsedClip, *, looked: bool) -> str:
     file = parsed.files["mask"]
     if parsed.was_there:
         return f"{file} was there already"
-    said = f"wrote the masks of {parsed.frames} frames to {file}"
+    said = f"wrote the mask{'s' * (parsed.frames > 1)} of {parsed.frames} frame{'s' * (parsed.frames > 1)} to {file}"
     if looked:
         count = len(parsed.numbers)
         said += f"; {count} face{'s' if count != 1 else ''}"
