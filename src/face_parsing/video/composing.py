@@ -72,14 +72,19 @@ def compose_moved(
     faces: Sequence[ParsedFace], around: dict[int, Surroundings], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same of a frame of size (H, W), what is around the faces being that of an earlier one, moved with each."""
-    mask, owner = np.zeros(size, np.uint8), np.zeros(size, np.uint16)
+    mask = np.zeros(size, np.uint8)
+    owner = np.zeros(size, np.uint16)
     for position, face in enumerate(faces, 1):
         moved = around[face.number].moved(face.corners)
-        free = (moved > 0) & (owner == 0)
-        mask[free], owner[free] = moved[free], position
+        free = moved > 0
+        if position > 1:
+            free &= owner == 0
+        np.copyto(mask, moved, where=free)
+        np.copyto(owner, np.uint16(position), where=free)
     crops = owners([face.corners for face in faces], *size)
     _fill(faces, crops, mask)
-    return mask, _instances(faces, np.where(crops > 0, crops, owner), mask)
+    np.copyto(owner, crops, where=crops > 0)
+    return mask, _instances(faces, owner, mask)
 
 
 def _fill(faces: Sequence[ParsedFace], owner: np.ndarray, mask: np.ndarray) -> None:
@@ -89,6 +94,8 @@ def _fill(faces: Sequence[ParsedFace], owner: np.ndarray, mask: np.ndarray) -> N
 
 
 def _instances(faces: Sequence[ParsedFace], owner: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The number of the face, (H, W) uint16, that each pixel is of."""
+    """The number of the face, (H, W) uint16, that each pixel is of, by its position in owner (H, W)."""
+    if len(faces) == 1:  # the usual case, done faster
+        return (mask > 0) * np.uint16(faces[0].number)
     numbers = np.array([0, *(face.number for face in faces)], np.uint16)
     return np.where(mask > 0, numbers[owner], np.uint16(0))
