@@ -43,7 +43,7 @@ KEPT_SCORE = 0.6
 """A followed face may score less than a new one: it may turn, or be half hidden."""
 MISSES = 3
 """After so many looks without a face it is lost."""
-LOOK_MARGIN, LOOK_SIDE = 1.5, 160
+LOOK_MARGIN, LOOK_SIDE = 1.5, 320
 """The look's crop is so many times as wide as the face's, and seen at so many pixels."""
 SETTLING = 8
 """So often the detector looks at a new face."""
