@@ -38,7 +38,7 @@ from face_parsing.labels import NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
 from face_parsing.synthetic.dataset import write_dataset
-from face_parsing.training.setup import build_training_set
+from face_parsing.training.pairs import build_training_set
 
 FACES = 50
 BATCH = 16

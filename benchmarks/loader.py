@@ -43,7 +43,9 @@ from face_parsing.system.device import choose_device, choose_precision, prepare_
 from face_parsing.system.environment import describe_environment
 from face_parsing.system.workers import LOADED_AHEAD, loader_workers
 from face_parsing.training.fused_loss import CombinedLoss
-from face_parsing.training.setup import build_network, build_training_set
+from face_parsing.training.pairs import build_training_set
+from face_parsing.training.schedule import Cycles
+from face_parsing.training.setup import build_network
 from face_parsing.training.trainer import Trainer
 
 PLAIN_WORKERS = 4
@@ -74,9 +76,7 @@ def build_trainer(config: Config, device: torch.device, *, plain: bool = False) 
         compile_model=config.run.compile and not plain,
         cuda_graph=config.run.cuda_graphs and not plain,
         optimizer=as_dict(config.optimizer),
-        steps=10**6,
-        warmup_steps=1,
-        final_lr_ratio=1.0,
+        cycles=Cycles([10**6], [config.optimizer.lr], warmup_steps=1, final_ratio=1.0),
     )
 
 

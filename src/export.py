@@ -6,10 +6,13 @@ and gives ``logits`` (B, C, H, W) float32 or, with ``--mask``, ``mask`` (B, H, W
 ``--dynamic`` B is free, and H and W are any multiples of 32. The file carries classes, palette, size, scores, a licence
 note and what its output's axes mean; it is left only if it gives the masks that the checkpoint gives.
 
+Of a light U-Net, an ``.onnx`` gives ``block_logits`` (B, C * s * s, h, w) float32 instead: logits before DepthToSpace,
+in blocks of s x s pixels. That is faster, and so is the rest of that graph. ``--logits`` gives logits all the same.
+
 ``--int8 PHOTOS`` computes in 8 bits, fitted to a folder of photos: less exact, smaller, and faster on a CPU.
 ``evaluate.py --model_path face.onnx`` says what that costs. Of a light U-Net the file then gives ``scores``
 (1, h, w, s, s, C) uint8, which are logits in 8 bits, in blocks of s x s pixels: pixel (y, x) has the C scores
-``[0, y // s, x // s, y % s, x % s]``. To choose the largest they are as good; ``--logits`` gives logits all the same.
+``[0, y // s, x // s, y % s, x % s]``. To choose the largest they are as good; ``--logits`` gives logits here too.
 The packages are in requirements-export.txt.
 """
 
@@ -42,7 +45,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     gives = graph.add_mutually_exclusive_group()
     gives.add_argument("--mask", action="store_true", help="give class ids (B, H, W) instead of logits")
     gives.add_argument(
-        "--logits", action="store_true", help="give logits with --int8 too, where scores in bytes would do"
+        "--logits", action="store_true", help="give logits of pixels, where logits or bytes in blocks are faster"
     )
     numbers = parser.add_argument_group("how exactly it computes (float32)")
     numbers.add_argument("--half", action="store_true", help="float16 weights: half the file, a little less exact")

@@ -9,14 +9,24 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from face_parsing.config.loading import load_config
 from face_parsing.system import distributed
-from face_parsing.system.commands import UsageError, add_overwrite, command, command_parser
+from face_parsing.system.commands import UsageError, add_overwrite, command, command_parser, positive
 from face_parsing.system.workers import is_dead_worker
+from face_parsing.training.folds import fold_folder, fold_overrides, is_done, write_summary
 from face_parsing.training.interruption import Interruption
 from face_parsing.training.run import Interrupted, Training
 from face_parsing.training.run_folder import RunFolder
-from face_parsing.training.start import claim_folder, load_start
+from face_parsing.training.start import DEFAULT_CONFIG, claim_folder, load_start
 from face_parsing.training.trainer import NonFiniteLossError
+
+
+def number_of_folds(text: str) -> int:
+    """A whole number from 2 on, for argparse."""
+    number = positive(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError("one fold has nothing to train on; name 2 or more")
+    return number
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -37,21 +47,25 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="section.key=value",
         help="override keys of the config, for example optimizer.lr=1e-3",
     )
+    recipe.add_argument(
+        "--folds",
+        type=number_of_folds,
+        metavar="N",
+        help="cross-validate the recipe: train N networks, each judged by the N-th of all pairs that it never saw",
+    )
     folder = parser.add_argument_group("an earlier run in the output folder")
     folder.add_argument("--resume", action="store_true", help="go on with it")
     add_overwrite(folder, "it")
     return parser.parse_args(argv)
 
 
-@command("train.py", processes=True)
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0; 2 after a sentence on stderr; 130 where it was interrupted."""
-    args = parse_arguments(argv)
+def _train(args: argparse.Namespace, overrides: Sequence[str] = (), *, resume: bool) -> None:
+    """One run from its start, or its last save, to its end. ``overrides`` come behind those of the command line."""
     folder: RunFolder | None = None
     try:
         with Interruption() as interruption:
             start = distributed.from_main(
-                lambda: load_start(args.config, args.overrides, resume=args.resume, overwrite=args.overwrite)
+                lambda: load_start(args.config, [*args.overrides, *overrides], resume=resume, overwrite=args.overwrite)
             )
             folder = start.folder
             training = Training(start.config, folder, resume=start.resume)
@@ -76,6 +90,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         saved = folder is not None and folder.last_model.exists()
         raise KeyboardInterrupt("interrupted. " + ("Go on with --resume." if saved else "Nothing was saved.")) from None
+
+
+def _cross_validate(args: argparse.Namespace) -> None:
+    """One run a fold, in folders of their own, and the table of all; with --resume, what is still missing."""
+    config = load_config(args.config or DEFAULT_CONFIG, args.overrides)
+    output, n = config.paths.output, args.folds
+    for k in range(1, n + 1):
+        run = RunFolder(fold_folder(output, k))
+        if args.resume and is_done(output, k):
+            continue
+        if distributed.is_main():
+            print(f"Fold {k} of {n}: {run.root}", flush=True)
+        _train(args, fold_overrides(output, k, n), resume=args.resume and run.last_model.exists())
+    if distributed.is_main():
+        print(write_summary(output, n))
+        print(f"Folds: {output}")
+
+
+@command("train.py", processes=True)
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0; 2 after a sentence on stderr; 130 where it was interrupted."""
+    args = parse_arguments(argv)
+    if args.folds is None:
+        _train(args, resume=args.resume)
+    else:
+        _cross_validate(args)
     return 0
 
 

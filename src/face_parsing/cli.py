@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from face_parsing import __version__
-from face_parsing.data.photo_files import find_all_photos
+from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
 from face_parsing.faces.given import faces_of, read_given_faces
-from face_parsing.inference.outputs import Files
+from face_parsing.inference.face_order import FaceOrder, odd_order
+from face_parsing.inference.outputs import Files, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parsed_folder import FacesOf, Report, parse_folder
 from face_parsing.parser import FaceParser, default_weights
@@ -30,6 +31,7 @@ from face_parsing.system.commands import (
     positive,
     refuse_existing,
     refuse_for_onnx,
+    sample_bits,
 )
 from face_parsing.system.cores import usable_cores
 from face_parsing.video.clip import is_clip
@@ -51,10 +53,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
     files = parser.add_argument_group("photos and masks")
-    files.add_argument(
-        "--input", type=Path, nargs="+", required=True, help="photos, clips, or folders (not subfolders) of photos"
-    )
+    files.add_argument("--input", type=Path, nargs="+", required=True, help="photos, clips, or folders of photos")
+    files.add_argument("--recursive", action="store_true", help="also their subfolders: masks/<subfolder>/<name>.png")
     files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
+    files.add_argument(
+        "--bits", type=sample_bits, help="how many bits the samples of 16-bit files hold (all, or what the file says)"
+    )
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     add_overwrite(files)
@@ -100,6 +104,8 @@ def _refuse_before_loading(args: argparse.Namespace) -> None:
             "--submission takes no --postprocess and no --biases: the judges run the submission's own run.py, which "
             "does without them, and must get the same masks."
         )
+    if args.submission and args.bits is not None:
+        raise UsageError("--submission takes no --bits: the judges' run.py reads photos as their files say.")
     if args.submission and args.precision != "fp32":
         raise UsageError("--submission takes no --precision: the judges' run.py computes in fp32.")
     if args.submission and args.model_path and len(args.model_path) > 1:
@@ -165,20 +171,25 @@ def _refuse_to_submit(parser: FaceParser) -> None:
     check_network(content["model"].get("name", "unet"))
 
 
-def _choose_photos(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
     """All photos, and those that are to be predicted. Raises UsageError where files would be replaced unasked."""
     if args.submission and distributed.world_size() > 1:
         raise UsageError("--submission is for one process; start it without torchrun.")
+    if args.submission and args.recursive:
+        raise UsageError("--submission takes no --recursive: the challenge's masks lie in one folder.")
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
-    photos, files = find_all_photos(args.input), _files(args)
-    wanted = [] if args.resume else [path for photo in photos for path in files.replaced(args.output, photo.stem)]
+    found = search_photos(args.input, recursive=args.recursive, own=written_places(args.output, args.input))
+    if args.submission:
+        found.refuse_one_stem()
+    files, names = _files(args), found.names
+    wanted = [] if args.resume else [path for one in found.photos for path in files.replaced(args.output, names[one])]
     if args.submission:
         wanted.append(args.output / "submission.zip")
     refuse_existing(wanted, overwrite=args.overwrite)
     if not args.resume:
-        return photos, photos
-    return photos, [photo for photo in photos if not files.are_there(args.output, photo.stem)]
+        return found, found.photos
+    return found, [photo for photo in found.photos if not files.are_there(args.output, names[photo])]
 
 
 def _files(args: argparse.Namespace) -> Files:
@@ -236,41 +247,48 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
 
 
 def _run_photos(args: argparse.Namespace) -> int:
-    photos, chosen = distributed.from_main(lambda: _choose_photos(args))
+    found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     given = _given_faces(args, own)
     parser, at_once = _open_network(args, len(own))
     print(parser.weights)
+    order = FaceOrder(parser.labels)
     report = parse_folder(
         parser,
         own,
         args.output,
         _files(args),
-        names={photo: photo.stem for photo in own},
+        names=found.names,
         faces_of=given,
         # run.py predicts one photo at a time, and a batch rounds differently.
         batch_size=1 if args.submission else args.batch_size,
         at_once=at_once,
+        bits=args.bits,
+        look=order.look,
     )
     report = Report.merged(distributed.from_all(report))
+    odd = [photo for some in distributed.from_all(order.odd) for photo in some]
     if not distributed.is_main():
         return 0
     for failure in report.failures:
         print(f"{PROGRAM}: {failure}", file=sys.stderr)
-    there = f"; {len(photos) - len(chosen)} were there already" if args.resume else ""
-    print(f"wrote {report.masks} of {len(chosen)} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
-    if report.failures:
+    for note in [*odd_order(odd), *found.notes()]:
+        print(f"Note: {note}", file=sys.stderr)
+    asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
+    there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
+    print(f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
+    if missed:
         rest = "; no submission.zip was written" if args.submission else ""
-        print(f"{PROGRAM}: {len(report.failures)} of {len(chosen)} photos could not be read{rest}.", file=sys.stderr)
+        print(f"{PROGRAM}: {missed} of {asked} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:
-        _pack(args, parser, photos)
+        _pack(args, parser, found.photos)
     return 0
 
 
 @command(PROGRAM, processes=True)
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0; 1 where photos could not be read; 2 after one sentence on stderr."""
+    """The command line. Returns 0; 1 where photos lie there that could not be read; 2 after one sentence on stderr."""
     return _run(parse_arguments(argv))
 
 

@@ -72,11 +72,13 @@ def parse_folder(
     faces_of: FacesOf | None = None,
     batch_size: int = 1,
     at_once: int = 0,
+    bits: int | None = None,
+    look: Callable[[Path, np.ndarray], None] | None = None,
     progress: bool = True,
 ) -> Report:
     """Write the files of each photo, called as ``names`` says; those that exist are replaced.
 
-    ``faces_of`` names the faces instead of a search. ``batch_size`` and ``at_once`` are those of predict_folder.
+    ``faces_of`` names the faces instead of a search. The other options are those of predict_folder.
     """
     report = Report()
 
@@ -95,6 +97,10 @@ def parse_folder(
         named = replace(result, name=names[path], file=path)
         named.save(output, **asdict(files), overwrite=True)
         report.found[path] = result.found, len(result.faces)
+        if look is not None:
+            look(path, result.mask)
 
-    report.failures = for_each_photo(parse, photos, write, batch_size=batch_size, at_once=at_once, progress=progress)
+    report.failures = for_each_photo(
+        parse, photos, write, batch_size=batch_size, at_once=at_once, bits=bits, progress=progress
+    )
     return report

@@ -163,3 +163,34 @@ def test_an_old_checkpoint_is_the_same_network(tmp_path: Path) -> None:
     with torch.no_grad():
         wanted = restore_model(made, tmp_path)(photo)
         assert torch.equal(restore_model(found, tmp_path)(photo), wanted)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("data.rare_frequency=0.1", "data.repeat_threshold=0.2"),
+        ("run.start_from=a", "run.init_from=b"),
+        ("schedule.stages.0.predict_size=64", "schedule.stages.0.eval_size=96"),
+    ],
+)
+def test_one_key_set_by_both_names_is_refused(old: str, new: str, order: int) -> None:
+    names = [text.partition("=")[0] for text in (old, new)]
+    with pytest.raises(ConfigError, match=f"{names[0]} is the old name of {names[1]}, and both are set; keep the new"):
+        load_config(None, [old, new][::order])
+
+
+def test_one_key_set_twice_by_one_name_takes_the_later(capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(None, ["data.repeat_threshold=0.1", "data.repeat_threshold=0.2"])
+    assert config.data.repeat_threshold == 0.2
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path("configs/no.yaml"))
+    assert (
+        f"configs/no.yaml cannot be read: No such file or directory (looked for at {tmp_path}/configs/no.yaml)"
+        in str(caught.value)
+    )

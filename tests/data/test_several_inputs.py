@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from face_parsing.cli import parse_arguments
-from face_parsing.data.photo_files import find_all_photos
+from face_parsing.data.photo_search import search_photos
 
 
 @pytest.fixture
@@ -19,16 +19,16 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_files_and_folders_are_taken_in_their_order(place: Path) -> None:
-    found = find_all_photos([place / "four.bmp", place / "b", place / "a", place / "a" / "one.jpg"])
+    found = search_photos([place / "four.bmp", place / "b", place / "a", place / "a" / "one.jpg"]).photos
     assert [path.name for path in found] == ["four.bmp", "three.webp", "one.jpg", "two.png"]
 
 
 def test_two_of_one_stem_are_refused(place: Path) -> None:
     (place / "b" / "one.png").touch()
     with pytest.raises(ValueError, match=r"a/one\.jpg and .*b/one\.png would both become one\.png"):
-        find_all_photos([place / "a", place / "b"])
+        search_photos([place / "a", place / "b"])
     with pytest.raises(ValueError, match="There is no photo or folder"):
-        find_all_photos([place / "a", place / "c"])
+        search_photos([place / "a", place / "c"])
 
 
 def test_the_command_takes_several() -> None:

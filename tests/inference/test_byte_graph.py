@@ -105,7 +105,7 @@ def test_a_file_can_be_read_by_what_it_says_of_itself(block: int, size: tuple[in
     with torch.no_grad():
         wanted = model(normalize(torch.from_numpy(photos[0][None])))[0].permute(1, 2, 0).numpy()
     assert np.abs(logits - wanted)[8:-8, 8:-8].mean() < 0.05 * np.abs(wanted).max()
-    np.testing.assert_array_equal(masks_of(scores, size)[0], logits.argmax(-1))
+    np.testing.assert_array_equal(masks_of(scores, size, C)[0], logits.argmax(-1))
 
 
 def test_nothing_is_float_but_the_enlargements(tmp_path: Path) -> None:

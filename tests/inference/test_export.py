@@ -16,7 +16,7 @@ import evaluate
 import export
 from face_parsing import cli
 from face_parsing.inference import export as exporting
-from face_parsing.inference.onnx_network import read_onnx, run_onnx
+from face_parsing.inference.onnx_network import OUTPUTS, masks_of, read_onnx, run_onnx
 from face_parsing.inference.predict import parse_photos, prepare_model
 from face_parsing.labels import CELEBAMASK, CLASS_NAMES, PALETTE, group_labels
 from face_parsing.models import build_model
@@ -72,18 +72,31 @@ def test_the_onnx_file_gives_the_checkpoints_masks(checkpoint: Path, exported: P
     photo, _ = make_pair(3, size=64)
     model = prepare_model(restore_model(load_checkpoint(checkpoint), checkpoint), CPU)
     wanted = parse_photos([model], [photo], image_size=64, device=CPU)
-    logits = run_onnx(exported)(photo[None])
-    assert logits.shape == (1, 19, 64, 64)
-    assert logits.dtype == np.float32
+    blocks = run_onnx(exported)(photo[None])
+    assert blocks.shape == (1, 19 * 2 * 2, 32, 32)
+    assert blocks.dtype == np.float32
     assert len(np.unique(wanted)) > 1
-    assert (logits.argmax(1) == wanted).mean() >= 0.9999
+    assert (masks_of(blocks, (64, 64), 19) == wanted).mean() >= 0.9999
+    plain = exported.with_name("logits.onnx")
+    assert export.main(["--model_path", str(checkpoint), "--output", str(plain), "--logits"]) == 0
+    logits = run_onnx(plain)(photo[None])
+    assert logits.shape == (1, 19, 64, 64)
+    opened = torch.nn.functional.pixel_shuffle(torch.from_numpy(blocks), 2)
+    torch.testing.assert_close(opened, torch.from_numpy(logits), rtol=0, atol=1e-5)
+    facts = onnxruntime.InferenceSession(plain, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
+    assert facts["output"] == OUTPUTS["logits"]
+    # A reader of either finds the same mask, of photos of other sizes too.
+    for size in (64, 50, 150):
+        other = np.array(Image.fromarray(photo).resize((size, size - 7)))
+        (found,), (same,) = (read_onnx(path).parse([other]) for path in (exported, plain))
+        assert (found == same).mean() >= 0.9999
 
 
 def test_the_onnx_file_says_what_it_is(exported: Path) -> None:
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     (given,), (output,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape) == ("image", "tensor(uint8)", [1, 64, 64, 3])
-    assert (output.name, output.type, output.shape) == ("logits", "tensor(float)", [1, 19, 64, 64])
+    assert (output.name, output.type, output.shape) == ("block_logits", "tensor(float)", [1, 76, 32, 32])
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == list(CLASS_NAMES)
     assert json.loads(facts["palette"]) == [list(color) for color in PALETTE]
@@ -92,7 +105,7 @@ def test_the_onnx_file_says_what_it_is(exported: Path) -> None:
     assert facts["source"] == "best_model.pth"
     assert facts["track"] == "challenge"
     assert "non-commercial" in facts["licence"]
-    assert facts["output"].startswith("float32 (B, C, H, W)")
+    assert facts["output"] == OUTPUTS["block_logits"]
     assert (
         str(Path(exporting.__file__).parent).encode() not in exported.read_bytes()
     )  # whose machine it was is not told
@@ -153,7 +166,7 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     monkeypatch.setattr(exporting, "AGREEMENT_INT8", 0.5)  # of random weights: which class is largest is a close run
     source = write_checkpoint(tmp_path / "best.pth", {"name": "light_unet", "channels": [16, 32, 48]})
     full, small = tmp_path / "full.onnx", tmp_path / "small.onnx"
-    assert export.main(["--model_path", str(source), "--output", str(full)]) == 0
+    assert export.main(["--model_path", str(source), "--output", str(full), "--logits"]) == 0
     words = ["--model_path", str(source), "--output", str(small), "--int8", str(photos / "train" / "images")]
     assert export.main(words) == 0
     assert small.stat().st_size < 0.5 * full.stat().st_size
@@ -204,7 +217,11 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     assert "text.onnx is no file that export.py wrote" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [[], ["--dynamic"], ["--mask"]], ids=["fixed", "dynamic", "mask"])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--dynamic"], ["--mask"], ["--logits"], ["--logits", "--dynamic"]],
+    ids=["fixed", "dynamic", "mask", "logits", "dynamic_logits"],
+)
 def test_inference_takes_the_file_for_photos_of_any_size(checkpoint: Path, tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "face.onnx"
     assert export.main(["--model_path", str(checkpoint), "--output", str(path), *options]) == 0
@@ -351,10 +368,10 @@ def test_agreement_is_the_worst_of_the_samples() -> None:
         return masks
 
     photos = [np.zeros((B, 4, 4, 3), np.uint8) for B in (1, 2)]
-    assert exporting.agreement(run, Zeros(), photos[:1]) == 0.75
-    assert exporting.agreement(run, Zeros(), photos) == 0.75  # 8 of the second's 32 pixels
-    assert exporting.agreement(lambda p: run(p)[:, :2], Zeros(), photos) == 0.0  # another shape
-    assert exporting.agreement(lambda p: np.eye(2)[run(p)].transpose(0, 3, 1, 2), Zeros(), photos) == 0.75  # logits
+    assert exporting.agreement(run, Zeros(), photos[:1], 2) == 0.75
+    assert exporting.agreement(run, Zeros(), photos, 2) == 0.75  # 8 of the second's 32 pixels
+    assert exporting.agreement(lambda p: run(p)[:, :2], Zeros(), photos, 2) == 0.0  # another shape
+    assert exporting.agreement(lambda p: np.eye(2)[run(p)].transpose(0, 3, 1, 2), Zeros(), photos, 2) == 0.75  # logits
 
 
 @pytest.mark.parametrize(
@@ -395,7 +412,7 @@ def test_every_network_at_any_size(name: str, tmp_path: Path) -> None:
         pytest.importorskip("segmentation_models_pytorch")
     source = write_checkpoint(tmp_path / "best_model.pth", SMALL[name])
     path = tmp_path / "face.onnx"
-    assert exporting.export_model(source, path, dynamic=True, mask=False) >= exporting.AGREEMENT
+    assert exporting.export_model(source, path, dynamic=True, mask=False, logits=True) >= exporting.AGREEMENT
     logits = run_onnx(path)(np.zeros((5, 96, 160, 3), np.uint8))
     assert logits.shape == (5, 19, 96, 160)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from face_parsing.data.photos import read_photo
 from face_parsing.inference import largest_class as module
 from face_parsing.inference import predict
-from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks
+from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks, largest_class_of_planes
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.weights import find_weights
 
@@ -99,6 +99,20 @@ def test_of_blocks_it_gives_the_largest_of_the_interpolated(
     enlarged = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", align_corners=False)[0].numpy()
     chosen = np.take_along_axis(enlarged, found[None].astype(np.intp), 0)[0]
     assert (chosen >= enlarged.max(0) - 1e-3).all()
+
+
+@given(st.integers(0, 1000), st.integers(2, 19), st.sampled_from([1, 2, 3, 4]), BLOCKS, BLOCKS, st.data())
+def test_of_planes_in_blocks_it_gives_what_torch_gives(
+    seed: int, classes: int, block: int, blocks: tuple[int, int], size: tuple[int, int], data: st.DataObject
+) -> None:
+    """Odd sizes, parts of the blocks, smaller and larger masks; and the mask of the part itself."""
+    h, w = blocks[0] * block, blocks[1] * block
+    part = data.draw(st.tuples(st.integers(1, h), st.integers(1, w)))
+    scores = smooth_scores(seed, classes, h, w)
+    planes = in_blocks(scores, block).transpose(4, 2, 3, 0, 1)  # (C, s, s, h, w)
+    for to in ((size[0] * 5 - 3, size[1] * 5 - 2), part):
+        wanted = in_torch(np.ascontiguousarray(scores[:, : part[0], : part[1]]), to)
+        np.testing.assert_array_equal(largest_class_of_planes(planes, part, to), wanted)
 
 
 def test_of_blocks_it_gives_what_logits_give() -> None:

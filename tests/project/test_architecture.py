@@ -36,9 +36,10 @@ FLOOR = {
 SUBMITTED = {"numpy", "torch", "PIL"}
 """All that a submission's run.py may need."""
 
-COPIED = ("labels", "sizes", "data/photos", "inference/predict", *(f"models/{name}" for name in (
-    "layers", "unet", "light_unet", "separable_unet", "deeplabv3plus",
-)))  # fmt: skip
+COPIED = (
+    "labels", "sizes", "data/raw_photos", "data/deep_photos", "data/photos", "inference/predict",
+    *(f"models/{name}" for name in ("layers", "unet", "light_unet", "separable_unet", "deeplabv3plus")),
+)  # fmt: skip
 """The modules that run.py is put together from."""
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -32,7 +32,7 @@ def overrides(recipe: Path, root: Path, output: Path) -> list[str]:
         words.append("model.encoder_weights=null")
         if config.model.encoder in SMALLER:
             words += [f"model.encoder={SMALLER[config.model.encoder]}", "model.options={decoder_channels: 32}"]
-    if config.open_track.pretrained is not None:
+    if config.paths.pretrained is not None and not config.paths.pretrained.is_file():
         words.append(f"open_track.pretrained={output.parent / 'first' / 'checkpoints' / 'best_model.pth'}")
     return words
 
@@ -43,7 +43,9 @@ def test_a_recipe_trains_and_its_weights_predict(recipe: Path, faces: Path, tmp_
     config = load_config(recipe)
     if config.model.name == "smp":
         pytest.importorskip("segmentation_models_pytorch")
-    if config.open_track.pretrained is not None:  # the recipe that this one goes on from
+    if config.paths.pretrained is not None and not config.paths.pretrained.is_file():
+        # The recipe that this one goes on from.
+        assert config.open_track.pretrained is not None
         earlier = recipe.with_name(f"{Path(config.open_track.pretrained).parent.parent.name}.yaml")
         first = tmp_path / "first"
         assert train.main(["--config", str(earlier), "--set", *overrides(earlier, faces, first)]) == 0

@@ -80,7 +80,7 @@ def _modes() -> Iterator[tuple[str, bytes]]:
 
 CANNOT = r"cannot be read as a photo \(.+\); replace or remove it"
 TOO_LARGE = "more than 80 megapixels; make it smaller"
-NO_FORMAT = r"cannot be read as a photo \(none of BMP, GIF"
+NO_FORMAT = r"cannot be read as a photo \(none of AVIF, BMP, GIF, HEIF, JPEG"
 
 
 def photos() -> Iterator[Case]:

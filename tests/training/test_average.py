@@ -15,8 +15,8 @@ import train
 from face_parsing.data.dataset import ValidationSet
 from face_parsing.evaluation.validation import validate
 from face_parsing.models.checkpoint import load_checkpoint, restore_model
+from face_parsing.training.pairs import load_data
 from face_parsing.training.run_folder import load_saved_config
-from face_parsing.training.setup import load_data
 
 
 @pytest.fixture(scope="module")

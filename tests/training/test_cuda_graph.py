@@ -17,6 +17,7 @@ from face_parsing.models import build_model
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.training.cuda_graph import WARM_UPS, CudaGraphStep
 from face_parsing.training.fused_loss import CombinedLoss
+from face_parsing.training.schedule import Cycles
 from face_parsing.training.trainer import NonFiniteLossError, Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -42,9 +43,7 @@ def learner(*, record: bool, model: nn.Module | None = None, precision: torch.dt
         compile_model=False,
         cuda_graph=record,
         optimizer=OPTIMIZER,
-        steps=4 * STEPS,
-        warmup_steps=2,
-        final_lr_ratio=0.01,
+        cycles=Cycles([4 * STEPS], [OPTIMIZER["lr"]], warmup_steps=2, final_ratio=0.01),
     )
 
 
@@ -123,7 +122,7 @@ def test_dropout_draws_anew_at_each_replay_and_by_the_seed() -> None:
         )
 
     trainer = learner(cuda_graph=True, model=network())
-    trainer.schedule |= {"steps": 1, "final_ratio": 0.0, "warmup_steps": 0}
+    trainer.cycles = Cycles([1], [OPTIMIZER["lr"]], warmup_steps=0, final_ratio=0.0)
     same = itertools.repeat(next(batches()))
     losses(trainer, same)
     assert is_recorded(trainer)

@@ -14,7 +14,7 @@ import train
 from face_parsing.config.loading import load_config
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.synthetic.dataset import write_dataset
-from face_parsing.training.setup import load_data, sampling_weights
+from face_parsing.training.pairs import load_data, sampling_weights
 
 
 def test_open_track_trains_from_a_checkpoint_with_a_teacher(start: Start, tmp_path: Path) -> None:

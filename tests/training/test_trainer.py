@@ -25,7 +25,7 @@ from face_parsing.models.checkpoint import load_checkpoint, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.losses import distillation_loss
-from face_parsing.training.schedule import learning_rate
+from face_parsing.training.schedule import Cycles, learning_rate
 from face_parsing.training.trainer import EpochReport, NonFiniteLossError, Trainer
 
 CPU = torch.device("cpu")
@@ -53,9 +53,12 @@ def trainer(
 ) -> Trainer:
     options: dict[str, Any] = {
         "device": CPU, "precision": torch.float32, "channels_last": True, "compile_model": False,
-        "optimizer": OPTIMIZER, "steps": steps, "warmup_steps": warmup_steps, "final_lr_ratio": 0.1,
-    }  # fmt: skip
-    return Trainer(model or tiny(), loss or CombinedLoss(), **{**options, **changes})
+        "optimizer": OPTIMIZER,
+    } | changes  # fmt: skip
+    options.setdefault(
+        "cycles", Cycles([steps], [options["optimizer"]["lr"]], warmup_steps=warmup_steps, final_ratio=0.1)
+    )
+    return Trainer(model or tiny(), loss or CombinedLoss(), **options)
 
 
 def batch(*seeds: int, size: int = 32) -> Batch:

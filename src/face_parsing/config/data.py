@@ -24,6 +24,12 @@ class Data:
     """Share of the training pairs that becomes the validation set where neither val/ nor val_stems is given."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of that share; a run saves its split and a resumed run reuses it."""
+    all_pairs: bool = False
+    """Train on the validation pairs too, and validate on none: the length is fixed beforehand, and what the last step
+    leaves is the result."""
+    fold: tuple[Positive, Positive] | None = None
+    """[k, n]: validate on the k-th (from 1) of n equal parts of all pairs, and train on the others. train.py --folds n
+    runs all of them."""
     size: Positive = 512
     """Height and width at which pairs are cached and evaluated, pixels. Others are resized when they are read."""
     classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -49,6 +55,15 @@ class Data:
             group_labels(self.classes)
         except ValueError as error:
             raise ValueError(f"classes: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _validated_on(self) -> Data:
+        named = [key for key in ("val_stems", "all_pairs", "fold") if getattr(self, key)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are all set, but say different pairs to validate on; keep one")
+        if self.fold is not None and not 1 <= self.fold[0] <= self.fold[1] >= 2:
+            raise ValueError(f"fold is {list(self.fold)}; it is [k, n], the k-th of n parts, with n from 2 on")
         return self
 
 

@@ -104,7 +104,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         with path.open(encoding="utf-8") as file:
             text = file.read(MOST_CHARACTERS + 1)
     except OSError as error:
-        raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from None
+        looked = "" if path.is_absolute() else f" (looked for at {path.absolute()})"
+        raise ConfigError(f"The config file {path} cannot be read: {error.strerror}{looked}.") from None
     except UnicodeDecodeError:
         raise ConfigError(f"The config file {path} is not a UTF-8 text file.") from None
     values = parse_yaml(text, f"The config file {path}")
@@ -240,6 +241,18 @@ def _defaults(file_values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     return (Config(model=network()) if network else Config()).to_dict()
 
 
+def _refuse_two_names(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where one key is set by its old name and by its new one: which of them is meant, is unknown."""
+    given: dict[tuple[str, ...], str] = {}
+    for override in overrides:
+        name = override.partition("=")[0].strip()
+        new = tuple(current_key(name.split(".")))
+        other = given.setdefault(new, name)
+        if other != name:
+            old, current = (name, other) if name != ".".join(new) else (other, name)
+            raise ConfigError(f"--set {old} is the old name of {current}, and both are set; keep the new one.")
+
+
 def load_config(path: Path | None = None, overrides: Iterable[str] = (), *, announce: bool = True) -> Config:
     """Defaults < the YAML file at path < overrides such as ``"optimizer.lr=3e-3"``.
 
@@ -254,6 +267,7 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = (), *, anno
         raise ConfigError(f"The config file {path}: {error}.") from None
     overrides = list(overrides)
     values = _merge(_defaults(file_values, overrides), file_values)
+    _refuse_two_names(overrides)
     for override in overrides:
         notes += _set(values, override)
     if announce:

@@ -77,6 +77,10 @@ class Stage:
     Augmentation enlarges faces as often as it shrinks them, yet somewhat more than image_size is as a rule better
     (Touvron et al. 2019)."""
 
+    restart: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Above 0, a further cycle of the learning rate begins here: it rises to this share of optimizer.lr and falls once
+    more (warm restarts, Loshchilov and Hutter 2017). 0: the cycle goes on."""
+
     @property
     def resolved_eval_size(self) -> int:
         """``eval_size``, whatever it was left to."""
@@ -101,20 +105,55 @@ class Schedule:
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """What plateau multiplies the rate by."""
 
+    average_cycles: Annotated[int, Field(ge=0, le=20)] = 0
+    """From 2 on: what the last so many cycles end with is averaged, its BatchNorm statistics are found anew, and the
+    average is what the run ends with (Izmailov et al. 2018)."""
+
+    @model_validator(mode="after")
+    def _cycles(self) -> Schedule:
+        if self.stages and self.stages[0].restart:
+            raise ValueError("stages.0.restart is set, but the first cycle begins there anyway; leave it out")
+        count = len(self.cycle_ends)
+        if self.average_cycles == 1 or self.average_cycles > count:
+            raise ValueError(
+                f"average_cycles is {self.average_cycles}, but the stages hold {count} cycle(s) of the rate; "
+                "begin more by a stage's restart, or average none (0)"
+            )
+        if count > 1 and self.decay == "plateau":
+            raise ValueError("decay = plateau has no cycles; leave out restart in stages, or choose cosine")
+        return self
+
     @model_validator(mode="after")
     def _lengths(self) -> Schedule:
         if not self.stages:
             raise ValueError("stages is empty; it needs one entry at least, for example {image_size: 512, epochs: 300}")
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"warmup_epochs is {self.warmup_epochs}; it must be below the {self.epochs} epochs of stages"
-            )
+        ends = self.cycle_ends
+        shortest = min(end - start for start, end in zip([0, *ends[:-1]], ends, strict=True))
+        if self.warmup_epochs >= shortest:
+            what = "stages" if len(ends) == 1 else "the shortest cycle"
+            raise ValueError(f"warmup_epochs is {self.warmup_epochs}; it must be below the {shortest} epochs of {what}")
         return self
 
     @property
     def epochs(self) -> int:
         """All epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def cycle_ends(self) -> list[int]:
+        """The number of epochs that are done where each cycle of the learning rate ends."""
+        ends: list[int] = []
+        done = 0
+        for stage in self.stages:
+            if stage.restart:
+                ends.append(done)
+            done += stage.epochs
+        return [*ends, done]
+
+    @property
+    def cycle_peaks(self) -> list[float]:
+        """The highest rate of each cycle, over optimizer.lr."""
+        return [1.0, *(stage.restart for stage in self.stages if stage.restart)]
 
     def stage_at(self, epoch: int) -> Stage:
         """The stage that epoch, counted from 0, belongs to."""

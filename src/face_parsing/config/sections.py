@@ -69,6 +69,11 @@ class Run:
     """Epochs between validations; the last epoch of a stage is always validated."""
     save_every_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     """Minutes between two writings of last_model.pth within an epoch; 0: at the end of each epoch alone."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Validations in a row without a better F-Score after which the run ends; 0: it goes to its last epoch. The rate
+    falls to the last epoch, so that a run that is ended early has seldom done its best."""
+    tensorboard: bool = False
+    """Also write the curves, and the panel at each validation, to tensorboard/ in the run's folder."""
     panel_faces: Annotated[int, Field(ge=0)] = 6
     """Validation faces in the picture that each better model leaves."""
     pack_submission: bool = False
@@ -92,7 +97,8 @@ class OpenTrack:
     """What the challenge forbids. Any of it needs track: open."""
 
     pretrained: str | None = None
-    """Checkpoint whose weights training starts from."""
+    """Checkpoint whose weights training starts from. Where it tells other classes apart than data.classes, all but the
+    classifier is taken."""
     external_data: tuple[ExternalData, ...] = ()
     """Further data sets that are mixed with data.root, for example [{root: data/more, weight: 0.5}]."""
     teacher: str | None = None
@@ -139,6 +145,13 @@ class Config:
                 raise ValueError("\n  ".join(broken))
         elif self.run.pack_submission:
             raise ValueError("run.pack_submission is true, but only track=challenge may be submitted; set it to false")
+        if self.data.all_pairs:
+            plateau = self.schedule.decay == "plateau"
+            for key, is_set in (("run.patience", self.run.patience), ("schedule.decay = plateau", plateau)):
+                if is_set:
+                    raise ValueError(f"{key} goes by validations, of which data.all_pairs leaves none; leave one out")
+        if self.run.patience and self.schedule.average_cycles:
+            raise ValueError("run.patience may leave no cycles for schedule.average_cycles to average; set one of them")
         if self.run.init_from and self.open_track.pretrained:
             raise ValueError("run.init_from and open_track.pretrained are both set; keep the one to start from")
         if self.run.pack_submission and isinstance(self.model, Smp):

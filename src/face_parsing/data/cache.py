@@ -82,7 +82,12 @@ class PairStore:
             parts = range(0, len(self.pairs), MAPPED)
             answers = (answer for i in parts for answer in pool.map(load, range(len(self.pairs))[i : i + MAPPED]))
             bar = tqdm(
-                answers, total=len(self.pairs), desc="reading pairs", unit="pair", disable=not progress, leave=False
+                answers,
+                total=len(self.pairs),
+                desc="reading pairs",
+                unit="pair",
+                disable=not (progress and self.pairs),
+                leave=False,
             )
             problems = [problem for problem in bar if problem is not None]
         if problems:

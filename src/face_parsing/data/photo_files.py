@@ -1,16 +1,45 @@
-"""Which files of a folder are photos."""
+"""Which files of a folder are photos: by their suffix, the same for every command."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# As data.photos reads them, whatever they are called.
+PHOTO_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".bmp",
+    ".dib", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif",
+    ".hif",
+)  # fmt: skip
+NEWER_SUFFIXES = (".avif", ".heic", ".heif", ".hif")
+"""Of phones, which often put the same photo as a JPEG beside it."""
+
+SUFFIXES_IN_WORDS = ".jpg, .png, .webp, .bmp, .tif, .gif, .jp2, .ppm, .avif and .heic"
+"""The usual ones, for messages."""
+
+
+def is_photo_name(path: Path) -> bool:
+    """Whether a file is a photo by its name; hidden ones are none."""
+    return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
 
 
 def photos_in(folder: Path) -> list[Path]:
     """The photos of a folder, in any of PHOTO_SUFFIXES, by name; hidden ones are left out."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if is_photo_name(path))
+
+
+def refuse_one_name(names: Iterable[tuple[Path, str]], folder: Path | None = None) -> None:
+    """Raise ValueError where two photos have one name, as whose mask the later one would replace the earlier one's."""
+    seen: dict[str, Path] = {}
+    for path, name in names:
+        if name in seen:
+            first, second, mend = (
+                (seen[name].name, f"{path.name} in {folder}", "rename one")
+                if folder is not None
+                else (seen[name], path, "rename one or call twice")
+            )
+            raise ValueError(f"{first} and {second} would both become {name}.png; {mend}.")
+        seen[name] = path
 
 
 def find_photos(source: Path) -> list[Path]:
@@ -24,29 +53,6 @@ def find_photos(source: Path) -> list[Path]:
         raise ValueError(f"There is no photo or folder {source}; name an existing one.")
     photos = [path for path in photos_in(source) if path.is_file()]
     if not photos:
-        raise ValueError(f"There are no photos in {source}; it needs files such as {', '.join(PHOTO_SUFFIXES)}.")
-    twins = _of_one_stem(photos)
-    if twins is not None:
-        first, second = twins
-        raise ValueError(f"{first.name} and {second.name} in {source} would both become {first.stem}.png; rename one.")
+        raise ValueError(f"There are no photos in {source}; it needs files such as {SUFFIXES_IN_WORDS}.")
+    refuse_one_name(((path, path.stem) for path in photos), source)
     return photos
-
-
-def find_all_photos(sources: Sequence[Path]) -> list[Path]:
-    """The photos of several files and folders, in their order, each once. Raises ValueError as ``find_photos``."""
-    photos = [photo for source in sources for photo in find_photos(source)]
-    photos = list({photo.absolute(): photo for photo in photos}.values())
-    twins = _of_one_stem(photos)
-    if twins is not None:
-        first, second = twins
-        raise ValueError(f"{first} and {second} would both become {first.stem}.png; rename one or call twice.")
-    return photos
-
-
-def _of_one_stem(photos: Sequence[Path]) -> tuple[Path, Path] | None:
-    seen: dict[str, Path] = {}
-    for path in photos:
-        if path.stem in seen:
-            return seen[path.stem], path
-        seen[path.stem] = path
-    return None

@@ -20,10 +20,14 @@ class Split:
 
     train: list[Pair]
     val: list[Pair]
+    pooled: bool = False
+    """Whether either may hold pairs of train/ as well as of val/."""
 
     def save(self, path: Path) -> None:
         """Write the stems as JSON."""
-        stems = {"train": [p.stem for p in self.train], "val": [p.stem for p in self.val]}
+        stems: dict[str, object] = {"train": [p.stem for p in self.train], "val": [p.stem for p in self.val]}
+        if self.pooled:
+            stems["pooled"] = True
         path.write_text(json.dumps(stems, indent=1) + "\n", encoding="utf-8")
 
 
@@ -36,6 +40,32 @@ def read_stems(path: Path) -> list[str]:
     if not stems:
         raise DataError(f"The file of validation stems {path} is empty.")
     return [Path(stem).stem if stem.lower().endswith((*PHOTO_SUFFIXES,)) else stem for stem in stems]
+
+
+def all_pairs(root: Path) -> list[Pair]:
+    """The pairs of root/train and, where it exists, of root/val. Raises DataError where both have one of a name."""
+    if not root.is_dir():
+        raise DataError(f"There is no data folder {root}; {LAYOUT_HINT}")
+    train, val = find_pairs(root / "train"), find_pairs(root / "val") if (root / "val").is_dir() else []
+    twice = {pair.stem for pair in train} & {pair.stem for pair in val}
+    if twice:
+        raise DataError(
+            f"{root}: {len(twice)} names are in train/ as well as in val/, the first: {min(twice)}; rename the pairs "
+            "of one of them, so that all can be trained on."
+        )
+    return train + val
+
+
+def fold_split(root: Path, fold: tuple[int, int], *, seed: int) -> Split:
+    """The k-th (from 1) of n seeded parts of all pairs to validate on, the others to train on. Raises DataError."""
+    pairs, (k, n) = all_pairs(root), fold
+    if len(pairs) < n:
+        raise DataError(f"{root} has {len(pairs)} pairs, which are too few for {n} folds.")
+    chosen = set(np.random.default_rng(seed).permutation(len(pairs))[k - 1 :: n].tolist())
+    parts: tuple[list[Pair], list[Pair]] = ([], [])
+    for i, pair in enumerate(pairs):
+        parts[i in chosen].append(pair)
+    return Split(*parts, pooled=True)
 
 
 def make_split(root: Path, *, val_stems: Path | None, val_fraction: float, seed: int) -> Split:
@@ -77,15 +107,24 @@ def load_stems(path: Path) -> dict[str, list[str]]:
 
 
 def load_split(path: Path, root: Path) -> Split:
-    """The split that a run saved, for resuming it. Raises DataError where it or pairs of it have vanished since."""
+    """The split that a run saved, for resuming it. Raises DataError where it or pairs of it have vanished since.
+
+    One whose run was trained on all pairs has none to validate on.
+    """
     known = load_stems(path)
-    if not all(known.values()):
+    pooled = _is_pooled(path)
+    if not known["train"] or not (known["val"] or pooled):
         raise DataError(f"The split {path} has no pairs to train or none to validate on; start anew.")
-    pairs = {p.stem: p for p in find_pairs(root / "train")}
-    val_pairs = {p.stem: p for p in find_pairs(root / "val")} if (root / "val").is_dir() else pairs
+    pairs = {p.stem: p for p in (all_pairs(root) if pooled else find_pairs(root / "train"))}
+    apart = (root / "val").is_dir() and not pooled
+    val_pairs = {p.stem: p for p in find_pairs(root / "val")} if apart else pairs
     missing = [
         stem for part, have in (("train", pairs), ("val", val_pairs)) for stem in known[part] if stem not in have
     ]
     if missing:
         raise DataError(f"{len(missing)} pairs of the split {path} are no longer in {root}, the first: {missing[0]}.")
-    return Split([pairs[s] for s in known["train"]], [val_pairs[s] for s in known["val"]])
+    return Split([pairs[s] for s in known["train"]], [val_pairs[s] for s in known["val"]], pooled)
+
+
+def _is_pooled(path: Path) -> bool:
+    return json.loads(path.read_text(encoding="utf-8")).get("pooled") is True

@@ -50,8 +50,8 @@ def plot_history(history_csv: Path, folder: Path) -> None:
     """Draw a run's history into folder/training_loss.png and folder/f_score.png.
 
     The first shows every column whose name starts with ``loss`` and, below, the learning rate; the second the
-    columns that start with ``f_score``, with a dashed line wherever the image size changes. Raises ValueError
-    for a history without a row.
+    columns that start with ``f_score``, with a dashed line wherever the image size changes; without such columns
+    there is none. Raises ValueError for a history without a row.
     """
     # Only a training draws curves, and matplotlib takes half a second to import.
     from matplotlib.figure import Figure
@@ -67,6 +67,9 @@ def plot_history(history_csv: Path, folder: Path) -> None:
     lower.grid(alpha=0.3)
     _save(figure, folder / "training_loss.png")
 
+    scores = [name for name in columns if name.startswith("f_score")]
+    if not scores:
+        return
     figure = Figure(figsize=(8, 5), dpi=110, layout="constrained")
     axes = figure.subplots()
     sizes = columns["image_size"]
@@ -75,7 +78,7 @@ def plot_history(history_csv: Path, folder: Path) -> None:
             axes.axvline(epoch, color="grey", linestyle="--", linewidth=1)
             where = ("data", "axes fraction")
             axes.annotate(f" {after:.0f} px", (epoch, 0.01), xycoords=where, fontsize=8, color="grey")
-    _lines(axes, columns, [name for name in columns if name.startswith("f_score")])
+    _lines(axes, columns, scores)
     axes.set_ylabel("F-Score on the validation set")
     axes.set_xlabel("epoch")
     _save(figure, folder / "f_score.png")

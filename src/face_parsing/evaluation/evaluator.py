@@ -72,6 +72,8 @@ def items_of(root: Path, split: str, val_stems: Path | None) -> list[EvaluationI
         else:
             chosen = make_split(root, val_stems=val_stems, val_fraction=0.1, seed=0)
         pairs = chosen.val if split == "val" else chosen.train
+        if not pairs:
+            raise DataError(f"{val_stems} keeps no pair to judge by: its run was trained on all; choose another split.")
     return [EvaluationItem(pair.stem, pair.mask, pair.image) for pair in pairs]
 
 

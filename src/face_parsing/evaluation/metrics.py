@@ -77,6 +77,8 @@ class Scores:
     recall: dict[str, float]
     iou: dict[str, float]
     """IoU of all pixels of the set."""
+    holders: dict[str, int]
+    """Images that hold the class."""
 
     def summary(self) -> dict[str, float]:
         """The four single figures."""
@@ -210,4 +212,5 @@ class ScoreKeeper:
             precision=per_class(precision),
             recall=per_class(recall),
             iou=iou,
+            holders={names[c]: int(present[:, c].sum()) for c in seen},
         )

@@ -38,15 +38,15 @@ class ByteNetwork(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False)
         stage: Any = self.network.encoder[0]
-        stage[0][0] = first_convolution(stage[0][0], network.space_to_depth)
+        stage[0][0] = first_convolution(stage[0][0], network.space_to_depth, level=GREY)
         order_by_pixel(self.network.head[1], network.space_to_depth)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor) -> Tensor:
         return PlainUNet.forward(self.network, pixels)
 
 
-def first_convolution(conv: nn.Conv2d, block: int) -> nn.Conv2d:
-    """What ``conv`` gives of normalised pixels in blocks, from pixels less GREY: wider by the block, and with its step.
+def first_convolution(conv: nn.Conv2d, block: int, *, level: Tensor | float) -> nn.Conv2d:
+    """What ``conv`` gives of normalised pixels in blocks, from pixels less a level: wider by the block, with its step.
 
     The weights take the division by the standard deviation, the bias takes the mean.
     """
@@ -55,7 +55,7 @@ def first_convolution(conv: nn.Conv2d, block: int) -> nn.Conv2d:
     mean, std = (torch.tensor(values, dtype=torch.float64).mul(255) for values in (MEAN, STD))
     weight = weight.reshape(out, 3, kernel * block, kernel * block).double() / std.view(3, 1, 1)
     assert conv.bias is not None, "its BatchNorm must be part of it"
-    bias = conv.bias.double() - weight.sum((2, 3)) @ (mean - GREY)
+    bias = conv.bias.double() - weight.sum((2, 3)) @ (mean - level)
     merged = nn.Conv2d(3, out, kernel * block, block, block * (kernel // 2))
     merged.load_state_dict({"weight": weight.float(), "bias": bias.float()})
     return merged.requires_grad_(False)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
+from face_parsing.inference.block_graph import BlockNetwork
 from face_parsing.inference.byte_graph import write_byte_graph
 from face_parsing.inference.onnx_export import quantise, write_onnx
 from face_parsing.inference.onnx_network import (
@@ -74,7 +75,7 @@ class PhotoNetwork(nn.Module):
         return self.network(pixels).float().argmax(1).to(torch.uint8)  # type: ignore[no-any-return]
 
 
-def trace(network: PhotoNetwork, size: int, *, dynamic: bool) -> torch.export.ExportedProgram:
+def trace(network: nn.Module, size: int, *, dynamic: bool) -> torch.export.ExportedProgram:
     """The network as a graph of size x size pixels. Raises ExportError for what cannot be traced."""
     shapes = None
     if dynamic:
@@ -143,12 +144,12 @@ def some_photos(folder: Path, size: int) -> list[np.ndarray]:
     return [np.array(Image.fromarray(read_photo(path)).resize((size, size))) for path in chosen]
 
 
-def agreement(run: RunGraph, network: nn.Module, photos: Sequence[np.ndarray]) -> float:
+def agreement(run: RunGraph, network: nn.Module, photos: Sequence[np.ndarray], classes: int) -> float:
     """The least share of a sample's pixels at which the file gives the class of the float32 network of PhotoNetwork."""
     shares = []
     for batch in photos:
         found = run(batch)
-        masks = masks_of(found, batch.shape[1:3])
+        masks = masks_of(found, batch.shape[1:3], classes)
         with torch.no_grad():
             wanted = network(torch.from_numpy(batch)).numpy()
         shares.append(float((masks == wanted).mean()) if masks.shape == wanted.shape else 0.0)
@@ -168,10 +169,10 @@ def export_model(
 ) -> float:
     """Write the checkpoint's network to output, ``.onnx`` or ``.pt2``; size None is the checkpoint's own.
 
-    ``int8`` is a folder of photos to fit 8 bits to; of a light U-Net the file gives scores in bytes then, unless
-    ``mask`` or ``logits`` are asked for. Returns the least share of a photo's pixels on which the file agreed with the
-    checkpoint. Raises ExportError, and leaves no file, for what cannot be exported or agrees on less than AGREEMENT
-    (AGREEMENT_HALF, AGREEMENT_INT8) of them.
+    ``int8`` is a folder of photos to fit 8 bits to. Of a light U-Net an ``.onnx`` gives logits in blocks of pixels, and
+    in 8 bits scores in bytes, unless ``mask`` or ``logits`` are asked for. Returns the least share of a photo's pixels
+    on which the file agreed with the checkpoint. Raises ExportError, and leaves no file, for what cannot be exported
+    or agrees on less than AGREEMENT (AGREEMENT_HALF, AGREEMENT_INT8) of them.
     """
     if output.suffix not in (".onnx", ".pt2"):
         raise ExportError(f"--output {output}: the name must end in .onnx or .pt2.")
@@ -182,27 +183,29 @@ def export_model(
     assert size is not None
     if size not in SIDES:
         raise ExportError(f"--size {size}: it must be a multiple of {STEP} from {SIDES[0]} to {SIDES[-1]}.")
+    onnx = output.suffix == ".onnx"
     model = restore_model(content, model_path)
     fused = fuse_conv_bn(model)
     photos = [] if int8 is None else some_photos(int8, size)
-    bytes_of = fused if photos and not mask and not logits and isinstance(fused, LightUNet) else None
-    gives = "scores" if bytes_of else "mask" if mask else "logits"
+    blocks_of = fused if onnx and not mask and not logits and isinstance(fused, LightUNet) else None
+    gives = "mask" if mask else "logits" if blocks_of is None else "scores" if photos else "block_logits"
     facts = describe(content, model_path, size=size, parameters=count_parameters(model), gives=gives)
     with atomic_path(output) as temporary:
-        if bytes_of:
-            write_byte_graph(bytes_of, temporary, photos[:CALIBRATED], facts)
+        if blocks_of and photos:
+            write_byte_graph(blocks_of, temporary, photos[:CALIBRATED], facts)
         else:
-            program = trace(PhotoNetwork(fused, mask=mask, half=half), size, dynamic=dynamic)
-            onnx = output.suffix == ".onnx"
+            whole = BlockNetwork(blocks_of, half=half) if blocks_of else PhotoNetwork(fused, mask=mask, half=half)
+            program = trace(whole, size, dynamic=dynamic)
             _write_program(program, temporary, facts, onnx=onnx, gives=gives, int8=photos[:CALIBRATED])
-        run = run_onnx(temporary) if output.suffix == ".onnx" else run_pt2(temporary)
+        run = run_onnx(temporary) if onnx else run_pt2(temporary)
         samples, needed, hint = sample_photos(size, dynamic=dynamic), AGREEMENT, "please report it with the checkpoint"
         if half:  # where a network is unsure, as it is of noise, rounding decides
             samples, needed, hint = samples[::2], AGREEMENT_HALF, "leave out --half"
         if photos:  # noise is like nothing that 8 bits were fitted to
             samples = [samples[0], *(photo[None] for photo in photos[CALIBRATED:])]
             needed, hint = AGREEMENT_INT8, "give --int8 more photos, of the kind that it will see, or leave it out"
-        share = agreement(run, PhotoNetwork(model, mask=True, half=False).eval(), samples)
+        classes = len(label_set(content))
+        share = agreement(run, PhotoNetwork(model, mask=True, half=False).eval(), samples, classes)
         if share < needed:
             raise ExportError(
                 f"{output} was not written: it gives the checkpoint's class on {share:.4%} of pixels, and "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -24,6 +25,8 @@ READ_AHEAD = 6  # decoded photos that wait for the network
 BATCH_PIXELS = 16 * 2**20  # a photo takes 12 bytes a pixel once it is float32
 WAITING_PIXELS = 64 * 2**20  # of photos that wait for others of their size
 
+Read = Callable[[Path], np.ndarray]
+"""Of a photo's path: its pixels. Raises PhotoError."""
 Found = TypeVar("Found")
 """What is found of a photo: its mask, or more."""
 ParseNamed = Callable[[Sequence[Path], Sequence[np.ndarray]], Sequence[Found]]
@@ -53,21 +56,21 @@ def _bar(total: int, progress: bool) -> Iterator[_Bar]:
         yield bar
 
 
-def _read(path: Path) -> np.ndarray | PhotoError:
+def _read(read: Read, path: Path) -> np.ndarray | PhotoError:
     """The pixels of a photo, or what is wrong with it."""
     try:
-        return read_photo(path)
+        return read(path)
     except PhotoError as error:
         return error
 
 
-def _decoded(photos: Iterable[Path], pool: Executor) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
+def _decoded(photos: Iterable[Path], read: Read, pool: Executor) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
     """Each photo with its pixels, or with what is wrong with it; a few are read ahead."""
     remaining = iter(photos)
-    ahead = deque((path, pool.submit(_read, path)) for path in islice(remaining, READ_AHEAD))
+    ahead = deque((path, pool.submit(_read, read, path)) for path in islice(remaining, READ_AHEAD))
     while ahead:
         path, future = ahead.popleft()
-        ahead.extend((following, pool.submit(_read, following)) for following in islice(remaining, 1))
+        ahead.extend((following, pool.submit(_read, read, following)) for following in islice(remaining, 1))
         yield path, future.result()
 
 
@@ -94,7 +97,7 @@ def _batches(
 
 
 def _in_batches(
-    parse: ParseNamed[Found], photos: Sequence[Path], write: Write[Found], batch_size: int, bar: _Bar
+    parse: ParseNamed[Found], photos: Sequence[Path], read: Read, write: Write[Found], batch_size: int, bar: _Bar
 ) -> list[str]:
     """One batch in the network, while photos are read ahead and the masks of the batch before are written."""
     from concurrent.futures import ThreadPoolExecutor
@@ -102,7 +105,7 @@ def _in_batches(
     failures: list[str] = []
     writing: list[Future[None]] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for batch in _batches(_decoded(photos, pool), batch_size, failures):
+        for batch in _batches(_decoded(photos, read, pool), batch_size, failures):
             paths, pixels = zip(*batch, strict=True)
             found = parse(paths, pixels)
             for future in writing:  # of the batch before: a full disk is told here, and memory stays bounded
@@ -115,18 +118,20 @@ def _in_batches(
     return failures
 
 
-def _at_once(parse: ParseNamed[Found], photos: Sequence[Path], write: Write[Found], count: int, bar: _Bar) -> list[str]:
+def _at_once(
+    parse: ParseNamed[Found], photos: Sequence[Path], read: Read, write: Write[Found], count: int, bar: _Bar
+) -> list[str]:
     """So many photos at once, each read, parsed and written by one thread: no more of them are in memory."""
     from concurrent.futures import ThreadPoolExecutor
 
     failures: list[str] = []
     with ThreadPoolExecutor(count) as pool:
         remaining = iter(photos)
-        running = deque(pool.submit(_alone, parse, path, write) for path in islice(remaining, 2 * count))
+        running = deque(pool.submit(_alone, parse, path, read, write) for path in islice(remaining, 2 * count))
         try:
             while running:
                 failures += running.popleft().result()
-                running.extend(pool.submit(_alone, parse, path, write) for path in islice(remaining, 1))
+                running.extend(pool.submit(_alone, parse, path, read, write) for path in islice(remaining, 1))
                 bar.update(1)
         finally:
             for future in running:  # after an error nothing new is begun
@@ -134,9 +139,9 @@ def _at_once(parse: ParseNamed[Found], photos: Sequence[Path], write: Write[Foun
     return failures
 
 
-def _alone(parse: ParseNamed[Found], path: Path, write: Write[Found]) -> list[str]:
+def _alone(parse: ParseNamed[Found], path: Path, read: Read, write: Write[Found]) -> list[str]:
     """Parse one photo. Returns what is wrong with it, if anything is."""
-    photo = _read(path)
+    photo = _read(read, path)
     if isinstance(photo, PhotoError):
         return [str(photo)]
     write(path, photo, parse([path], [photo])[0])
@@ -153,21 +158,31 @@ def predict_folder(
     at_once: int = 0,
     color: bool = False,
     overlay: bool = False,
+    names: Mapping[Path, str] | None = None,
+    bits: int | None = None,
+    look: Callable[[Path, np.ndarray], None] | None = None,
     progress: bool = True,
 ) -> list[str]:
-    """Write output/masks/<stem>.png of each photo and, where asked for, output/color and output/overlay.
+    """Write output/masks/<name>.png of each photo and, where asked for, output/color and output/overlay.
 
     Files that exist are replaced. Returns one line for each photo that could not be read. Masks that go into a
     submission need batch_size 1: a batch rounds differently. ``at_once`` photos are parsed side by side, one by one,
     instead of in batches, by a ``parse`` that several threads may call.
+
+    ``names`` says what a photo is called, with folders in front of it; else by its stem. ``bits`` is read_photo's.
+    ``look`` is called with each photo's path and its mask, by several threads.
     """
 
     def write(path: Path, photo: np.ndarray, mask: np.ndarray) -> None:
-        write_outputs(photo, mask, output_paths(output, path.stem, color=color, overlay=overlay), labels)
+        name = path.stem if names is None else names[path]
+        write_outputs(photo, mask, output_paths(output, name, color=color, overlay=overlay), labels)
+        if look is not None:
+            look(path, mask)
 
     return for_each_photo(
-        lambda _, pixels: parse(pixels), photos, write, batch_size=batch_size, at_once=at_once, progress=progress
-    )
+        lambda _, pixels: parse(pixels), photos, write,
+        batch_size=batch_size, at_once=at_once, bits=bits, progress=progress,
+    )  # fmt: skip
 
 
 def for_each_photo(
@@ -177,15 +192,17 @@ def for_each_photo(
     *,
     batch_size: int = 1,
     at_once: int = 0,
+    bits: int | None = None,
     progress: bool = True,
 ) -> list[str]:
     """Read each photo, let ``parse`` find what is in it, and ``write`` it; as predict_folder does with masks.
 
     Returns one line for each photo that could not be read.
     """
+    read = partial(read_photo, bits=bits)
     with _bar(len(photos), progress) as bar:
         if len(photos) == 1:
-            return _alone(parse, photos[0], write)
+            return _alone(parse, photos[0], read, write)
         if at_once:
-            return _at_once(parse, photos, write, at_once, bar)
-        return _in_batches(parse, photos, write, batch_size, bar)
+            return _at_once(parse, photos, read, write, at_once, bar)
+        return _in_batches(parse, photos, read, write, batch_size, bar)

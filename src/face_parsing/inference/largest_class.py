@@ -1,7 +1,8 @@
 """The largest class at every pixel of a photo, in NumPy: for scores of an ONNX file, where there is no torch.
 
 What it computes is what ``predict.largest_class`` says, which is copied into a submission's ``run.py``. Files give
-scores in planes, a map a class, or in blocks, in which a pixel's scores lie side by side.
+scores in planes, a map a class, which may hold blocks of pixels one after another, or in bytes and in blocks, in which
+a pixel's scores lie side by side.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ def _largest(scores: np.ndarray) -> np.ndarray:
     """The id (...) uint8 of the largest of scores (C, ...); ties go to the lower id."""
     best = np.zeros(scores.shape[1:], dtype=np.uint8)
     highest = scores[0].copy()
+    larger, id_there = np.empty(best.shape, dtype=bool), np.empty_like(best)
     for c in range(1, len(scores)):
-        best[scores[c] > highest] = c
+        # As ids rise, the last class that was larger is the largest id: whole arrays, where an index goes one by one.
+        np.greater(scores[c], highest, out=larger)
+        np.multiply(larger.view(np.uint8), np.uint8(c), out=id_there)
+        np.maximum(best, id_there, out=best)
         np.maximum(highest, scores[c], out=highest)
     return best
 
@@ -61,12 +66,34 @@ def largest_class(scores: np.ndarray, size: tuple[int, int], *, threads: int = 1
 
     Large masks are made by ``threads``; each pixel is computed by itself.
     """
-    C, h, w = scores.shape
-    best = _largest(scores)
-    if (h, w) == size:
+    return largest_class_of_planes(scores[:, None, None], scores.shape[1:], size, threads=threads)
+
+
+def largest_class_of_planes(
+    scores: np.ndarray, part: tuple[int, ...], size: tuple[int, int], *, threads: int = 1
+) -> np.ndarray:
+    """The same of scores (C, s, s, h, w) float32 of blocks of s x s pixels, of which the upper left part alone counts.
+
+    Pixel (y, x) of the part has the scores [:, y % s, x % s, y // s, x // s].
+    """
+    C, s, _, h, w = scores.shape
+    best = _open_blocks(_largest(scores))[: part[0], : part[1]]
+    if part == size:
         return best
-    planes = np.ascontiguousarray(scores).reshape(C, h * w)
-    return _enlarge(best, size, partial(_between_in_planes, planes, w), threads=threads)
+    planes = np.ascontiguousarray(scores).reshape(C, -1)
+    y, x = np.arange(part[0]), np.arange(part[1])
+    rows, columns = (y % s * s * h + y // s) * w, x % s * h * w + x // s
+    return _enlarge(best, size, partial(_between_in_planes, planes, rows, columns), threads=threads)
+
+
+def _open_blocks(best: np.ndarray) -> np.ndarray:
+    """Ids (s, s, h, w) of the pixels of blocks as a mask (h * s, w * s)."""
+    s, _, h, w = best.shape
+    mask = np.empty((h, s, w, s), dtype=best.dtype)
+    for y in range(s):
+        for x in range(s):
+            mask[:, y, :, x] = best[y, x]
+    return mask.reshape(h * s, w * s)
 
 
 def largest_class_of_blocks(
@@ -126,11 +153,13 @@ def _above(places: Places) -> np.ndarray:
     return np.minimum(places[0], places[1])
 
 
-def _between_in_planes(planes: np.ndarray, width: int, down: Places, across: Places) -> np.ndarray:
-    """Between of scores (C, pixels), a class at a time."""
+def _between_in_planes(
+    planes: np.ndarray, rows: np.ndarray, columns: np.ndarray, down: Places, across: Places
+) -> np.ndarray:
+    """Between of scores (C, pixels), a class at a time; the pixel (y, x) is at rows[y] + columns[x]."""
     best = np.zeros(len(down[0]), dtype=np.uint8)
     highest = np.full(len(down[0]), -np.inf, dtype=np.float32)
-    corners = [[row * width + column for row in down[:2]] for column in across[:2]]
+    corners = [[rows[y] + columns[x] for y in down[:2]] for x in across[:2]]
     for c, plane in enumerate(planes):
         near, far = (_between(plane[nearer], plane[other], down[2]) for nearer, other in corners)
         score = _between(near, far, across[2])

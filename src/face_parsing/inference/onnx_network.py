@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from face_parsing.inference.largest_class import largest_class, largest_class_of_blocks
+from face_parsing.inference.largest_class import largest_class_of_blocks, largest_class_of_planes
 from face_parsing.inference.scores import softmax
 from face_parsing.labels import LabelSet, group_labels
 from face_parsing.sizes import LARGEST_SIDE, network_size
@@ -23,6 +24,11 @@ RunGraph = Callable[[np.ndarray], np.ndarray]
 
 OUTPUTS = {
     "logits": "float32 (B, C, H, W): of each class of `classes`; a pixel is of the class with the largest",
+    "block_logits": (
+        "float32 (B, C * s * s, h, w): of each class of `classes` in blocks of s x s pixels. DepthToSpace with the "
+        "blocksize s and the mode CRD makes them logits (B, C, h * s, w * s). Rows and columns beyond the photo's are "
+        "filling"
+    ),
     "scores": (
         "uint8 (1, h, w, s, s, C): of each class of `classes` in blocks of s x s pixels. Pixel (y, x) has the C scores "
         "[0, y // s, x // s, y % s, x % s], and is of the class with the largest, the lower id where several are. "
@@ -86,13 +92,20 @@ def need_provider(device: str) -> None:
         )
 
 
-def masks_of(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def masks_of(found: np.ndarray, size: tuple[int, int], classes: int) -> np.ndarray:
     """Masks (B, H, W) of what a graph gives of photos of that size."""
     if found.ndim == 4:
-        return found.argmax(1)
+        return np.stack([largest_class_of_planes(_in_blocks(one, classes), size, size) for one in found])
     if found.ndim == 6:
         return largest_class_of_blocks(found[0], size, size)[None]
     return found
+
+
+def _in_blocks(logits: np.ndarray, classes: int) -> np.ndarray:
+    """Logits (C, h, w), or of blocks (C * s * s, h, w), as (C, s, s, h, w)."""
+    channels, h, w = logits.shape
+    block = math.isqrt(channels // classes)
+    return logits.reshape(classes, block, block, h, w)
 
 
 def _run_of(session: Any) -> RunGraph:
@@ -149,7 +162,8 @@ class ExportedNetwork:
         h, w = network_size(H, W, self.image_size)
         found = self._look([photo])
         if found.ndim == 4:
-            return largest_class(found[0, :, :h, :w], (H, W), threads=self.threads)
+            planes = _in_blocks(found[0], len(self.labels))
+            return largest_class_of_planes(planes, (h, w), (H, W), threads=self.threads)
         if found.ndim == 6:
             return largest_class_of_blocks(found[0], (h, w), (H, W), threads=self.threads)
         return np.array(Image.fromarray(found[0, :h, :w]).resize((W, H), Image.Resampling.NEAREST))
@@ -164,7 +178,7 @@ class ExportedNetwork:
             raise ExportError(f"{self.path} does not take photos of {height}x{width} ({first_line(error)}).") from None
         C = len(self.labels)
         are_masks = found.shape == (B, height, width) and found.dtype == np.uint8 and found.max() < C
-        if found.shape != (B, C, height, width) and not _are_scores(found, C, height, width) and not are_masks:
+        if not (are_masks or _are_logits(found, B, C, height, width) or _are_scores(found, C, height, width)):
             raise ExportError(
                 f"{self.path} gives neither logits, scores nor masks of its {C} classes; export the network anew."
             )
@@ -186,11 +200,21 @@ class ExportedNetwork:
 def _pixel_scores(found: np.ndarray, classes: int) -> list[np.ndarray]:
     """What a graph gives of several photos, as in OUTPUTS, pixel by pixel: (h, w, C) of each."""
     if found.ndim == 4:
-        return [np.ascontiguousarray(one.transpose(1, 2, 0)) for one in found]
+        blocks = [_in_blocks(one, classes).transpose(3, 1, 4, 2, 0) for one in found]
+        return [one.reshape(one.shape[0] * one.shape[1], -1, classes) for one in blocks]
     if found.ndim == 6:
         B, h, w, s, _, C = found.shape
         return list(found.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C))
     return list(np.eye(classes, dtype=np.uint8)[found])
+
+
+def _are_logits(found: np.ndarray, photos: int, classes: int, height: int, width: int) -> bool:
+    """Whether that is logits of the classes, of pixels or of blocks that cover so many."""
+    if found.ndim != 4 or found.dtype != np.float32:
+        return False
+    B, channels, h, w = found.shape
+    block = math.isqrt(channels // classes)
+    return (B, channels) == (photos, classes * block**2) and block > 0 and h * block >= height and w * block >= width
 
 
 def _are_scores(found: np.ndarray, classes: int, height: int, width: int) -> bool:

@@ -37,6 +37,9 @@ CROPS, CROP_MASKS = "crops", "crop_masks"
 NUMBERS = re.compile(r'\[\n([^]\[{}"]+)\]')
 """A list of numbers as indented JSON has it; no string holds a line's end."""
 
+RESULTS = (*(folder for folder, _ in KINDS.values()), CROPS, CROP_MASKS, "submission.zip")
+"""All that is written into an output folder."""
+
 SIDE_BY_SIDE = 2**21  # pixels of a photo from which on its files are written at the same time
 
 
@@ -124,6 +127,17 @@ def write_crops(
         if path not in written.values():
             path.unlink()
     return written
+
+
+def written_places(output: Path, sources: Sequence[Path]) -> list[Path]:
+    """What the command writes, so that it never reads it as photos: the output folder, if it lies in a source.
+
+    Where photos lie in the output folder itself, these are the folders and files that it puts there.
+    """
+    place = output.resolve()
+    sources_in_it = [source for source in sources if place == source.resolve() or place in source.resolve().parents]
+    results = [output / name for name in RESULTS]
+    return results if sources_in_it else [output, *results]
 
 
 def write_outputs(

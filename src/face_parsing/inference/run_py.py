@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from face_parsing import labels, sizes
-from face_parsing.data import photos
+from face_parsing.data import deep_photos, photos, raw_photos
 from face_parsing.inference import predict
 from face_parsing.models import BUILDERS, layers
 
@@ -112,15 +112,15 @@ def check_network(name: str) -> None:
 def build_run_py(name: str) -> str:
     """The source of a run.py for the network of that name.
 
-    It is labels.py, sizes.py, data/photos.py, models/layers.py, the network's module and inference/predict.py, and
-    needs torch, numpy and Pillow alone. Raises SubmissionError for an unknown name or a network that needs more.
+    It is labels.py, sizes.py, what reads photos, models/layers.py, the network's module and inference/predict.py.
+    It needs torch, numpy and Pillow alone. Raises SubmissionError for an unknown name or a network that needs more.
     """
     check_network(name)
     network = sys.modules[BUILDERS[name].__module__]
     imports: list[ast.Import | ast.ImportFrom] = [ast.Import([ast.alias(word)]) for word in ("argparse", "sys")]
     parts: list[str] = []
     defined: list[str] = []
-    modules = (labels, sizes, photos, layers, network, predict)
+    modules = (labels, sizes, raw_photos, deep_photos, photos, layers, network, predict)
     for module in modules:
         source = inspect.getsource(module)
         own, text = _split(source)

@@ -21,6 +21,9 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "smp": build_smp,
 }
 
+CLASSIFIERS = ("head.", "network.segmentation_head.")
+"""What the names of a network's weights begin with that tell the classes apart; of smp networks the second."""
+
 
 def build_model(description: Mapping[str, Any], num_classes: int, *, pretrained: bool = False) -> nn.Module:
     """The network of a description such as ``{"name": "unet", "channels": [32, 48, ...]}``, with fresh weights.

@@ -19,7 +19,10 @@ from face_parsing.labels import CELEBAMASK, LabelSet
 from face_parsing.system.files import atomic_path
 
 JPEG_QUALITY = 95
-FORMATS = {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
+FORMATS = {
+    ".png": "PNG", ".apng": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".dib": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
+    ".jp2": "JPEG2000", ".ppm": "PPM", ".avif": "AVIF",
+}  # fmt: skip
 """Of photos, by suffix, as Pillow calls them; all others are JPEG."""
 UNKNOWN = -1  # in a table of ids: the source has no such id
 

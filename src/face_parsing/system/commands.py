@@ -7,7 +7,8 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
 
 P = ParamSpec("P")
+
+MOST_WARNINGS = 3
+"""Of odd files that are named one by one."""
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -60,10 +64,41 @@ def _several_processes() -> ModuleType | None:
     return distributed
 
 
+@contextlib.contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Have the package's own warnings become sentences: the first few, and a count of the rest."""
+    warn, told = warnings.showwarning, 0
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        nonlocal told
+        if category.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            warn(message, category, *rest, **more)
+            return
+        told += 1
+        if told <= MOST_WARNINGS:
+            _print_beside_bars(f"Warning: {message}")
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = warn
+        if told > MOST_WARNINGS:
+            print(f"Warning: the same of {told - MOST_WARNINGS} more.", file=sys.stderr)
+
+
+def _print_beside_bars(sentence: str) -> None:
+    """Print on stderr, on a line of its own where a progress bar is drawn."""
+    bars = sys.modules.get("tqdm")  # not loaded for it
+    write = print if bars is None else bars.tqdm.write
+    write(sentence, file=sys.stderr)
+
+
 def _exit_code(name: str, body: Callable[[], int], interrupted: str, together: ModuleType | None) -> int:
     say: Callable[[str], object] = functools.partial(print, file=sys.stderr) if together is None else together.say
     try:
-        return body()
+        with _warnings_said():
+            return body()
     except (ValueError, OSError) as error:
         say(f"{name}: {error}")
         return 2
@@ -84,7 +119,14 @@ class _Help(argparse.HelpFormatter):
         super().__init__(prog, **{"max_help_position": 34, **options})
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
-        kinds: dict[Any, str] = {Path: "PATH", int: "N", positive: "N", image_side: "PIXELS", float: "X"}
+        kinds: dict[Any, str] = {
+            Path: "PATH",
+            int: "N",
+            positive: "N",
+            sample_bits: "N",
+            image_side: "PIXELS",
+            float: "X",
+        }
         return kinds.get(action.type) or super()._get_default_metavar_for_optional(action)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -147,6 +189,14 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def sample_bits(text: str) -> int:
+    """An argument's number of bits that a 16-bit sample may hold."""
+    value = int(text)
+    if not 8 <= value <= 16:
+        raise argparse.ArgumentTypeError(f"{text} is not from 8 to 16 bits")
     return value
 
 

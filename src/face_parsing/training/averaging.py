@@ -34,8 +34,8 @@ from face_parsing.models.checkpoint import (
 from face_parsing.system.commands import refuse_existing
 from face_parsing.system.device import choose_device, choose_precision, prepare_device
 from face_parsing.system.environment import describe_environment
+from face_parsing.training.pairs import build_training_set, load_data
 from face_parsing.training.run_folder import RunFolder, RunFolderError, load_saved_config
-from face_parsing.training.setup import build_training_set, load_data
 
 
 def average_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -104,8 +104,8 @@ def _load(runs: Sequence[RunFolder], *, last: bool, size: int | None) -> tuple[l
     return paths, contents
 
 
-def _renew_statistics(model: nn.Module, config: Config, train: PairStore, device: torch.device) -> None:
-    """Find the BatchNorm statistics of an averaged model on the training pairs."""
+def renew_statistics(model: nn.Module, config: Config, train: PairStore, device: torch.device) -> None:
+    """Find the BatchNorm statistics of an averaged model, which is on the device, on the training pairs."""
     precision = choose_precision(config.run.precision, device)
     photos = (normalize(images.to(device)) for images, _ in _training_batches(config, train))
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
@@ -142,6 +142,11 @@ def average_runs(
     device = choose_device(device_name)
     prepare_device(device, threads=threads)
     train, val, split = load_data(config, runs[0].split)
+    if not len(val):
+        raise DataError(
+            f"{runs[0].root} was trained on all pairs, so that no average can be judged; within one run "
+            "schedule.average_cycles makes one."
+        )
 
     trained_on = sorted({stem for one in contents for stem in one.get("trained_on") or ()})
     content = {
@@ -150,7 +155,7 @@ def average_runs(
         "state_dict": average_weights([one["state_dict"] for one in contents]),
     }
     model = restore_model(content, output.best_model).to(device)
-    _renew_statistics(model, config, train, device)
+    renew_statistics(model, config, train, device)
     image_size, validation = content["image_size"], ValidationSet(val)
     models = {str(path): restore_model(one, path) for path, one in zip(paths, contents, strict=True)}
     for name, one in {**models, "the average": model}.items():

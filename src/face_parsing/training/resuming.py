@@ -33,6 +33,8 @@ class RunState:
     """Time that all its steps and validations have taken."""
     progress: EpochProgress = field(default_factory=EpochProgress)
     """Of the epoch that has begun."""
+    cycle_ends: list[dict[str, Tensor]] = field(default_factory=list)
+    """Averaged weights, on the CPU, that the last cycles of the learning rate have ended with."""
     random: list[dict[str, Tensor]] = field(default_factory=list)
     """Random states of the processes where the run was left within an epoch, one a process."""
 
@@ -44,8 +46,14 @@ class RunState:
             "history": self.history,
             "best": self.best,
             "seconds": self.seconds,
+            "cycle_ends": self.cycle_ends,
             "within": within,
         }
+
+    def keep_cycle_end(self, weights: Mapping[str, Tensor], most: int) -> None:
+        """Keep what a cycle has ended with, and of earlier ones as many as make ``most``."""
+        ends = [*self.cycle_ends, {name: value.detach().cpu().clone() for name, value in weights.items()}]
+        self.cycle_ends = ends[len(ends) - min(most, len(ends)) :]
 
     def within(self, random: list[dict[str, Tensor]]) -> dict[str, Any]:
         """How far the epoch has come, with the random states of all processes."""
@@ -63,6 +71,7 @@ def _taken_up(
         history=[_renamed(row) for row in saved["history"]],
         best=_renamed(saved["best"]),
         seconds=float(saved["seconds"]),
+        cycle_ends=[dict(end) for end in saved.get("cycle_ends", ())],
     )
     within = saved.get("within")  # an epoch; the first checkpoints were written at the ends of epochs alone
     if within is not None:

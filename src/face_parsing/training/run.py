@@ -9,37 +9,41 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from face_parsing.config.loading import ConfigError
 from face_parsing.config.sections import Config
 from face_parsing.data.dataset import Batch, ValidationSet
-from face_parsing.data.device_loader import augments_on_device, build_device_loader, joined_batches
-from face_parsing.data.loader import batches_of, build_loader
 from face_parsing.data.sampler import EpochSampler
 from face_parsing.evaluation.metrics import Scores
 from face_parsing.evaluation.validation import validate
+from face_parsing.inference.predict import prepare_model
 from face_parsing.models.checkpoint import load_checkpoint, save_checkpoint
 from face_parsing.system import distributed
 from face_parsing.system.device import choose_device, prepare_device
 from face_parsing.system.seeds import Stream, mix_seeds, random_state, restore_random_state, seed_everything
-from face_parsing.system.workers import loader_workers
-from face_parsing.training.finishing import finish_run
+from face_parsing.training.finishing import average_cycles, draw_panel, finish_run
+from face_parsing.training.history import history_line, history_row
+from face_parsing.training.pairs import (
+    build_training_set,
+    check_same_data,
+    load_data,
+    sampling_weights,
+    stems_trained_on,
+    training_batches,
+)
 from face_parsing.training.resuming import RunState, take_up
 from face_parsing.training.run_folder import RunFolder
 from face_parsing.training.setup import (
     build_network,
     build_trainer,
-    build_training_set,
     check_processes,
-    check_same_data,
     epoch_pixels,
-    load_data,
     load_initial_weights,
-    sampling_weights,
-    stems_trained_on,
 )
+from face_parsing.training.tensorboard import Board, need_tensorboard
 from face_parsing.training.trainer import EpochProgress, EpochReport
 
 CURVE_SECONDS = 60.0
@@ -85,6 +89,8 @@ class Training:
             stage=self._size_and_batch,
             share=(distributed.rank(), distributed.world_size()),
         )
+        if config.run.tensorboard:
+            need_tensorboard()
         self.trainer = build_trainer(config, model, train, self.sampler, self.device)
         self.state = self._restored() if resume else RunState()
         self._start = self._saved = time.perf_counter()
@@ -152,28 +158,6 @@ class Training:
         place = f"epoch {epoch + 1} of {self.config.schedule.epochs}"
         raise Interrupted(f"saved at {place}, step {self.state.progress.steps} of {self.sampler.steps(epoch)}")
 
-    def _batches(self) -> Iterator[Batch]:
-        """All that are left, augmented where run.augment_on says."""
-        run = self.config.run
-        processes = distributed.processes_here()
-        batch_bytes = 4 * max(stage.batch_size * stage.image_size**2 for stage in self.config.schedule.stages)
-        on_device = augments_on_device(run.augment_on, self.device, self.train.store)
-        joined = joined_batches(self.device, batch_bytes, processes=processes) if on_device else 1
-        workers = loader_workers(run.workers, self.device, processes=processes, batch_bytes=joined * batch_bytes)
-        if not on_device:
-            pin = self.device.type == "cuda"
-            return batches_of(build_loader(self.train, self.sampler, workers=workers, pin=pin))
-        loader = build_device_loader(
-            self.train,
-            self.sampler,
-            device=self.device,
-            workers=workers,
-            resident_share=run.resident_share,
-            joined=joined,
-        )
-        print(f"Pairs are augmented on the {self.device.type}{', where they all lie' if loader.resident else ''}.")
-        return iter(loader)
-
     def run(self, *, interrupted: Callable[[], bool] = lambda: False) -> None:
         """All steps that are left; each epoch ends with a last_model.pth, and a long one writes it in between.
 
@@ -183,7 +167,8 @@ class Training:
         first, epochs = self.sampler.first_epoch, self.config.schedule.epochs
         if first == epochs:
             return
-        batches = self._batches()
+        batches = training_batches(self.config, self.train, self.sampler, self.device)
+        board = Board(self.folder.tensorboard, first) if self.config.run.tensorboard and distributed.is_main() else None
         work = epoch_pixels(self.config.schedule, self.sampler, len(self.train))
         self._saved = time.perf_counter()
         self._start = self._saved - self.state.seconds
@@ -194,15 +179,21 @@ class Training:
             mininterval=0.5 if sys.stderr.isatty() else 60,
         ) as bar:
             for epoch in range(first, epochs):
+                if self._has_stalled():
+                    bar.write(f"Ended after epoch {epoch}: run.patience validations brought no better F-Score.")
+                    break
                 self._begin_epoch(epoch)
                 report = self._epoch(epoch, batches, bar, interrupted)
-                scores = self._validate(epoch) if self._is_validated(epoch) else None
+                noted = self._is_noted(epoch)
+                scores = self._validate(epoch) if noted and len(self.val) else None
                 self.state.seconds = time.perf_counter() - self._start
-                if scores is not None:
-                    if self.trainer.plateau is not None:
-                        self.trainer.plateau.update(scores.f_score)
-                    if distributed.is_main():
-                        self._note_validation(epoch + 1, report, scores, bar)
+                if scores is not None and self.trainer.plateau is not None:
+                    self.trainer.plateau.update(scores.f_score)
+                if noted:
+                    self._note(epoch + 1, report, scores, bar, board)
+                if epoch + 1 in self.config.schedule.cycle_ends and self.config.schedule.average_cycles:
+                    weights = self.trainer.average.model.state_dict()
+                    self.state.keep_cycle_end(weights, self.config.schedule.average_cycles)
                 self._save(self.folder.last_model, epoch + 1, scores.summary() if scores else {}, training=True)
                 self._saved = time.perf_counter()
                 if distributed.any_of(interrupted()):
@@ -213,7 +204,7 @@ class Training:
     ) -> EpochReport:
         image_size = self.config.schedule.stage_at(epoch).image_size
         bar.set_description_str(f"epoch {epoch + 1}/{self.config.schedule.epochs} {image_size} px", refresh=False)
-        best = f"{self.state.best['f_score']:.4f}" if self.state.best else "-"
+        best = f"best F-Score {self.state.best['f_score']:.4f}, " if self.state.best else ""
         start, pixels = time.perf_counter(), 0
         patience = 60 * self.config.run.save_every_minutes or math.inf
 
@@ -221,7 +212,7 @@ class Training:
             nonlocal pixels
             pixels += step_pixels
             speed = pixels / image_size**2 / (time.perf_counter() - start)
-            bar.set_postfix_str(f"loss {loss:.3f}, best F-Score {best}, {speed:.0f} images/s", refresh=False)
+            bar.set_postfix_str(f"loss {loss:.3f}, {best}{speed:.0f} images/s", refresh=False)
             bar.update(step_pixels)
             due = time.perf_counter() - self._saved >= patience
             what = distributed.largest(2 if interrupted() else int(due))
@@ -242,7 +233,14 @@ class Training:
                 "pairs a batch at least, or larger images (schedule.stages)."
             ) from None
 
-    def _is_validated(self, epoch: int) -> bool:
+    def _has_stalled(self) -> bool:
+        """Whether so many validations as ``run.patience`` says have brought nothing better."""
+        patience = self.config.run.patience
+        waited = sum(row["epoch"] > self.state.best["epoch"] for row in self.state.history) if self.state.best else 0
+        return bool(patience) and waited >= patience
+
+    def _is_noted(self, epoch: int) -> bool:
+        """Whether the epoch (from 0) ends with a line of history and, where pairs are kept aside, a validation."""
         done = epoch + 1
         schedule = self.config.schedule
         ends_stage = done == schedule.epochs or schedule.stage_at(done) is not schedule.stage_at(epoch)
@@ -258,36 +256,47 @@ class Training:
             precision=self.trainer.precision,
         )
 
-    def _note_validation(self, epoch: int, report: EpochReport, scores: Scores, bar: tqdm[Any]) -> None:
+    def _note(
+        self, epoch: int, report: EpochReport, scores: Scores | None, bar: tqdm[Any], board: Board | None
+    ) -> None:
         """One line of history, and best_model.pth where the F-Score has risen."""
         image_size = self.config.schedule.stage_at(epoch - 1).image_size
-        self.state.history.append(
-            {
-                "epoch": epoch,
-                "image_size": image_size,
-                "lr": report.lr,
-                **{name if name == "loss" else f"loss_{name}": value for name, value in report.losses.items()},
-                **scores.summary(),
-                "seconds": self.state.seconds,
-                "images_per_second": report.images / report.seconds,
-                **{f"f1_{name}": value for name, value in scores.f1.items()},
-            }
-        )
-        better = not self.state.best or scores.f_score > self.state.best["f_score"]
-        if better:
+        row = history_row(epoch, image_size, report, scores, self.state.seconds)
+        self.state.history.append(row)
+        better = scores is not None and (not self.state.best or scores.f_score > self.state.best["f_score"])
+        if scores is not None and better:
             self.state.best = {**scores.summary(), "epoch": epoch}
+        if not distributed.is_main():
+            return
+        if better:
             self._save(self.folder.best_model, epoch, self.state.best, training=False)
-        bar.write(
-            f"epoch {epoch:4d}  {image_size} px  loss {report.losses['loss']:.4f}  F-Score {scores.f_score:.4f}  "
-            f"corrected {scores.f_score_lr_corrected:.4f}  {report.images / report.seconds:.1f} images/s  "
-            f"{self.state.seconds / 60:.1f} min{'  best' if better else ''}"
-        )
+        bar.write(history_line(row, better=better))
+        if board is not None:
+            board.show(row, self._panel(epoch))
         # A second's drawing must not come after a second's epoch.
         curves = time.perf_counter() - self._drawn > CURVE_SECONDS
         self.folder.write_history(self.state.history, curves=curves)
         if curves:
             self._drawn = time.perf_counter()
 
+    def _panel(self, epoch: int) -> np.ndarray | None:
+        """Validation faces as the averaged model sees them after epoch epochs."""
+        size, faces = self.config.schedule.stage_at(epoch - 1).resolved_eval_size, self.config.run.panel_faces
+        model = prepare_model(self.trainer.average.model, self.device)
+        return draw_panel(model, self.val, image_size=size, faces=faces, device=self.device)
+
     def finish(self) -> None:
-        """Leave the final scores, pictures and, if the config asks for one, a submission of the best model."""
+        """Leave the final weights, scores, pictures and, if the config asks for one, a submission.
+
+        The result is the average over cycles where the config has one, else the best that was validated or, where no
+        pairs were kept aside, what the last epoch left.
+        """
+        schedule = self.config.schedule
+        if schedule.average_cycles:
+            model, ends = self.trainer.average.model, self.state.cycle_ends
+            average_cycles(model, ends, self.config, self.train.store, self.device)
+        if schedule.average_cycles or not len(self.val):
+            scores: dict[str, float] = {"epoch": schedule.epochs}
+            self._save(self.folder.best_model, schedule.epochs, scores, training=False)
+        distributed.barrier()
         finish_run(self.config, self.folder, self.val, self.state, self.device)

@@ -29,6 +29,8 @@ CHANGEABLE = {
     "run.cuda_graphs",
     "run.save_every_minutes",
     "run.panel_faces",
+    "run.patience",
+    "run.tensorboard",
     "run.pack_submission",
     "inference",
 }
@@ -53,6 +55,7 @@ class RunFolder:
         self.panel = root / "validation_panel.png"
         self.pictures = (self.panel, root / "training_loss.png", root / "f_score.png")
         self.predictions = root / "test"
+        self.tensorboard = root / "tensorboard"
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Raise RunFolderError for an earlier run in the folder, unless resume or overwrite is given."""
@@ -76,8 +79,8 @@ class RunFolder:
         """Remove what an earlier run wrote here, and nothing else."""
         for path in (self.last_model, self.best_model, self.history, self.scores, self.split, *self.pictures):
             path.unlink(missing_ok=True)
-        for name in ("masks", "color"):
-            shutil.rmtree(self.predictions / name, ignore_errors=True)
+        for folder in (self.tensorboard, self.predictions / "masks", self.predictions / "color"):
+            shutil.rmtree(folder, ignore_errors=True)
         (self.predictions / "submission.zip").unlink(missing_ok=True)
 
     def sweep(self) -> None:
@@ -110,7 +113,13 @@ class RunFolder:
 
     def write_scores(self, scores: Scores, facts: Mapping[str, Any]) -> None:
         """Write scores.json: the final figures of the best model, with facts such as epoch and seconds."""
-        per_class = {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall, "iou": scores.iou}
+        per_class: dict[str, Any] = {
+            "f1": scores.f1,
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "iou": scores.iou,
+        }
+        per_class |= {"holders": scores.holders}
         content = {**scores.summary(), "images": scores.images, **facts, "classes": per_class}
         with atomic_path(self.scores) as path:
             path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

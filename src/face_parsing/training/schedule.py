@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
 
 
 def learning_rate(
@@ -21,6 +24,34 @@ def learning_rate(
     progress = min((step - warmup_steps) / max(steps - 1 - warmup_steps, 1), 1.0)
     remaining = (1 - progress) ** 0.9 if decay == "poly" else 0.5 * (1 + math.cos(math.pi * progress))
     return peak * (final_ratio + (1 - final_ratio) * remaining)
+
+
+class Cycles:
+    """The learning rate of several cycles, one after the other, each a warm-up and a fall.
+
+    ``lengths`` are their steps, ``peaks`` their highest rates (warm restarts, Loshchilov and Hutter 2017).
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[float],
+        peaks: Sequence[float],
+        *,
+        warmup_steps: float,
+        final_ratio: float,
+        decay: str = "cosine",
+    ) -> None:
+        self.lengths = list(lengths)
+        self.peaks = list(peaks)
+        self.starts = [0.0, *accumulate(lengths)][:-1]
+        self._shape: dict[str, Any] = {"warmup_steps": warmup_steps, "final_ratio": final_ratio, "decay": decay}
+
+    def rate(self, step: float) -> float:
+        """The rate of step (from 0) of all cycles together."""
+        # Steps of larger images are fractions, whose sum may stay a little below where a cycle begins.
+        cycle = bisect_right(self.starts, step + 1e-3) - 1
+        within = max(step - self.starts[cycle], 0.0)
+        return learning_rate(within, steps=self.lengths[cycle], peak=self.peaks[cycle], **self._shape)
 
 
 class Plateau:

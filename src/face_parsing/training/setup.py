@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,18 @@ from face_parsing.config.networks import Smp
 from face_parsing.config.optimization import Schedule, Stage
 from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.cache import PairStore
-from face_parsing.data.dataset import TrainingSet
-from face_parsing.data.mask_palettes import IdRule
-from face_parsing.data.pairs import find_pairs
 from face_parsing.data.problems import DataError
-from face_parsing.data.provenance import PROVENANCE, broken_rule
-from face_parsing.data.sampler import EpochSampler, repeat_factors
-from face_parsing.data.split import Split, load_split, load_stems, make_split
+from face_parsing.data.sampler import EpochSampler
+from face_parsing.data.split import Split, load_stems
 from face_parsing.labels import LabelSet
-from face_parsing.models import build_model, count_parameters
+from face_parsing.models import CLASSIFIERS, build_model, count_parameters
 from face_parsing.models.checkpoint import CheckpointError, label_set, load_checkpoint, restore_model
-from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system import distributed
 from face_parsing.system.device import choose_precision
 from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.losses import class_weights
-from face_parsing.training.mask_checks import check_masks
 from face_parsing.training.run_folder import RunFolder
-from face_parsing.training.schedule import Plateau
+from face_parsing.training.schedule import Cycles, Plateau
 from face_parsing.training.trainer import Trainer
 
 
@@ -64,14 +57,6 @@ def check_processes(stages: Sequence[Stage], pairs: int = sys.maxsize) -> None:
             )
 
 
-def check_same_data(weights: np.ndarray, train: PairStore, val: PairStore) -> None:
-    """Raise DataError where the processes, which may be on several machines, have not read the same pairs."""
-    stems = "/".join(pair.stem for store in (train, val) for pair in store.pairs)
-    digest = hashlib.sha256(stems.encode() + weights.tobytes() + train.pixel_counts.tobytes()).hexdigest()
-    if len(set(distributed.from_all(digest))) > 1:
-        raise DataError("The machines of this run have not the same training pairs; copy one's data folder to all.")
-
-
 def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     """The config's model with fresh weights or, on the open track, given ones.
 
@@ -84,8 +69,14 @@ def build_network(config: Config, *, resume: bool = False) -> nn.Module:
     path = config.paths.pretrained
     if path is not None:
         content = load_checkpoint(path)
-        check_classes(label_set(content), config.labels, f"open_track.pretrained = {path}")
-        _load_weights(model, content, path)
+        if label_set(content) == config.labels:
+            _load_weights(model, content, path)
+        else:
+            _load_body(model, content, path)
+            print(
+                f"The weights of {path} tell {len(label_set(content))} classes apart, data.classes "
+                f"{len(config.labels)}: the classifier is new, all before it is kept."
+            )
     return model
 
 
@@ -94,7 +85,8 @@ def check_classes(found: LabelSet, wanted: LabelSet, what: str) -> None:
     if found != wanted:
         raise CheckpointError(
             f"{what} tells {len(found)} classes apart ({_listed(found)}), data.classes {len(wanted)} "
-            f"({_listed(wanted)}); name weights of the same classes, or leave them out and start from fresh ones."
+            f"({_listed(wanted)}); name weights of the same classes, start from fresh ones, or keep all of them but "
+            "the classifier: track=open open_track.pretrained=FILE."
         )
 
 
@@ -102,7 +94,7 @@ def _listed(labels: LabelSet, most: int = 6) -> str:
     return ", ".join(labels.names[:most]) + (", ..." if len(labels) > most else "")
 
 
-def _load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
+def _load_weights(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
     """Give the config's model the weights of the checkpoint at path. Raises CheckpointError where they do not fit."""
     try:
         model.load_state_dict(content["state_dict"])
@@ -111,69 +103,14 @@ def _load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None
         raise CheckpointError(f"The weights in {path} do not fit the config's model: {reason}") from None
 
 
-def check_provenance(root: Path, track: str) -> None:
-    """Raise DataError for a data set that is against the rules of the challenge, on that track."""
-    rule = broken_rule(root) if track == "challenge" else None
-    if rule is not None:
-        what = RULES.get(rule, rule)
-        raise DataError(
-            f"{root / PROVENANCE} says how {root} was made, but the challenge allows {what}; "
-            "choose another data.root or set track=open."
-        )
+def _load_body(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
+    """Give the config's model all weights at path but the classifier's (transfer, Yosinski et al. 2014).
 
-
-def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, PairStore, Split]:
-    """Training pairs, validation pairs, and which is which; all checked and, where they fit, cached.
-
-    External pairs stand behind the training pairs of ``Split.train``.
-
-    Draws the synthetic set first where the config asks for one and its folder does not exist. A resumed run
-    gives the split it saved. Raises DataError with all that is wrong with the files.
+    Raises CheckpointError where they do not fit.
     """
-    root = config.paths.root
-    count = config.data.synthetic_pairs
-    if count and distributed.is_first_here() and not root.exists():
-        print(f"Drawing {count} synthetic training faces into {root}", flush=True)
-        write_dataset(root, train=count, val=max(count // 6, 1), test=8, size=config.data.size, seed=0)
-    distributed.barrier()
-    check_provenance(root, config.track)
-    if saved_split is not None:
-        path = saved_split
-        split = distributed.from_main(lambda: load_split(path, root))
-    else:
-        stems = config.paths.val_stems
-        split = make_split(root, val_stems=stems, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
-    extra = [pair for folder in config.paths.external_data for pair in find_pairs(folder / "train")]
-    labels = config.labels
-    limit = config.data.cache_gb * 1e9
-    repair = config.data.repair_mirrored
-    rule = IdRule(mask_ids=config.data.mask_ids)
-    val = PairStore(split.val, config.data.size, repair=False, limit_bytes=limit, labels=labels, rule=rule)
-    train = PairStore(split.train + extra, config.data.size, repair=repair, limit_bytes=limit, labels=labels, rule=rule)
-    check_masks(train, val, root)
-    print(
-        f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
-        f"{'repaired' if repair else 'left as they are'}), "
-        f"{len(val)} validation pairs ({val.mirrored} such: left as they are)."
-    )
-    if not train.cached:
-        print("Warning: the training pairs exceed data.cache_gb and are decoded anew at each use.", file=sys.stderr)
-    return train, val, split
-
-
-def sampling_weights(config: Config, train: PairStore) -> np.ndarray:
-    """How often each training pair (N,) is drawn: by its rare classes and, if external, by its data set's weight."""
-    weights = repeat_factors(train.presence, config.data.repeat_threshold)
-    for folder, data in zip(config.paths.external_data, config.open_track.external_data, strict=True):
-        weights[[pair.image.parent.parent == folder / "train" for pair in train.pairs]] *= data.weight
-    return weights
-
-
-def build_training_set(config: Config, train: PairStore) -> TrainingSet:
-    """The training pairs, augmented as the config says, by its seed."""
-    augmentation = as_dict(config.augmentation)
-    enabled = augmentation.pop("enabled")
-    return TrainingSet(train, seed=config.run.seed, augmentation=augmentation if enabled else None)
+    own = {name: value for name, value in model.state_dict().items() if name.startswith(CLASSIFIERS)}
+    body = {name: value for name, value in content["state_dict"].items() if not name.startswith(CLASSIFIERS)}
+    _load_weights(model, {"state_dict": {**body, **own}}, path)
 
 
 def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None:
@@ -208,21 +145,6 @@ def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None
     print(f"Starting from {earlier.best_model}.")
 
 
-def stems_trained_on(config: Config, train: PairStore, val: PairStore, resumed: Path | None) -> list[str]:
-    """The stems that the weights of this run, which goes on from those of ``resumed`` if any, learn from.
-
-    With those that weights to start from have learned from, where their checkpoint says so. A stem of a validation
-    pair as well is left out: of sets that count anew in each folder it would name the wrong face.
-    """
-    paths = config.paths
-    earlier = RunFolder(paths.init_from).best_model if paths.init_from is not None else paths.pretrained
-    before = resumed or earlier
-    stems = {pair.stem for pair in train.pairs}
-    if before is not None:
-        stems |= set(load_checkpoint(before).get("trained_on") or ())
-    return sorted(stems - {pair.stem for pair in val.pairs})
-
-
 def epoch_pixels(schedule: Schedule, sampler: EpochSampler, pairs: int) -> list[int]:
     """The pixels of each epoch, which its time and the learning rate go by."""
     stages = [schedule.stage_at(epoch) for epoch in range(schedule.epochs)]
@@ -245,6 +167,23 @@ def build_loss(config: Config, pixel_counts: np.ndarray) -> CombinedLoss:
     terms = as_dict(config.loss)
     terms.pop("class_weights")
     return CombinedLoss(**terms, weights=weights, process_mean=distributed.mean)
+
+
+def build_cycles(config: Config, pixels: Sequence[int], first_steps: int) -> Cycles:
+    """The learning rate along epochs of so many pixels, of which the first takes so many steps.
+
+    It is counted in steps of the first stage; those of a later one, of larger images, count for more.
+    """
+    schedule = config.schedule
+    ends = schedule.cycle_ends
+    starts = [0, *ends[:-1]]
+    return Cycles(
+        [sum(pixels[start:end]) / pixels[0] * first_steps for start, end in zip(starts, ends, strict=True)],
+        [config.optimizer.lr * peak for peak in schedule.cycle_peaks],
+        warmup_steps=round(schedule.warmup_epochs * first_steps),
+        final_ratio=schedule.final_lr_ratio,
+        decay=schedule.decay,
+    )
 
 
 def build_plateau(schedule: Schedule) -> Plateau | None:
@@ -275,11 +214,7 @@ def build_trainer(
         # A recording that fails leaves torch's generator unable to draw: what may wait for the GPU is not tried.
         cuda_graph=config.run.cuda_graphs and not isinstance(config.model, Smp),
         optimizer=as_dict(config.optimizer),
-        # Counted in steps of the first stage; those of a later one, of larger images, count for more.
-        steps=sum(pixels) / pixels[0] * first_steps,
-        warmup_steps=round(config.schedule.warmup_epochs * first_steps),
-        final_lr_ratio=config.schedule.final_lr_ratio,
-        decay=config.schedule.decay,
+        cycles=build_cycles(config, pixels, first_steps),
         plateau=build_plateau(config.schedule),
         unit_pixels=pixels[0] // first_steps,
         teacher=teacher,

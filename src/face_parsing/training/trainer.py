@@ -19,7 +19,7 @@ from face_parsing.training.ema import AveragedModel
 from face_parsing.training.fused_loss import CombinedLoss
 from face_parsing.training.losses import distillation_loss
 from face_parsing.training.optim import build_optimizer, set_learning_rate
-from face_parsing.training.schedule import Plateau, learning_rate
+from face_parsing.training.schedule import Cycles, Plateau
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -91,7 +91,7 @@ class EpochProgress:
 class Trainer:
     """A model in training with its average, optimiser and gradient scaler, on one device.
 
-    ``steps`` and ``warmup_steps`` lay out the learning rate over the whole run. Where the image size grows,
+    ``cycles`` lay out the learning rate over the whole run. Where the image size grows,
     ``unit_pixels`` are the pixels of a batch that count as one of these steps, and larger batches count for
     more: the rate follows the work done, so that the last and largest images still find a rate to learn with.
     A ``plateau`` scales it, and gets each validation's score from whoever validates.
@@ -114,10 +114,7 @@ class Trainer:
         compile_model: bool,
         cuda_graph: bool = False,
         optimizer: Mapping[str, Any],
-        steps: float,
-        warmup_steps: float,
-        final_lr_ratio: float,
-        decay: str = "cosine",
+        cycles: Cycles,
         plateau: Plateau | None = None,
         unit_pixels: int | None = None,
         teacher: nn.Module | None = None,
@@ -134,9 +131,8 @@ class Trainer:
         self.loss = loss.to(device)
         chosen = {key: value for key, value in optimizer.items() if key not in ("clip_norm", "ema_decay")}
         self.optimizer = build_optimizer(self.model, **chosen)
-        self.peak_lr = optimizer["lr"]
         self.clip_norm = optimizer["clip_norm"]
-        self.schedule = {"steps": steps, "warmup_steps": warmup_steps, "final_ratio": final_lr_ratio, "decay": decay}
+        self.cycles = cycles
         self.plateau = plateau
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self.teacher = teacher.to(device).eval() if teacher is not None else None
@@ -208,7 +204,7 @@ class Trainer:
         start = time.perf_counter() - progress.seconds
         for _ in range(progress.steps, steps):
             images, masks = next(batches)
-            lr = learning_rate(self.work, peak=self.peak_lr, **self.schedule)  # type: ignore[arg-type]
+            lr = self.cycles.rate(self.work)
             if self.plateau is not None:
                 lr *= self.plateau.scale
             set_learning_rate(self.optimizer, lr)
