@@ -34,6 +34,7 @@ from face_parsing.system.commands import (
     sample_bits,
 )
 from face_parsing.system.cores import usable_cores
+from face_parsing.video.clip import is_clip
 
 PROGRAM = "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
 """What the command was called as: the installed one, or the file of a checkout."""
@@ -52,7 +53,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
     files = parser.add_argument_group("photos and masks")
-    files.add_argument("--input", type=Path, nargs="+", required=True, help="photos, or folders of them")
+    files.add_argument("--input", type=Path, nargs="+", required=True, help="photos, clips, or folders of photos")
     files.add_argument("--recursive", action="store_true", help="also their subfolders: masks/<subfolder>/<name>.png")
     files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
     files.add_argument(
@@ -216,7 +217,36 @@ def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) 
 
 
 def _run(args: argparse.Namespace) -> int:
+    """Parse what was named: photos and folders of them, then clips."""
     _refuse_before_loading(args)
+    clips = [path for path in args.input if is_clip(path)]
+    args.input = [path for path in args.input if path not in clips]
+    code = _run_clips(args, clips) if clips else 0
+    return max(code, _run_photos(args)) if args.input else code
+
+
+def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
+    from face_parsing.video.command import check_clips, run_clips
+
+    of_photos = [name for name in ("submission", "crops", "soft", "points") if getattr(args, name)]
+    if of_photos:
+        raise UsageError(f"--{of_photos[0]} is for photos alone; leave it out, or parse the clips by themselves.")
+    if distributed.world_size() > 1:
+        raise UsageError("A clip is for one process; start it without torchrun.")
+    wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name)]
+    check_clips(clips, args.output, wanted, resume=args.resume, overwrite=args.overwrite)
+    # Between faces a frame without one is background: whole, it would be parsed in another way than its neighbors.
+    parser, at_once = _open_network(
+        argparse.Namespace(**{**vars(args), "no_face": args.no_face or "empty"}), MOST_AT_ONCE
+    )
+    print(parser.weights)
+    return run_clips(
+        PROGRAM, clips, args.output, parser, wanted,
+        at_once=max(1, at_once), resume=args.resume, overwrite=args.overwrite,
+    )  # fmt: skip
+
+
+def _run_photos(args: argparse.Namespace) -> int:
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     given = _given_faces(args, own)

@@ -15,7 +15,7 @@ PACKAGE = SOURCE / "face_parsing"
 FLOORS = """
     commands        src/*.py
     front door      cli
-    photos to files parsed_folder
+    photos to files parsed_folder video
     photo to mask   parser
     what comes out  results
     learning        training

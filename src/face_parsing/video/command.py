@@ -1,0 +1,78 @@
+"""Clips on the command line: ``face-parsing --input clip.mp4 --output folder``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from face_parsing.system.commands import UsageError, refuse_existing
+from face_parsing.video.clip import VideoError, need_av
+from face_parsing.video.parsing import ParsedClip, parse_video
+from face_parsing.video.streams import result_paths
+
+if TYPE_CHECKING:
+    from face_parsing.parser import FaceParser
+
+
+def check_clips(clips: Sequence[Path], output: Path, wanted: Sequence[str], *, resume: bool, overwrite: bool) -> None:
+    """Raise UsageError where a clip is missing, would become another one's files, or replace files unasked."""
+    need_av()
+    by_stem: dict[str, Path] = {}
+    for clip in clips:
+        if not clip.is_file():
+            raise UsageError(f"There is no clip {clip}; name an existing file.")
+        other = by_stem.setdefault(clip.stem, clip)
+        if other is not clip:
+            raise UsageError(f"{other} and {clip} would both become {clip.stem}.mkv; rename one or call twice.")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other; give one of them.")
+    if not resume:
+        paths = [path for clip in clips for path in result_paths(output, clip.stem, ["mask", *wanted]).values()]
+        refuse_existing(paths, overwrite=overwrite)
+
+
+def run_clips(
+    program: str,
+    clips: Sequence[Path],
+    output: Path,
+    parser: FaceParser,
+    wanted: Sequence[str],
+    *,
+    at_once: int,
+    resume: bool,
+    overwrite: bool,
+) -> int:
+    """Parse clips, one after the other, and say what became of each. Returns 1 where one could not be read, else 0."""
+    failed = 0
+    for clip in clips:
+        try:
+            parsed = parse_video(
+                clip, output, parser, **dict.fromkeys(wanted, True),
+                resume=resume, overwrite=overwrite, at_once=at_once,
+            )  # fmt: skip
+        except VideoError as error:
+            print(f"{program}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        for note in parsed.notes():
+            print(f"{program}: {clip}: {note}.", file=sys.stderr)
+        print(_sentence(parsed, looked=parser.faces != "off"))
+    if failed:
+        print(f"{program}: {failed} of {len(clips)} clips could not be read.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _sentence(parsed: ParsedClip, *, looked: bool) -> str:
+    """What became of a clip."""
+    file = parsed.files["mask"]
+    if parsed.was_there:
+        return f"{file} was there already"
+    said = f"wrote the mask{'s' * (parsed.frames > 1)} of {parsed.frames} frame{'s' * (parsed.frames > 1)} to {file}"
+    if looked:
+        count = len(parsed.numbers)
+        said += f"; {count} face{'s' if count != 1 else ''}"
+        if parsed.without_face:
+            said += f", none in {parsed.without_face} frames"
+    return said

@@ -1,0 +1,82 @@
+"""Clips on the command line: what is said, and the exit codes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from made_clips import moving_face, read_pictures, write_clip
+
+from face_parsing.cli import main
+
+PHOTO = Path(__file__).resolve().parents[2] / "docs/images/astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three frames of a face."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", moving_face(PHOTO, 3, size=(128, 96), face=96))
+
+
+def words(*inputs: Path, output: Path) -> list[str]:
+    return ["--input", *map(str, inputs), "--output", str(output), "--threads", "1"]
+
+
+def test_a_clip_and_a_photo_are_parsed_together(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words(clip, PHOTO, output=tmp_path), "--overlay"]) == 0
+    said = capsys.readouterr().out
+    assert f"wrote the masks of 3 frames to {tmp_path / 'masks/clip.mkv'}" in said
+    assert "wrote 1 of 1 masks" in said
+    assert len(read_pictures(tmp_path / "masks/clip.mkv")) == len(read_pictures(tmp_path / "overlay/clip.mp4")) == 3
+    assert (tmp_path / "masks/astronaut.png").is_file()
+
+
+def test_a_bar_shows_frames_per_second(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(clip, output=tmp_path)) == 0
+    assert "clip.mp4: 100%" in capsys.readouterr().err
+
+
+def test_one_clip_that_cannot_be_read_leaves_the_others(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("a text", encoding="utf-8")
+    assert main(words(bad, clip, output=tmp_path / "out")) == 1
+    said = capsys.readouterr()
+    assert "bad.mp4: cannot be read as a clip" in said.err
+    assert "1 of 2 clips could not be read" in said.err
+    assert (tmp_path / "out/masks/clip.mkv").is_file()
+
+
+def test_what_was_done_is_left_alone(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(clip, output=tmp_path)) == 0
+    assert main(words(clip, output=tmp_path)) == 2
+    assert "masks/clip.mkv would be replaced; add --overwrite" in capsys.readouterr().err
+    assert main([*words(clip, output=tmp_path), "--resume"]) == 0
+    assert "clip.mkv was there already" in capsys.readouterr().out
+    assert main([*words(clip, output=tmp_path), "--overwrite"]) == 0
+
+
+def test_wrong_calls_are_refused(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twin = tmp_path / "clip.mov"
+    twin.write_bytes(clip.read_bytes())
+    cases = {
+        "There is no clip": words(tmp_path / "missing.mp4", output=tmp_path),
+        "would both become clip.mkv": words(clip, twin, output=tmp_path),
+        "--submission is for photos alone": [*words(clip, output=tmp_path), "--submission"],
+        "--crops is for photos alone": [*words(clip, output=tmp_path), "--crops"],
+        "--resume and --overwrite exclude each other": [*words(clip, output=tmp_path), "--resume", "--overwrite"],
+    }
+    for sentence, line in cases.items():
+        assert main(line) == 2, line
+        assert sentence in capsys.readouterr().err
+
+
+def test_without_pyav_the_extra_is_named(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "av" else real(name, *rest))
+    assert main(words(clip, output=tmp_path)) == 2
+    assert 'Clips need PyAV: pip install "face-parsing[video]".' in capsys.readouterr().err
