@@ -16,7 +16,6 @@ from face_parsing.augmentation.people import (
     PeopleChoice,
     Pose,
     Relocation,
-    background_of,
     lay,
 )
 from face_parsing.labels import CLASS_NAMES, IGNORE_INDEX, colorize
@@ -162,18 +161,6 @@ def test_nobody_changes_nothing() -> None:
     nobody, scene = grey(), person()
     nobody[1][:4] = IGNORE_INDEX
     assert lay(nobody, scene, Pose(0.5, 0, 0, 0), seed=0) is scene
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_background_is_that_of_the_photo_alone(seed: int) -> None:
-    image, mask = person()
-    image[mask == 0] = (40, 120, 200)
-    found, labels = background_of((image, mask), np.random.default_rng(seed))
-    assert not labels.any()
-    np.testing.assert_allclose(found, np.full_like(found, (40, 120, 200)), atol=1)
-    image[:, :48] = np.where((mask[:, :48] == 0)[..., None], 250, image[:, :48])
-    found, _ = background_of((image, mask), np.random.default_rng(seed))
-    assert found.std() > 5
 
 
 PLAIN = Relocation(1, "photo", False, Pose(0.4, 0.2, 1, 1), Pose(0.5, 0, -1, -1), 7)

@@ -37,15 +37,15 @@ MAGNIFIED, PATTERNS = (1.0, 2.5), (0.2, 1.0)
 SMALLEST_FABRIC = 1 / 24  # half a side of the piece, as a share of the image's
 
 
-def fabric_of(pair: ImageAndMask) -> np.ndarray | None:
-    """The largest square of a face's clothes, within the largest circle of them: (P, P, 3) uint8.
+def fabric_of(pair: ImageAndMask, label: int = CLOTH) -> np.ndarray | None:
+    """The largest square of a face's clothes, or of another class, in the largest circle of them: (P, P, 3) uint8.
 
     None where there is none that is large enough.
     """
     image, mask = pair
     S = len(mask)
     step = max(S // SAMPLED, 1)
-    clothes = np.pad((mask[::step, ::step] == CLOTH).astype(np.uint8), 1)  # they end at the picture's edge
+    clothes = np.pad((mask[::step, ::step] == label).astype(np.uint8), 1)  # they end at the picture's edge
     _, radius, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(clothes, cv2.DIST_L2, cv2.DIST_MASK_3))
     half = int((radius - 1) * step / np.sqrt(2))
     if half < SMALLEST_FABRIC * S:

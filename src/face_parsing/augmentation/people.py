@@ -14,20 +14,19 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from face_parsing.augmentation.backgrounds import BACKGROUND, background_of
 from face_parsing.augmentation.face_geometry import ImageAndMask
 from face_parsing.augmentation.hoods import FOLD_SIGMA, FOLDS, fabric_of, tiled, waves
 from face_parsing.augmentation.pasting import EDGE_SIGMA
 from face_parsing.augmentation.textures import continued
 from face_parsing.labels import IGNORE_INDEX, class_ids, swap_left_right
 
-BACKGROUND, CLOTH = class_ids("background", "cloth")
+(CLOTH,) = class_ids("cloth")
 GROWING = class_ids("hair", "hat")
 """What goes on beyond a photo's edge as its own reflection, for a while."""
 
 SCALES, LARGEST_TURN = (0.4, 1.0), np.pi / 4
 """A person's size, over that of the photo it comes from, and its turn to either side, radians."""
-ZOOMS = (0.7, 2.0)
-"""How much a background is enlarged, so that what lies smooth behind its own person lies elsewhere."""
 HANGING, CROWNS = (0.0, 0.4), (0.0, 0.1)
 """How far hair goes on below its photo, and hair and hats above and beside it, as shares of the photo."""
 STRAND = 3.0
@@ -166,18 +165,6 @@ def lay(pair: ImageAndMask, scene: ImageAndMask, pose: Pose, *, seed: int) -> Im
     alpha = cv2.GaussianBlur(laid.astype(np.float32), (3, 3), EDGE_SIGMA)
     mixed = cv2.blendLinear(look, behind.astype(np.float32), alpha, 1 - alpha)
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), np.where(laid, labels, kept)
-
-
-def background_of(pair: ImageAndMask, rng: np.random.Generator) -> ImageAndMask:
-    """A photo's background alone, (S, S, 3) uint8, enlarged, turned and moved at random, and a mask of nothing else."""
-    image, mask = pair
-    S = len(mask)
-    turn, zoom = rng.uniform(-np.pi, np.pi), rng.uniform(*ZOOMS)
-    matrix = Pose(zoom, turn, 0, 0).matrix(S)
-    matrix[:, 2] += rng.uniform(-S / 2, S / 2, 2)
-    filled = continued(image, mask == BACKGROUND)
-    moved = cv2.warpAffine(filled, matrix, (S, S), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return np.clip(moved + 0.5, 0, 255).astype(np.uint8), np.full((S, S), BACKGROUND, np.uint8)
 
 
 @dataclass(frozen=True)
