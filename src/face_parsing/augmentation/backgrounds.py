@@ -47,10 +47,10 @@ def _texture(pair: ImageAndMask, rng: np.random.Generator) -> np.ndarray:
     if piece is not None:
         larger = np.exp(rng.uniform(*np.log(MAGNIFIED)))
         return tiled(piece, S, max(larger, 2 / len(piece))) * np.asarray(drawn_tint(rng), np.float32)
-    look = np.full((S, S, 3), rng.uniform(0, 255, 3), np.float32)
+    look: np.ndarray = np.full((S, S, 3), rng.uniform(0, 255, 3), np.float32)
     for _ in range(rng.integers(1, MOST_LAYERS + 1)):
         contrast = rng.uniform(*CONTRASTS) * (1 + COLORED * rng.normal(size=3))
-        look += _layer(rng, S)[..., None] * np.asarray(contrast, np.float32)
+        look = look + _layer(rng, S)[..., None] * contrast.astype(np.float32)
     return look
 
 
@@ -62,7 +62,7 @@ def background_of(pair: ImageAndMask, rng: np.random.Generator) -> ImageAndMask:
     image, mask = pair
     S = len(mask)
     matrix = cv2.getRotationMatrix2D((S / 2, S / 2), rng.uniform(0, 360), rng.uniform(*ZOOMS))
-    matrix[:, 2] += rng.uniform(-S / 2, S / 2, 2)
+    matrix = matrix + np.column_stack([np.zeros((2, 2)), rng.uniform(-S / 2, S / 2, 2)])
     filled = continued(image, mask == BACKGROUND)
     look = cv2.warpAffine(filled, matrix, (S, S), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     for i in range(rng.integers(1, MOST_THINGS + 1) if rng.random() < CLUTTERED else 0):
