@@ -1,6 +1,7 @@
 """How well a network parses what a wide crop shows: people at half the size, over something else, or turned.
 
     python benchmarks/wide_crops.py --data data [--val_stems val.txt] [--model_path FILE ...] [--backgrounds FOLDER]
+        [--views aligned standing around]
 
 Each validation face is shown in five ways, and its mask is moved with it:
 
@@ -12,8 +13,9 @@ Each validation face is shown in five ways, and its mask is moved with it:
   the photo, so what lies there repeats its last row and is not scored.
 
 Backgrounds are those of the next validation photos, continued smoothly behind their person, or the photos of
---backgrounds, without people, cut to squares. The table gives the F-Score, raw, and F1 of hair and clothes, each a
-mean over the faces that show it. Everything is the same at each call.
+--backgrounds, without people, cut to squares. The table gives the F-Score, raw, and F1 of hair and clothes: the mean
+over the faces that show them, and that of all pixels of the set, where it also costs to find them where none are.
+Everything is the same at each call.
 """
 
 from __future__ import annotations
@@ -36,10 +38,10 @@ from face_parsing.data.pairs import read_pair
 from face_parsing.data.photo_files import photos_in
 from face_parsing.data.photos import read_photo
 from face_parsing.data.split import make_split
-from face_parsing.evaluation.metrics import ScoreKeeper, Scores
+from face_parsing.evaluation.metrics import ScoreKeeper, set_f1
 from face_parsing.inference.onnx_network import read_onnx
 from face_parsing.inference.torch_network import read_checkpoints
-from face_parsing.labels import IGNORE_INDEX
+from face_parsing.labels import IGNORE_INDEX, class_ids
 from face_parsing.system.environment import PROJECT_ROOT
 
 Parse = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
@@ -114,20 +116,26 @@ def open_network(path: Path) -> Parse:
     return read_checkpoints([path], device=torch.device("cpu"), track="open").parse
 
 
-def measure(parse: Parse, shown: Sequence[dict[str, ImageAndMask]]) -> dict[str, Scores]:
-    """The scores of each view over all faces."""
-    keepers = {view: ScoreKeeper() for view in VIEWS}
-    for face in tqdm(shown, desc="parsing", unit="face", leave=False):
-        for view, (image, mask) in face.items():
-            keepers[view].update(torch.from_numpy(np.asarray(parse([image])[0]))[None], torch.from_numpy(mask)[None])
-    return {view: keeper.scores() for view, keeper in keepers.items()}
+def measure(parse: Parse, shown: Sequence[dict[str, ImageAndMask]], chosen: Sequence[str]) -> dict[str, list[float]]:
+    """Of each chosen view the F-Score, and F1 of CLASSES: the means over faces and those of the set."""
+    keepers = {view: ScoreKeeper() for view in chosen}
+    for face in tqdm(shown, desc="parsing", unit="face", leave=False, mininterval=5):
+        for view, keeper in keepers.items():
+            image, mask = face[view]
+            keeper.update(torch.from_numpy(np.asarray(parse([image])[0]))[None], torch.from_numpy(mask)[None])
+    found = {}
+    for view, keeper in keepers.items():
+        scores, pooled = keeper.scores(), set_f1(keeper.counts()).tolist()
+        means = [scores.f1.get(name, np.nan) for name in CLASSES]
+        found[view] = [scores.f_score, *means, *(pooled[c] for c in class_ids(*CLASSES))]
+    return found
 
 
-def table_rows(name: str, found: dict[str, Scores]) -> list[str]:
+def table_rows(name: str, found: dict[str, list[float]]) -> list[str]:
     """Markdown, one line a view."""
     return [
-        f"| {name} | {view} | {scores.f_score:.4f} | {' | '.join(f'{scores.f1.get(c, np.nan):.3f}' for c in CLASSES)} |"
-        for view, scores in found.items()
+        f"| {name} | {view} | {f_score:.4f} | {' | '.join(f'{value:.3f}' for value in rest)} |"
+        for view, (f_score, *rest) in found.items()
     ]
 
 
@@ -138,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--val_stems", type=Path, help="file of the stems of train/ that are validated on")
     parser.add_argument("--model_path", type=Path, nargs="+", default=WEIGHTS, help=".pth or .onnx (the shipped ones)")
     parser.add_argument("--backgrounds", type=Path, help="folder of photos without people")
+    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS, help="some of them alone")
     parser.add_argument("--limit", type=int, help="the first so many faces alone")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -150,9 +159,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         photos = [square(read_photo(path)) for path in photos_in(args.backgrounds)]
         behind = [photos[i % len(photos)] for i in range(len(pairs))]
     shown = [views(*parts, seed=i) for i, parts in enumerate(zip(pairs, others, behind, strict=True))]
-    print(f"{len(shown)} faces\n\n| weights | view | F raw | {' | '.join(CLASSES)} |\n|---|---|---:|---:|---:|")
+    heads = [*CLASSES, *(f"{name}, set" for name in CLASSES)]
+    print(f"{len(shown)} faces\n\n| weights | view | F raw | {' | '.join(heads)} |\n|---|---|---:|---:|---:|---:|---:|")
     for path in args.model_path:
-        print("\n".join(table_rows(path.as_posix(), measure(open_network(path), shown))), flush=True)
+        print("\n".join(table_rows(path.as_posix(), measure(open_network(path), shown, args.views))), flush=True)
     return 0
 
 

@@ -95,6 +95,9 @@ def test_the_table_is_that_of_what_was_shown(
         assert lines[0] == "2 faces"
         assert [line.split(" | ")[1] for line in lines[4:]] == list(VIEWS)
         figures = [[float(cell) for cell in line.strip("| ").split(" | ")[2:]] for line in lines[4:]]
-        assert all(0 < hair < 1 and cloth == 0 and 0 < f < hair for f, hair, cloth in figures)
+        assert all(0 < f < hair < 1 and 0 < pooled < 1 for f, hair, _, pooled, _ in figures)
+        assert all(row[2] == row[4] == 0 for row in figures), "clothes"
         assert figures[2][1] < figures[0][1], "at half the size there is less hair"
     assert seen == [(64, 64, 3)] * 20
+    assert wide_crops.main([*words, "--views", "around"]) == 0
+    assert len(seen) == 22
