@@ -67,6 +67,20 @@ def test_without_augmentation_pairs_are_copies(cached: PairStore) -> None:
     assert checksum(cached) == before
 
 
+def test_people_are_laid_over_other_pairs_as_often_as_asked(cached: PairStore) -> None:
+    plain, none, half = (
+        TrainingSet(cached, seed=0, augmentation={**AUGMENTATION, **also})
+        for also in ({}, {"people": 0.0}, {"people": 0.5})
+    )
+    keys = [(epoch, index, SIZE) for epoch in range(30) for index in range(len(cached))]
+    assert all(same(plain[key], none[key]) for key in keys[:8]), "bit for bit"
+    moved = [key for key in keys if half.composite(key) is not None]
+    assert len(moved) == pytest.approx(len(keys) / 2, abs=0.15 * len(keys))
+    for key in keys[:16]:
+        assert same(half[key], plain[key]) == (key not in moved)
+        assert half[key][1].max() < len(CELEBAMASK)
+
+
 def test_training_never_alters_the_cache_nor_what_is_validated_on(cached: PairStore) -> None:
     before = checksum(cached)
     validated, drawn = ValidationSet(cached), training_set(cached)

@@ -37,15 +37,15 @@ MAGNIFIED, PATTERNS = (1.0, 2.5), (0.2, 1.0)
 SMALLEST_FABRIC = 1 / 24  # half a side of the piece, as a share of the image's
 
 
-def fabric_of(pair: ImageAndMask) -> np.ndarray | None:
-    """The largest square of a face's clothes, within the largest circle of them: (P, P, 3) uint8.
+def fabric_of(pair: ImageAndMask, label: int = CLOTH) -> np.ndarray | None:
+    """The largest square of a face's clothes, or of another class, in the largest circle of them: (P, P, 3) uint8.
 
     None where there is none that is large enough.
     """
     image, mask = pair
     S = len(mask)
     step = max(S // SAMPLED, 1)
-    clothes = np.pad((mask[::step, ::step] == CLOTH).astype(np.uint8), 1)  # they end at the picture's edge
+    clothes = np.pad((mask[::step, ::step] == label).astype(np.uint8), 1)  # they end at the picture's edge
     _, radius, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(clothes, cv2.DIST_L2, cv2.DIST_MASK_3))
     half = int((radius - 1) * step / np.sqrt(2))
     if half < SMALLEST_FABRIC * S:
@@ -54,7 +54,15 @@ def fabric_of(pair: ImageAndMask) -> np.ndarray | None:
     return image[max(top, 0) : top + 2 * half, max(left, 0) : left + 2 * half]
 
 
-def _waves(rng: np.random.Generator, number: int, size: int) -> np.ndarray:
+def tiled(fabric: np.ndarray, size: int, larger: float) -> np.ndarray:
+    """A fabric (P, P, 3), so many times as large, and repeated by its own reflections: (size, size, 3)."""
+    interpolation = cv2.INTER_LINEAR if larger >= 1 else cv2.INTER_AREA
+    fabric = cv2.resize(fabric, None, fx=larger, fy=larger, interpolation=interpolation)[:size, :size]
+    below, right = size - fabric.shape[0], size - fabric.shape[1]
+    return cv2.copyMakeBorder(fabric, 0, below, 0, right, cv2.BORDER_REFLECT)
+
+
+def waves(rng: np.random.Generator, number: int, size: int) -> np.ndarray:
     """A smooth random field (size, size), float32, of variance 1 about 0 where it was drawn."""
     drawn = rng.normal(size=(number, number)).astype(np.float32)
     return cv2.resize(drawn, (size, size), interpolation=cv2.INTER_CUBIC)
@@ -97,8 +105,8 @@ class Hood:
             return pair
         rows = np.flatnonzero(face.any(1))
         down = np.interp(np.arange(S), rows[[0, -1]], (0.0, 1.0)).astype(np.float32)[:, None]
-        open_to = unit * (self.brow + (self.chin - self.brow) * down + WAVES * _waves(rng, 5, S))
-        wide = unit * (self.width + WAVES * _waves(rng, 5, S))
+        open_to = unit * (self.brow + (self.chin - self.brow) * down + WAVES * waves(rng, 5, S))
+        wide = unit * (self.width + WAVES * waves(rng, 5, S))
         under = np.isin(mask, self.covered)
         # Through the opening the head is seen, and what of the neck shows; not what is behind, or the clothes.
         seen = (_distance(face) <= open_to) & np.isin(mask, (*HEAD, *NECK)) | face
@@ -107,12 +115,10 @@ class Hood:
         if not worn.any():
             return pair
         larger = rng.uniform(*MAGNIFIED)
-        fabric = cv2.resize(fabric, None, fx=larger, fy=larger, interpolation=cv2.INTER_LINEAR)[:S, :S]
-        below, right = S - fabric.shape[0], S - fabric.shape[1]
-        fabric = cv2.copyMakeBorder(fabric, 0, below, 0, right, cv2.BORDER_REFLECT)
+        fabric = tiled(fabric, S, larger)
         plain = fabric.mean((0, 1))
         fabric = plain + rng.uniform(*PATTERNS) * (fabric - plain)
-        light = np.exp(FOLD_SIGMA * _waves(rng, int(rng.integers(*FOLDS)), S))
+        light = np.exp(FOLD_SIGMA * waves(rng, int(rng.integers(*FOLDS)), S))
         light *= 1 - rng.uniform(*SHADOWS) * np.exp(-_distance(seen) / (rng.uniform(*SHADOW_WIDTHS) * unit))
         look = np.clip(fabric * light[..., None] * np.asarray(self.tint, np.float32), 0, 255).astype(np.float32)
         # A hard edge would give it away.

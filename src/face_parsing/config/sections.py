@@ -159,7 +159,7 @@ class Config:
                 "run.pack_submission is true, but a network of model.name = smp needs more packages than a submission "
                 "may; set it to false or choose another network"
             )
-        for key in ("paste", "retexture", "hood"):
+        for key in ("paste", "retexture", "hood", "people"):
             if getattr(self.augmentation, key) and self.data.classes:
                 raise ValueError(f"augmentation.{key} needs the 19 classes that data.classes groups; set one alone")
         if self.run.pack_submission and self.data.classes:

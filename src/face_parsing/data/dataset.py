@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from face_parsing.augmentation.accessories import AccessoryChoice
 from face_parsing.augmentation.hoods import HoodChoice
+from face_parsing.augmentation.people import PeopleChoice
 from face_parsing.augmentation.textures import TextureChoice
 from face_parsing.augmentation.transforms import build_augmentation
 from face_parsing.data.cache import PairStore
@@ -41,9 +42,12 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.accessories: AccessoryChoice | None = None
         self.textures: TextureChoice | None = None
         self.hoods: HoodChoice | None = None
+        self.people: PeopleChoice | None = None
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
-            paste, retexture, hood = (options.pop(name, 0.0) for name in ("paste", "retexture", "hood"))
+            paste, retexture, hood, people = (
+                options.pop(name, 0.0) for name in ("paste", "retexture", "hood", "people")
+            )
             self.augmentation = {**options, "flip_table": store.labels.flip_table}
             self.transform = build_augmentation(**self.augmentation)
             if paste:
@@ -52,6 +56,8 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
                 self.textures = TextureChoice(store.presence, probability=retexture)
             if hood:
                 self.hoods = HoodChoice(store.presence, store.centres, probability=hood)
+            if people:
+                self.people = PeopleChoice(len(store), probability=people)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -94,7 +100,8 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
             else None
         )
         hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, Stream.HOODS)) if self.hoods else None
-        changes = [change for change in (*textures, pasted, hood) if change is not None]
+        moved = self.people(seed=mix_seeds(self.seed, epoch, index, Stream.PEOPLE)) if self.people else None
+        changes = [change for change in (*textures, pasted, hood, moved) if change is not None]  # with a hat, if one
         if not changes:
             return None
         pair = self._resized(key, index)

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     ROUNDING = 4
     TEXTURES = 5
     HOODS = 6
+    PEOPLE = 7
 
 
 def seed_everything(seed: int) -> None:
