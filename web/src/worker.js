@@ -1,0 +1,115 @@
+// All work, away from the page: the files that arrive, photos, masks, colors, files to save, the camera's frames.
+//
+// A message {id, task, ...} is answered by {id, result} or {id, error}; {progress} is sent while files arrive.
+
+import detectorUrl from "../../weights/face_detector.onnx?url";
+import networkUrl from "../../weights/face_parsing.onnx?url";
+import runtimeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import { CLASSES, TINTED } from "./classes.js";
+import { download } from "./download.js";
+import { Detector } from "./faces/detector.js";
+import { Network } from "./network.js";
+import { parse } from "./parse.js";
+import { bitmapOf, pixelsOf, readPhoto, sizeWithin } from "./photo.js";
+import { startRuntime, threadsHere } from "./runtime.js";
+import { makeFile } from "./save.js";
+import { tint } from "./tint.js";
+
+const LARGEST_VIEW = 2048; // of a photo's longer side on the page; files are saved at full size
+
+/** What is at hand: {network, detector} once all has arrived, and the photo that is looked at. */
+const ready = start();
+ready.catch(() => {}); // told to whoever waits for it
+let current = null;
+
+/** Get the files, side by side, and start what is in them. */
+async function start() {
+  let arrived = 0;
+  const onBytes = (count) => {
+    arrived += count;
+    self.postMessage({ progress: { arrived } });
+  };
+  const files = [runtimeUrl, networkUrl, detectorUrl].map((url) => download(url, onBytes));
+  const [code, networkFile, detectorFile] = await Promise.all(files);
+  startRuntime(code);
+  const network = await Network.create(networkFile);
+  const detector = await Detector.create(detectorFile);
+  // The first run makes the machine code fast; better now than under the first photo.
+  await network.scores({ data: new Uint8ClampedArray(64 * 64 * 3), width: 64, height: 64, channels: 3 }, 64);
+  return { network, detector };
+}
+
+/** A copy of RGBA pixels with hair and lips in other colors: `colors` has [red, green, blue] of each, or nothing. */
+function recolored(pixels, parsed, colors, strength) {
+  const data = new Uint8ClampedArray(pixels.data);
+  for (const [what, ids] of Object.entries(TINTED)) {
+    if (colors?.[what]) tint(data, parsed.coverage(ids, pixels.width, pixels.height), colors[what], strength);
+  }
+  return { ...pixels, data };
+}
+
+/** Pixels of each class in a mask. */
+function countsOf(mask) {
+  const counts = new Array(CLASSES.length).fill(0);
+  for (let i = 0; i < mask.length; i++) counts[mask[i]]++;
+  return counts;
+}
+
+const tasks = {
+  /** Wait until photos can be parsed. */
+  async ready() {
+    const { network } = await ready;
+    return { threads: threadsHere(), track: network.track };
+  },
+
+  /** Read a photo, and give a bitmap of it to show. */
+  async open({ file, name }) {
+    const photo = await readPhoto(file);
+    current = { photo, name };
+    const [width, height] = sizeWithin(photo.width, photo.height, LARGEST_VIEW);
+    return { width: photo.width, height: photo.height, bitmap: await bitmapOf(photo, Math.max(width, height)) };
+  },
+
+  /** Parse the photo that was opened. */
+  async parse() {
+    const opened = current;
+    const { network, detector } = await ready;
+    const started = performance.now();
+    const parsed = await parse(network, detector, opened.photo);
+    const milliseconds = performance.now() - started;
+    Object.assign(opened, { parsed, network, palette: network.palette, shown: opened.photo });
+    return { mask: parsed.mask.slice(), pixels: countsOf(parsed.mask), faces: parsed.faces, milliseconds };
+  },
+
+  /** Other colors for hair and lips: a bitmap to show in the place of the photo's. */
+  async recolor({ colors, strength }) {
+    const { photo, parsed } = current;
+    current.shown = recolored(photo, parsed, colors, strength);
+    return { bitmap: await bitmapOf(current.shown, LARGEST_VIEW) };
+  },
+
+  /** A file to save, of the photo in the colors that are shown. */
+  save({ kind, options }) {
+    return makeFile(kind, { ...current, photo: current.shown }, options);
+  },
+
+  /** Parse a frame of the camera. */
+  async frame({ bitmap, colors, strength }) {
+    const { network, detector } = await ready;
+    const frame = pixelsOf(bitmap);
+    const parsed = await parse(network, detector, frame, 256);
+    const shown = colors ? recolored(frame, parsed, colors, strength) : frame;
+    const pixels = countsOf(parsed.mask);
+    return { bitmap: await bitmapOf(shown), mask: parsed.mask, pixels, width: frame.width, height: frame.height, faces: parsed.faces };
+  },
+};
+
+self.onmessage = async ({ data: { id, task, ...given } }) => {
+  try {
+    const result = await tasks[task](given);
+    const moved = [result.bitmap, result.mask?.buffer].filter(Boolean);
+    self.postMessage({ id, result }, moved);
+  } catch (error) {
+    self.postMessage({ id, error: error.message || String(error) });
+  }
+};
