@@ -9,7 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const FOLDER = fileURLToPath(new URL("dist/", import.meta.url));
+const BUILT = fileURLToPath(new URL("dist/", import.meta.url));
 const TYPES = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
@@ -23,18 +23,18 @@ const TYPES = {
 };
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
-function fileOf(url) {
+function fileOf(folder, url) {
   const path = normalize(decodeURIComponent(new URL(url, "http://here").pathname));
-  const file = join(FOLDER, path.endsWith("/") ? `${path}index.html` : path);
-  return file.startsWith(FOLDER) && existsSync(file) && statSync(file).isFile() ? file : null;
+  const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
+  return file.startsWith(folder) && existsSync(file) && statSync(file).isFile() ? file : null;
 }
 
-/** A server of the built page; `isolated` says whether it sends the headers for threads. */
-export function makeServer({ isolated = true } = {}) {
+/** A server of the files in a folder; `isolated` says whether it sends the headers for threads. */
+export function makeServer({ folder = BUILT, isolated = true } = {}) {
   return createServer((request, response) => {
     let file = null;
     try {
-      file = fileOf(request.url);
+      file = fileOf(folder, request.url);
     } catch {
       // an address that cannot be decoded is no file's
     }
@@ -61,7 +61,7 @@ export function makeServer({ isolated = true } = {}) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const options = { port: { type: "string", default: "8080" }, "no-isolation": { type: "boolean", default: false } };
   const { values } = parseArgs({ options });
-  if (!existsSync(join(FOLDER, "index.html"))) {
+  if (!existsSync(join(BUILT, "index.html"))) {
     console.error("There is no built page yet: npm --prefix web run build");
     process.exit(1);
   }

@@ -1,6 +1,4 @@
-import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { brotliCompressSync, constants } from "node:zlib";
+import { statSync } from "node:fs";
 import { defaultClientConditions, defineConfig } from "vite";
 
 // Nothing is loaded from elsewhere, and nothing is sent: the browser itself refuses it.
@@ -14,9 +12,6 @@ const POLICY = [
 // What several threads need. Hosts that cannot send headers get them from public/isolation.js.
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
-const SMALLEST_COMPRESSED = 1024; // bytes; and pictures are compressed already
-const COMPRESSIBLE = /\.(html|js|mjs|css|wasm|onnx|svg|webmanifest)$/;
-
 /** The policy in the built page; Vite's own development page writes its styles and scripts into the document. */
 const policy = {
   name: "content-security-policy",
@@ -24,26 +19,6 @@ const policy = {
   transformIndexHtml: () => [
     { tag: "meta", attrs: { "http-equiv": "Content-Security-Policy", content: POLICY }, injectTo: "head-prepend" },
   ],
-};
-
-/** FILE.br beside each file, for hosts that send such files to browsers that take them. */
-const brotli = {
-  name: "brotli",
-  apply: "build",
-  writeBundle({ dir }) {
-    for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
-      const path = join(entry.parentPath, entry.name);
-      if (!entry.isFile() || !COMPRESSIBLE.test(path)) continue;
-      const bytes = readFileSync(path);
-      if (bytes.length < SMALLEST_COMPRESSED || process.env.NOBR) continue;
-      const params = {
-        [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
-        [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-        [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-      };
-      writeFileSync(`${path}.br`, brotliCompressSync(bytes, { params }));
-    }
-  },
 };
 
 // What the page waits for, whose progress it shows: as many bytes, before compression.
@@ -63,5 +38,5 @@ export default defineConfig({
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
   server: { headers: ISOLATION, fs: { allow: [".."] } },
   preview: { headers: ISOLATION },
-  plugins: [policy, brotli],
+  plugins: [policy],
 });

@@ -1,6 +1,7 @@
 // Several threads need a page that is isolated from others. Where the host sends no headers for that, a service worker
 // (public/isolation.js) adds them; the page then starts once more.
 
+const PATIENCE = 3000; // ms for the service worker; one thread now is better than several never
 const TRIED = "isolation-tried"; // once in each tab: where it does not help, one thread does
 
 /** Make the page isolated if that can be done. True where it is about to start once more. */
@@ -9,8 +10,9 @@ export async function isolate() {
   try {
     if (sessionStorage.getItem(TRIED)) return false;
     sessionStorage.setItem(TRIED, "1");
-    await navigator.serviceWorker.register("./isolation.js");
-    await navigator.serviceWorker.ready;
+    const registered = navigator.serviceWorker.register("./isolation.js").then(() => navigator.serviceWorker.ready);
+    const late = new Promise((resolve) => setTimeout(resolve, PATIENCE));
+    if (!(await Promise.race([registered, late]))) return false;
     location.reload();
     return true;
   } catch {

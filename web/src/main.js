@@ -83,8 +83,8 @@ async function showParsed(turn, name, width, height) {
   redraw();
   enableControls(true);
   if (tints.colors) recolor();
-  find("stage").dataset.milliseconds = found.milliseconds;
   say(`${facesWords(found.faces.length)} Parsed in ${Math.round(found.milliseconds)} ms.`);
+  Object.assign(document.body.dataset, { parsed: name, milliseconds: found.milliseconds });
 }
 
 function facesWords(count) {
