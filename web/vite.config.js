@@ -1,5 +1,7 @@
 import { statSync } from "node:fs";
 import { defaultClientConditions, defineConfig } from "vite";
+import { FILES } from "./runtime/record.mjs";
+import { SMALL, writeSmall } from "./runtime/small.mjs";
 
 // Nothing is loaded from elsewhere, and nothing is sent: the browser itself refuses it.
 const POLICY = [
@@ -21,13 +23,10 @@ const policy = {
   ],
 };
 
+await writeSmall();
+
 // What the page waits for, whose progress it shows: as many bytes, before compression.
-const AWAITED = [
-  "../weights/face_parsing.onnx",
-  "../weights/face_detector.onnx",
-  "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
-];
-const awaitedBytes = AWAITED.reduce((sum, name) => sum + statSync(new URL(name, import.meta.url)).size, 0);
+const awaitedBytes = [FILES.network, FILES.detector, SMALL].reduce((sum, path) => sum + statSync(path).size, 0);
 
 export default defineConfig({
   base: "./", // the built folder works at any place of a host

@@ -280,7 +280,7 @@ async function main() {
   const lack = missing();
   if (lack) return showError(new Error(lack));
   if (await isolate()) return;
-  engine = startEngine(showProgress);
+  engine = startEngine(showProgress, (runtime) => (document.body.dataset.runtime = runtime));
   find("loading").hidden = false;
   showExamples();
   listen();

@@ -2,7 +2,7 @@
 
 const COLORS = {
   hair: [["Black", "#1c1a1d"], ["Chestnut", "#5d3a25"], ["Copper", "#b4532a"], ["Blond", "#d9b36c"], ["Silver", "#b9bcc4"],
-    ["Rose", "#d4708f"], ["Violet", "#7443b5"], ["Blue", "#2f6fd0"], ["Green", "#2f8f6b"]],
+    ["Rose", "#d4708f"], ["Violet", "#7443b5"], ["Blue", "#2f6fd0"]],
   lips: [["Red", "#b3122d"], ["Coral", "#e0583f"], ["Rose", "#cf5f80"], ["Nude", "#b47a68"], ["Berry", "#7d1f4a"],
     ["Plum", "#4f1d3f"], ["Violet", "#7443b5"]],
 };

@@ -1,10 +1,12 @@
 // All work, away from the page: the files that arrive, photos, masks, colors, files to save, the camera's frames.
 //
-// A message {id, task, ...} is answered by {id, result} or {id, error}; {progress} is sent while files arrive.
+// A message {id, task, ...} is answered by {id, result} or {id, error}; {progress} is sent while files arrive, {trapped}
+// where the small runtime lacks something. The worker's name says which runtime it takes.
 
 import detectorUrl from "../../weights/face_detector.onnx?url";
 import networkUrl from "../../weights/face_parsing.onnx?url";
-import runtimeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import smallUrl from "../runtime/small.wasm?url";
+import wholeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { CLASSES, TINTED } from "./classes.js";
 import { download } from "./download.js";
 import { Detector } from "./faces/detector.js";
@@ -18,12 +20,12 @@ import { tint } from "./tint.js";
 const LARGEST_VIEW = 2048; // of a photo's longer side on the page; files are saved at full size
 
 /** What is at hand: {network, detector} once all has arrived, and the photo that is looked at. */
-const ready = start();
-ready.catch(() => {}); // told to whoever waits for it
+const ready = start(self.name === "whole" ? wholeUrl : smallUrl);
+ready.catch(noteTrap); // told to whoever waits for it as well
 let current = null;
 
 /** Get the files, side by side, and start what is in them. */
-async function start() {
+async function start(runtimeUrl) {
   let arrived = 0;
   const onBytes = (count) => {
     arrived += count;
@@ -104,12 +106,18 @@ const tasks = {
   },
 };
 
+/** Tell the page where the small runtime lacked something. */
+function noteTrap(error) {
+  if (/unreachable|abort/i.test(`${error.name} ${error.message}`)) self.postMessage({ trapped: true });
+}
+
 self.onmessage = async ({ data: { id, task, ...given } }) => {
   try {
     const result = await tasks[task](given);
     const moved = [result.bitmap, result.mask?.buffer].filter(Boolean);
     self.postMessage({ id, result }, moved);
   } catch (error) {
+    noteTrap(error);
     self.postMessage({ id, error: error.message || String(error) });
   }
 };
