@@ -3,7 +3,7 @@
 // SITE has the built page in a folder page/, PHOTOS the photos, named here, and camera.mjpeg. OUT gets the saved files
 // and outcome.json: for each step below what it found, or {"error"} where it failed.
 
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -11,6 +11,7 @@ const [site, photos, out] = process.argv.slice(2);
 const web = new URL("../../web/", import.meta.url);
 const { chromium } = createRequire(new URL("package.json", web))("playwright-core");
 const { makeServer } = await import(new URL("serve.mjs", web));
+const { bodiesOf, trap, withBodies } = await import(new URL("runtime/wasm.mjs", web));
 const { CLASSES } = await import(new URL("src/classes.js", web));
 
 const FLAGS = [
@@ -28,16 +29,24 @@ function serve(isolated) {
 
 const addressOf = (server) => `http://localhost:${server.address().port}/page/`;
 
-/** A page that is ready to parse, in a context of its own. */
-async function open(browser, server, options = {}) {
+/** A page that is ready to parse, in a context of its own. Where `trapped`, every function of the small runtime traps. */
+async function open(browser, server, { trapped = false, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  if (trapped) await context.route(/small.*wasm$/, (route) => route.fulfill({ body: trappedRuntime(), contentType: "application/wasm" }));
   context.on("request", (request) => requests.add(request.url()));
   const page = await context.newPage();
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  if (!trapped) {
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  }
   await page.goto(addressOf(server));
   await page.waitForSelector("body[data-state=ready]", { timeout: 120_000 });
   return page;
+}
+
+function trappedRuntime() {
+  const file = readFileSync(new URL("runtime/small.wasm", web));
+  return Buffer.from(withBodies(file, bodiesOf(file).map(trap)));
 }
 
 /** Do something that ends in a parsed photo; gives what the page says then. */
@@ -183,6 +192,15 @@ const steps = {
     return page.textContent("#error");
   },
 
+  async trappedRuntime({ browser, isolated }) {
+    const page = await open(browser, isolated, { trapped: true });
+    const runtime = await page.getAttribute("body", "data-runtime");
+    const status = await choose(page, "portrait.jpg");
+    await save(page, "mask", "whole_runtime.png");
+    await page.context().close();
+    return { runtime, status };
+  },
+
   async phone({ browser, isolated }) {
     const page = await open(browser, isolated, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, colorScheme: "dark" });
     const widths = () => page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
@@ -228,6 +246,7 @@ for (const [name, step] of Object.entries(steps)) {
     outcome[name] = { error: String(error.stack) };
   }
 }
+outcome.runtime = await page.getAttribute("body", "data-runtime");
 outcome.requests = [...requests];
 outcome.origins = [isolated, plain].map((server) => new URL(addressOf(server)).origin);
 outcome.complaints = complaints;

@@ -151,6 +151,14 @@ def test_threads_where_a_host_allows_them_and_by_the_service_worker_elsewhere(
         assert (ids_of(seen.files / name) == masks["portrait.jpg"]).mean() >= 0.999
 
 
+def test_the_small_runtime_does_and_where_it_should_not_the_whole_one(
+    seen: Seen, masks: dict[str, np.ndarray]
+) -> None:
+    assert seen.said["runtime"] == "small"  # after all that was done
+    assert seen.step("trappedRuntime")["runtime"] == "whole"
+    assert (ids_of(seen.files / "whole_runtime.png") == masks["portrait.jpg"]).mean() >= 0.999
+
+
 def test_no_request_leaves_the_pages_own_origin(seen: Seen) -> None:
     foreign = [url for url in seen.said["requests"] if not url.startswith((*seen.said["origins"], "blob:", "data:"))]
     assert len(seen.said["requests"]) > 10
@@ -176,7 +184,7 @@ def test_overlay_cutout_and_json(seen: Seen, masks: dict[str, np.ndarray]) -> No
     assert [one["name"] for one in said["classes"]] == list(CLASS_NAMES)
     found = np.array([one["pixels"] for one in said["classes"]])
     assert np.abs(found - np.bincount(masks["portrait.jpg"].ravel(), minlength=19)).sum() <= 0.002 * hair.size
-    assert "non-commercial" in said["weights"]["licence"]
+    assert "non-commercial" in said["licence"]
     assert (said["width"], said["height"]) == hair.shape[::-1]
 
 

@@ -1,7 +1,7 @@
 // The largest class at every pixel of a photo, from scores in blocks: what src/face_parsing/inference/largest_class.py
 // computes, with its roundings to float32, so that both give the same mask.
 
-const UNDECIDED = 255; // no class has this id
+export const UNDECIDED = 255; // no class has this id
 const fround = Math.fround;
 
 /** Scores (h, w, s, s, C) uint8 of a graph, of which the upper left `width` x `height` pixels are the picture's. */
@@ -24,7 +24,7 @@ export class Scores {
 }
 
 /** The largest class of every pixel of scores; ties go to the lower id. */
-function largestOfEach(scores, { down, across }) {
+export function largestOfEach(scores, { down, across }) {
   const { data, classes, width, height } = scores;
   const best = new Uint8Array(width * height);
   for (let y = 0, to = 0; y < height; y++) {
@@ -46,7 +46,7 @@ function largestOfEach(scores, { down, across }) {
 }
 
 /** The class that a pixel, its right, its lower and its lower right neighbour share, or UNDECIDED. */
-function decidedBetween(best, width, height) {
+export function decidedBetween(best, width, height) {
   const decided = new Uint8Array(best.length);
   for (let y = 0, at = 0; y < height; y++) {
     const below = y + 1 < height ? width : 0;

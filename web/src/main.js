@@ -83,13 +83,14 @@ async function showParsed(turn, name, width, height) {
   redraw();
   enableControls(true);
   if (tints.colors) recolor();
-  say(`${facesWords(found.faces.length)} Parsed in ${Math.round(found.milliseconds)} ms.`);
+  say(`${facesWords(found)} Parsed in ${Math.round(found.milliseconds)} ms.`);
   Object.assign(document.body.dataset, { parsed: name, milliseconds: found.milliseconds });
 }
 
-function facesWords(count) {
-  if (!count) return "No face was found, so the photo was parsed as a whole.";
-  return count === 1 ? "One face was found." : `${count} faces were found.`;
+function facesWords({ found, faces }) {
+  if (found === "portrait") return "One face was found, aligned already.";
+  if (found === "whole") return "No face was found, so the photo was parsed as a whole.";
+  return faces.length === 1 ? "One face was found." : `${faces.length} faces were found.`;
 }
 
 function showResult() {

@@ -1,25 +1,80 @@
-// A photo to its mask and its faces: what src/face_parsing/parser.py does.
+// A photo to its mask and its faces: what src/face_parsing/parser.py and faces/people.py do.
 
-import { enlargedCoverage, probabilityOf } from "./coverage.js";
+import { CLASSES } from "./classes.js";
+import { asCoverage, enlargedCoverage, probabilityOf } from "./coverage.js";
+import { crop, quadrangle } from "./faces/alignment.js";
+import { adopt, eachOwn, fill, owners } from "./faces/paste.js";
+import { chooseFaces } from "./faces/search.js";
 import { largestClass } from "./largest_class.js";
 
-/** What was found in a photo: its mask (height * width) uint8 of class ids, its faces, and how long each step took. */
+// What a person has beyond the crop of the face: there these classes stay as the whole photo's mask has them.
+const AROUND = new Set(["hair", "hat", "ear_r", "neck_l", "neck", "cloth"]);
+const STAYS = CLASSES.map(({ id, name }) => (AROUND.has(name) ? id : 0));
+const REACH = 2.5; // how far from a crop's center, in its sides, that may still be the same person's
+
+/** What was found in a photo.
+ *
+ * `mask` (height * width) holds class ids; `found` is how: "portrait" (as it is, since its face lies as the network knows
+ * them), "faces" (each in its aligned crop) or "whole" (there was none). `instances` says which face a pixel is of.
+ */
 export class Parsed {
-  constructor(network, scores, mask, width, height, faces) {
-    Object.assign(this, { network, scores, mask, width, height, faces });
+  constructor(network, whole, width, height) {
+    Object.assign(this, { network, whole, width, height, found: "whole", faces: [], looks: [], instances: null });
+    this.mask = largestClass(whole, width, height);
+  }
+
+  /** Put the crops of faces back: `looks` has the quadrangle and the scores of each. */
+  putBack(looks) {
+    const { width, height, mask } = this;
+    const quadrangles = looks.map((look) => look.quadrangle);
+    for (let i = 0; i < mask.length; i++) mask[i] = STAYS[mask[i]];
+    const owner = owners(quadrangles, width, height);
+    looks.forEach((look, i) => fill(look.scores, look.quadrangle, i + 1, owner, mask, width, height));
+    adopt(quadrangles, mask, owner, width, height, REACH);
+    for (let i = 0; i < mask.length; i++) if (!mask[i]) owner[i] = 0;
+    Object.assign(this, { looks, instances: owner });
   }
 
   /** How much of each pixel is of the classes `chosen`, uint8, at a size of the photo's shape. */
   coverage(chosen, width, height) {
-    const plane = probabilityOf(this.scores, chosen, this.network.scoreScale);
-    return enlargedCoverage(plane, this.scores.width, this.scores.height, width, height);
+    const scale = this.network.scoreScale;
+    // Around crops the classes of faces became background.
+    const around = this.looks.length ? CLASSES.map(({ id }) => id).filter((id) => chosen.includes(STAYS[id])) : chosen;
+    const plane = probabilityOf(this.whole, around, scale);
+    const out = enlargedCoverage(plane, this.whole.width, this.whole.height, width, height);
+    const shrink = width / this.width;
+    const quadrangles = this.looks.map((look) => look.quadrangle.map(([x, y]) => [x * shrink, y * shrink]));
+    const owner = owners(quadrangles, width, height);
+    this.looks.forEach(({ scores }, i) => {
+      const { width: w, height: h } = scores;
+      const own = probabilityOf(scores, chosen, scale);
+      eachOwn(quadrangles[i], i + 1, owner, width, height, w, h, (at, column, row, beside, below) => {
+        const [upper, lower] = [row * w, Math.min(row + 1, h - 1) * w];
+        const right = Math.min(column + 1, w - 1);
+        const first = own[upper + column] + beside * (own[upper + right] - own[upper + column]);
+        const second = own[lower + column] + beside * (own[lower + right] - own[lower + column]);
+        out[at] = asCoverage(first + below * (second - first));
+      });
+    });
+    return out;
   }
 }
 
-/** Parse pixels {data RGBA, width, height, channels}. `imageSize` is at what size the network sees a face. */
-export async function parse(network, detector, photo, imageSize = network.imageSize) {
-  const { width, height } = photo;
-  const scores = await network.scores(photo, imageSize);
-  const mask = largestClass(scores, width, height);
-  return new Parsed(network, scores, mask, width, height, []);
+/** Parse pixels {data RGBA, width, height, channels}. */
+export async function parse(network, detector, photo) {
+  const { found, faces } = await chooseFaces(detector, photo);
+  const parsed = new Parsed(network, await network.scores(photo), photo.width, photo.height);
+  Object.assign(parsed, { found, faces });
+  if (found === "faces") parsed.putBack(await looksAt(network, photo, faces));
+  return parsed;
+}
+
+/** What the network says of each face's crop of `size` pixels. */
+export async function looksAt(network, photo, faces, size = network.imageSize) {
+  const looks = [];
+  for (const face of faces) {
+    const square = quadrangle(face.points);
+    looks.push({ quadrangle: square, scores: await network.scores(crop(photo, square, size), size) });
+  }
+  return looks;
 }

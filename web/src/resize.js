@@ -5,9 +5,11 @@
 const PRECISION = 22; // bits behind the point: 32, less 8 of a pixel and 2 to spare
 const HALF = 1 << (PRECISION - 1);
 
-/** Of each of `size` places on an axis of `source` pixels: its first pixel, how many it takes, and their shares. */
-function coefficients(source, size) {
-  const scale = source / size;
+/** Of each of `size` places on an axis of `source` pixels: its first pixel, how many it takes, and their shares.
+ * `extent` is how much of the axis is meant: after reducing, the last pixel may stand for less than the others.
+ */
+function coefficients(source, size, extent) {
+  const scale = extent / size;
   const support = Math.max(scale, 1);
   const longest = Math.ceil(support) * 2 + 1;
   const first = new Int32Array(size);
@@ -31,8 +33,8 @@ function coefficients(source, size) {
 }
 
 /** Rows of `width` pixels of `step` bytes, of which three count, to rows of `w` RGB pixels. */
-function resizeRows(source, width, height, step, w) {
-  const { first, count, shares, longest } = coefficients(width, w);
+function resizeRows(source, width, height, step, w, extent) {
+  const { first, count, shares, longest } = coefficients(width, w, extent);
   const out = new Uint8ClampedArray(w * height * 3);
   for (let y = 0, to = 0; y < height; y++) {
     const row = y * width * step;
@@ -56,8 +58,8 @@ function resizeRows(source, width, height, step, w) {
 }
 
 /** The same along columns, of rows of `line` bytes. */
-function resizeColumns(source, height, line, h) {
-  const { first, count, shares, longest } = coefficients(height, h);
+function resizeColumns(source, height, line, h, extent) {
+  const { first, count, shares, longest } = coefficients(height, h, extent);
   const out = new Uint8ClampedArray(line * h);
   const sums = new Int32Array(line);
   for (let y = 0; y < h; y++) {
@@ -83,15 +85,47 @@ function withoutAlpha(pixels) {
   return out;
 }
 
-/** A picture {data, width, height, channels: 3 or 4} as RGB of another size, {data, width, height, channels: 3}. */
-export function resize({ data, width, height, channels }, w, h) {
+/** A picture {data, width, height, channels: 3 or 4} as RGB of another size, {data, width, height, channels: 3}.
+ * `extent`, [width, height], is how much of it is meant, as in `coefficients`.
+ */
+export function resize({ data, width, height, channels }, w, h, extent = [width, height]) {
   let rows = data;
   let step = channels;
-  if (w !== width) {
-    rows = resizeRows(data, width, height, channels, w);
+  if (w !== width || extent[0] !== width) {
+    rows = resizeRows(data, width, height, channels, w, extent[0]);
     step = 3;
   }
   if (step === 4) rows = withoutAlpha(rows);
-  if (h !== height) rows = resizeColumns(rows, height, w * 3, h);
+  if (h !== height || extent[1] !== height) rows = resizeColumns(rows, height, w * 3, h, extent[1]);
   return { data: rows, width: w, height: h, channels: 3 };
+}
+
+/** A picture of which each `factor` x `factor` pixels became their mean, as Pillow's `reduce`; RGB. */
+export function reduce({ data, width, height, channels }, factor) {
+  const [w, h] = [width, height].map((side) => Math.ceil(side / factor));
+  const out = new Uint8ClampedArray(w * h * 3);
+  for (let y = 0, to = 0; y < h; y++) {
+    const bottom = Math.min((y + 1) * factor, height);
+    for (let x = 0; x < w; x++, to += 3) {
+      const right = Math.min((x + 1) * factor, width);
+      const count = (bottom - y * factor) * (right - x * factor);
+      const multiplier = Math.trunc(Math.fround(2 ** 32 / (256 * count)));
+      for (let c = 0; c < 3; c++) {
+        let sum = count >> 1;
+        for (let row = y * factor; row < bottom; row++) {
+          for (let column = x * factor; column < right; column++) sum += data[(row * width + column) * channels + c];
+        }
+        out[to + c] = Math.floor((sum * multiplier) / 2 ** 24);
+      }
+    }
+  }
+  return { data: out, width: w, height: h, channels: 3 };
+}
+
+/** A picture resized with a gap: far too large ones are reduced first, as Pillow's `reducing_gap` has it. */
+export function resizeWithGap(picture, w, h, gap) {
+  const factor = Math.max(1, Math.trunc(picture.width / w / gap));
+  const factorDown = Math.max(1, Math.trunc(picture.height / h / gap));
+  if (factor === 1 || factor !== factorDown) return resize(picture, w, h);
+  return resize(reduce(picture, factor), w, h, [picture.width / factor, picture.height / factor]);
 }

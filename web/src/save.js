@@ -1,9 +1,8 @@
 // The files that a person can save of a parsed photo.
 
 import { CLASSES } from "./classes.js";
+import { quadrangle, roll, sideOf } from "./faces/alignment.js";
 import { palettePng, rgbaPng } from "./png.js";
-
-const CODE_LICENCE = "MIT, for the code alone";
 
 /** Overlay: the photo under the colors of the classes that are shown, `opacity` (0 to 1) parts of them. */
 function overlayPng({ photo, parsed, palette }, { shown, opacity }) {
@@ -25,7 +24,7 @@ function cutoutPng({ photo, parsed }, { shown }) {
 }
 
 /** Of each class in a mask its count of pixels and its box [left, top, right, bottom], right and bottom outside. */
-export function regionsOf(mask, width, height) {
+function regionsOf(mask, width, height) {
   const regions = CLASSES.map(() => ({ pixels: 0, box: [width, height, 0, 0] }));
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
@@ -40,13 +39,43 @@ export function regionsOf(mask, width, height) {
   return regions;
 }
 
+const rounded = (value) => Math.round(value * 100) / 100;
+
+/** A face as plain values, as Python's `ParsedFace.to_json` gives them. */
+function faceFacts({ box, points, score }, index, parsed) {
+  const counts = CLASSES.map(() => 0);
+  const { mask, instances, found } = parsed;
+  for (let i = 0; i < mask.length; i++) {
+    if (found === "portrait" || instances[i] === index + 1) counts[mask[i]]++;
+  }
+  const square = quadrangle(points);
+  const present = CLASSES.filter(({ id }) => id && counts[id]).map(({ id, name }) => [name, counts[id]]);
+  return {
+    number: index + 1,
+    score: Math.round(score * 1e4) / 1e4,
+    roll: rounded(roll(points)),
+    side: rounded(sideOf(square)),
+    box: box.map(rounded),
+    points: points.map((place) => place.map(rounded)),
+    quadrangle: square.map((place) => place.map(rounded)),
+    pixels: Object.fromEntries(present),
+  };
+}
+
+/** What was found: the same keys as Python's `ParsedPhoto.to_json`, and what each class has of the photo. */
 function factsJson({ photo, parsed, palette, network, name }) {
   const regions = regionsOf(parsed.mask, photo.width, photo.height);
   const facts = {
     file: name,
     width: photo.width,
     height: photo.height,
-    faces: parsed.faces,
+    found: parsed.found,
+    faces: parsed.faces.map((face, index) => faceFacts(face, index, parsed)),
+    weights: ["face_parsing.onnx"],
+    track: network.track,
+    licence: network.licence,
+    detector: "face_detector.onnx",
+    code_licence: "MIT, for the code alone",
     classes: CLASSES.map(({ id, name: called }) => ({
       id,
       name: called,
@@ -55,8 +84,6 @@ function factsJson({ photo, parsed, palette, network, name }) {
       share: regions[id].pixels / parsed.mask.length,
       box: regions[id].pixels ? regions[id].box : null,
     })),
-    weights: { file: "face_parsing.onnx", track: network.track, licence: network.licence },
-    code: { licence: CODE_LICENCE },
   };
   return new Blob([JSON.stringify(facts, null, 1)], { type: "application/json" });
 }

@@ -80,7 +80,7 @@ const tasks = {
     const parsed = await parse(network, detector, opened.photo);
     const milliseconds = performance.now() - started;
     Object.assign(opened, { parsed, network, palette: network.palette, shown: opened.photo });
-    return { mask: parsed.mask.slice(), pixels: countsOf(parsed.mask), faces: parsed.faces, milliseconds };
+    return { mask: parsed.mask.slice(), pixels: countsOf(parsed.mask), faces: parsed.faces, found: parsed.found, milliseconds };
   },
 
   /** Other colors for hair and lips: a bitmap to show in the place of the photo's. */

@@ -7,7 +7,7 @@ import { Graph } from "../runtime.js";
 
 const STRIDES = [8, 16, 32]; // pixels that a place of each of the network's three maps stands for
 const STEP = 32; // its sides are multiples of this
-const OVERLAP = 0.3; // boxes that share a larger part of their union are one face: the better is kept
+export const OVERLAP = 0.3; // boxes that share a larger part of their union are one face: the better is kept
 const fround = Math.fround;
 const unit = (value) => Math.min(Math.max(value, 0), 1);
 
@@ -20,11 +20,11 @@ function padded({ data, width, height }) {
 }
 
 /** Intersection over union of two boxes [x, y, width, height]. */
-function overlap(a, b) {
+export function overlap(a, b) {
   const across = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
   const down = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
   const common = Math.max(across, 0) * Math.max(down, 0);
-  return common / (a[2] * a[3] + b[2] * b[3] - common);
+  return common / Math.max(a[2] * a[3] + b[2] * b[3] - common, 1e-6);
 }
 
 /** The faces in one of the network's maps. */
