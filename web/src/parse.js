@@ -18,13 +18,12 @@ const REACH = 2.5; // how far from a crop's center, in its sides, that may still
  * them), "faces" (each in its aligned crop) or "whole" (there was none). `instances` says which face a pixel is of.
  */
 export class Parsed {
-  constructor(network, whole, width, height) {
-    Object.assign(this, { network, whole, width, height, found: "whole", faces: [], looks: [], instances: null });
-    this.mask = largestClass(whole, width, height);
+  constructor(network, whole, mask, width, height) {
+    Object.assign(this, { network, whole, mask, width, height, found: "whole", faces: [], looks: [], instances: null });
   }
 
   /** Put the crops of faces back: `looks` has the quadrangle and the scores of each. */
-  putBack(looks) {
+  putBack(photo, looks) {
     const { width, height, mask } = this;
     const quadrangles = looks.map((look) => look.quadrangle);
     for (let i = 0; i < mask.length; i++) mask[i] = STAYS[mask[i]];
@@ -63,9 +62,11 @@ export class Parsed {
 /** Parse pixels {data RGBA, width, height, channels}. */
 export async function parse(network, detector, photo) {
   const { found, faces } = await chooseFaces(detector, photo);
-  const parsed = new Parsed(network, await network.scores(photo), photo.width, photo.height);
+  const { width, height } = photo;
+  const whole = await network.scores(photo);
+  const parsed = new Parsed(network, whole, largestClass(whole, width, height), width, height);
   Object.assign(parsed, { found, faces });
-  if (found === "faces") parsed.putBack(await looksAt(network, photo, faces));
+  if (found === "faces") parsed.putBack(photo, await looksAt(network, photo, faces));
   return parsed;
 }
 

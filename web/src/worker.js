@@ -10,6 +10,7 @@ import wholeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { CLASSES, TINTED } from "./classes.js";
 import { download } from "./download.js";
 import { Detector } from "./faces/detector.js";
+import { Live } from "./live.js";
 import { Network } from "./network.js";
 import { parse } from "./parse.js";
 import { bitmapOf, pixelsOf, readPhoto, sizeWithin } from "./photo.js";
@@ -17,6 +18,7 @@ import { startRuntime, threadsHere } from "./runtime.js";
 import { makeFile } from "./save.js";
 import { tint } from "./tint.js";
 
+const WARM_UP = 64; // pixels of a side of an empty picture
 const LARGEST_VIEW = 2048; // of a photo's longer side on the page; files are saved at full size
 
 /** What is at hand: {network, detector} once all has arrived, and the photo that is looked at. */
@@ -36,9 +38,11 @@ async function start(runtimeUrl) {
   startRuntime(code);
   const network = await Network.create(networkFile);
   const detector = await Detector.create(detectorFile);
-  // The first run makes the machine code fast; better now than under the first photo.
-  await network.scores({ data: new Uint8ClampedArray(64 * 64 * 3), width: 64, height: 64, channels: 3 }, 64);
-  return { network, detector };
+  // The first runs make the machine code fast; better now than under the first photo.
+  const empty = { data: new Uint8ClampedArray(WARM_UP ** 2 * 3), width: WARM_UP, height: WARM_UP, channels: 3 };
+  await detector.detect(empty, WARM_UP, 1);
+  await network.scores(empty);
+  return { network, detector, live: new Live(network, detector) };
 }
 
 /** A copy of RGBA pixels with hair and lips in other colors: `colors` has [red, green, blue] of each, or nothing. */
@@ -97,9 +101,9 @@ const tasks = {
 
   /** Parse a frame of the camera. */
   async frame({ bitmap, colors, strength }) {
-    const { network, detector } = await ready;
+    const { live } = await ready;
     const frame = pixelsOf(bitmap);
-    const parsed = await parse(network, detector, frame, 256);
+    const parsed = await live.parse(frame);
     const shown = colors ? recolored(frame, parsed, colors, strength) : frame;
     const pixels = countsOf(parsed.mask);
     return { bitmap: await bitmapOf(shown), mask: parsed.mask, pixels, width: frame.width, height: frame.height, faces: parsed.faces };

@@ -8,7 +8,9 @@ import { Graph } from "../runtime.js";
 const STRIDES = [8, 16, 32]; // pixels that a place of each of the network's three maps stands for
 const STEP = 32; // its sides are multiples of this
 export const OVERLAP = 0.3; // boxes that share a larger part of their union are one face: the better is kept
+const GRID = 16; // places are rounded to such a part of a pixel, so that runtimes that round their sums otherwise agree
 const fround = Math.fround;
+const onGrid = (value) => roundHalfEven(value * GRID) / GRID;
 const unit = (value) => Math.min(Math.max(value, 0), 1);
 
 /** RGB filled up with zeros, at the right and below, to multiples of STEP. */
@@ -70,8 +72,8 @@ export class Detector {
     for (const face of found) if (kept.every((one) => overlap(face.box, one.box) <= OVERLAP)) kept.push(face);
     const back = [fround(W / w), fround(H / h)];
     return kept.map(({ box, points, score }) => ({
-      box: box.map((value, i) => fround(value * back[i % 2])),
-      points: points.map(([x, y]) => [fround(x * back[0]), fround(y * back[1])]),
+      box: box.map((value, i) => fround(onGrid(value) * back[i % 2])),
+      points: points.map(([x, y]) => [fround(onGrid(x) * back[0]), fround(onGrid(y) * back[1])]),
       score,
     }));
   }
