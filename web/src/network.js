@@ -2,19 +2,12 @@
 
 import { Scores } from "./largest_class.js";
 import { factsOf } from "./onnx_facts.js";
-import { resize } from "./resize.js";
+import { resize, roundHalfEven } from "./resize.js";
 import { Graph } from "./runtime.js";
 
 const STEP = 32; // pixels that a graph's height and width are multiples of
 const SMALLEST_GRAPH = 2 * STEP;
 const SMALLEST_SIDE = 32;
-
-/** To the nearest whole number, halves to the even one, as Python's round. */
-export function roundHalfEven(value) {
-  const below = Math.floor(value);
-  if (value - below !== 0.5) return Math.round(value);
-  return below % 2 === 0 ? below : below + 1;
-}
 
 /** [height, width] at which a photo passes the network: its longer side becomes `imageSize` pixels. */
 export function networkSize(height, width, imageSize) {

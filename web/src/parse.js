@@ -1,16 +1,11 @@
 // A photo to its mask and its faces: what src/face_parsing/parser.py and faces/people.py do.
 
-import { CLASSES } from "./classes.js";
 import { asCoverage, enlargedCoverage, probabilityOf } from "./coverage.js";
 import { crop, quadrangle } from "./faces/alignment.js";
-import { adopt, eachOwn, fill, owners } from "./faces/paste.js";
+import { fillAround, STAYS } from "./faces/around.js";
+import { eachOwn, fill, owners } from "./faces/paste.js";
 import { chooseFaces } from "./faces/search.js";
 import { largestClass } from "./largest_class.js";
-
-// What a person has beyond the crop of the face: there these classes stay as the whole photo's mask has them.
-const AROUND = new Set(["hair", "hat", "ear_r", "neck_l", "neck", "cloth"]);
-const STAYS = CLASSES.map(({ id, name }) => (AROUND.has(name) ? id : 0));
-const REACH = 2.5; // how far from a crop's center, in its sides, that may still be the same person's
 
 /** What was found in a photo.
  *
@@ -26,10 +21,11 @@ export class Parsed {
   putBack(photo, looks) {
     const { width, height, mask } = this;
     const quadrangles = looks.map((look) => look.quadrangle);
-    for (let i = 0; i < mask.length; i++) mask[i] = STAYS[mask[i]];
+    const around = mask.map((id) => STAYS[id]);
+    mask.fill(0);
     const owner = owners(quadrangles, width, height);
     looks.forEach((look, i) => fill(look.scores, look.quadrangle, i + 1, owner, mask, width, height));
-    adopt(quadrangles, mask, owner, width, height, REACH);
+    quadrangles.forEach((quadrangle, i) => fillAround(photo, quadrangle, i + 1, mask, around, owner));
     for (let i = 0; i < mask.length; i++) if (!mask[i]) owner[i] = 0;
     Object.assign(this, { looks, instances: owner });
   }
@@ -37,10 +33,17 @@ export class Parsed {
   /** How much of each pixel is of the classes `chosen`, uint8, at a size of the photo's shape. */
   coverage(chosen, width, height) {
     const scale = this.network.scoreScale;
-    // Around crops the classes of faces became background.
-    const around = this.looks.length ? CLASSES.map(({ id }) => id).filter((id) => chosen.includes(STAYS[id])) : chosen;
-    const plane = probabilityOf(this.whole, around, scale);
+    const plane = probabilityOf(this.whole, chosen, scale);
     const out = enlargedCoverage(plane, this.whole.width, this.whole.height, width, height);
+    if (!this.looks.length) return out;
+    // Beyond crops nobody is, but where hair and clothes go on.
+    const nobody = chosen.includes(0) ? 255 : 0;
+    for (let y = 0, at = 0; y < height; y++) {
+      const row = Math.trunc(((y + 0.5) * this.height) / height) * this.width;
+      for (let x = 0; x < width; x++, at++) {
+        if (!this.instances[row + Math.trunc(((x + 0.5) * this.width) / width)]) out[at] = nobody;
+      }
+    }
     const shrink = width / this.width;
     const quadrangles = this.looks.map((look) => look.quadrangle.map(([x, y]) => [x * shrink, y * shrink]));
     const owner = owners(quadrangles, width, height);

@@ -5,6 +5,13 @@
 const PRECISION = 22; // bits behind the point: 32, less 8 of a pixel and 2 to spare
 const HALF = 1 << (PRECISION - 1);
 
+/** To the nearest whole number, halves to the even one, as Python's round. */
+export function roundHalfEven(value) {
+  const below = Math.floor(value);
+  if (value - below !== 0.5) return Math.round(value);
+  return below % 2 === 0 ? below : below + 1;
+}
+
 /** Of each of `size` places on an axis of `source` pixels: its first pixel, how many it takes, and their shares.
  * `extent` is how much of the axis is meant: after reducing, the last pixel may stand for less than the others.
  */

@@ -3,10 +3,9 @@
 // Places are [x, y] in pixels, and the center of a photo's first pixel is (0.5, 0.5). A quadrangle is a square that may
 // be turned: its upper left, upper right, lower right and lower left corner as the person's upright crop has them.
 
-import { reduce } from "../resize.js";
+import { reduce, roundHalfEven } from "../resize.js";
 
 const [EYES_TO_SIDE, MOUTH_TO_SIDE, BELOW_EYES] = [4.0, 3.6, 0.1];
-const FITTED = 512 / 498.5;
 
 const plus = (a, b) => [a[0] + b[0], a[1] + b[1]];
 const minus = (a, b) => [a[0] - b[0], a[1] - b[1]];
@@ -28,7 +27,7 @@ export function roll(points) {
 /** The corners of a face's crop in the photo; `margin` 2 is twice as wide about the same center. */
 export function quadrangle(points, margin = 1) {
   const { middle, across, down } = eyesOf(points);
-  const side = FITTED * Math.max(EYES_TO_SIDE * Math.hypot(...across), MOUTH_TO_SIDE * Math.hypot(...down));
+  const side = Math.max(EYES_TO_SIDE * Math.hypot(...across), MOUTH_TO_SIDE * Math.hypot(...down));
   let right = plus(across, [down[1], -down[0]]);
   right = times(right, ((1 / Math.max(Math.hypot(...right), 1e-6)) * side * margin) / 2);
   const below = [-right[1], right[0]];
@@ -48,11 +47,13 @@ export function toPhoto(places, [corner, right, , below], size) {
   return places.map(([x, y]) => plus(plus(corner, times(across, x / size)), times(down, y / size)));
 }
 
-/** What a picture shows in a quadrangle, as RGB of `size` x `size` pixels; beyond it, its border is repeated. */
-export function crop(picture, square, size) {
+/** What a picture shows in a quadrangle, as RGB of `size` x `size` pixels; beyond it, its border is repeated. It is
+ * smoothed where it shrinks; `quick` does so roughly.
+ */
+export function crop(picture, square, size, quick = false) {
   const shrink = sideOf(square) / size;
-  const finer = shrink > 1 ? 2 : 1; // sampled at twice the size and averaged, where it shrinks
-  const reduced = Math.max(1, Math.trunc(shrink / 2));
+  const finer = shrink > 1 && !quick ? 2 : 1; // sampled at twice the size and averaged, where it shrinks
+  const reduced = Math.max(1, quick ? roundHalfEven(shrink) : Math.trunc(shrink / 2));
   const { piece, origin } = pieceOf(picture, square, reduced);
   const [corner, right, , below] = square;
   const across = times(minus(right, corner), 1 / (size * finer * reduced));

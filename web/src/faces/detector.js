@@ -1,8 +1,7 @@
 // Faces in a photo, by YuNet: a box, five points and a score each. As src/face_parsing/faces/detector.py, whose
 // roundings to float32 are kept, so that both find a face at the same place.
 
-import { roundHalfEven } from "../network.js";
-import { resize } from "../resize.js";
+import { resize, roundHalfEven } from "../resize.js";
 import { Graph } from "../runtime.js";
 
 const STRIDES = [8, 16, 32]; // pixels that a place of each of the network's three maps stands for

@@ -6,7 +6,7 @@ import { UNDECIDED, decidedBetween, largestOfEach } from "../largest_class.js";
 const fround = Math.fround;
 
 /** The way from the photo's pixels to places in a quadrangle: 0 to 1 across and down, inside. */
-class Square {
+export class Square {
   constructor(quadrangle) {
     const [corner, right, , below] = quadrangle;
     const across = [right[0] - corner[0], right[1] - corner[1]];
@@ -116,25 +116,4 @@ export function fill(scores, quadrangle, number, owner, mask, width, height) {
       }
     }
   });
-}
-
-/** Give the pixels of a mask that are no background and in no crop to the nearest crop's owner, `reach` sides away at
- * most. Each pixel's place is computed by itself, as the distances are compared far outside.
- */
-export function adopt(quadrangles, mask, owner, width, height, reach) {
-  const squares = quadrangles.map((quadrangle) => new Square(quadrangle));
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at++) {
-      if (!mask[at] || owner[at]) continue;
-      let nearest = reach ** 2;
-      squares.forEach(({ corner, ways }, index) => {
-        const [a, d] = ways.map((way) => fround((x + 0.5 - corner[0]) * way[0] + (y + 0.5 - corner[1]) * way[1]));
-        const distance = away(a, d);
-        if (distance < nearest) {
-          nearest = distance;
-          owner[at] = index + 1;
-        }
-      });
-    }
-  }
 }

@@ -7,7 +7,7 @@ const SEEN_AT = 512;
 const EYE_DISTANCE = [88, 156];
 const EYES_TO_MOUTH = [105, 168];
 const [EYES_X, EYES_Y] = [[236, 272], [226, 262]]; // of the middle between the eyes
-const MOST_ROLL = 15;
+const MOST_ROLL = 13;
 const [LEAST_SCORE, SURE] = [0.9, 0.93];
 const BYSTANDER = 0.5; // another face counts from so many times the size of the largest on
 

@@ -3,8 +3,7 @@
 // The detector leans to upright faces: one that lies is missed, one upside down is found with its eyes on the mouth. So a
 // photo is also looked at turned, and each face again in its own crop, until it stands upright there.
 
-import { roundHalfEven } from "../network.js";
-import { resizeWithGap } from "../resize.js";
+import { resizeWithGap, roundHalfEven } from "../resize.js";
 import { crop, quadrangle, roll, sideOf, toPhoto } from "./alignment.js";
 import { OVERLAP, overlap } from "./detector.js";
 import { portraitFace } from "./portrait.js";
@@ -12,11 +11,12 @@ import { portraitFace } from "./portrait.js";
 const CANDIDATE = 0.6; // the least score of what may be a face at first sight
 const FIRST_SIDE = 320;
 const MORE_SIDES = [160, 640];
-const SEARCHED = 1280; // the longer side to which a large photo is brought before that, once
+const SEARCHED = 640; // the longer side to which a large photo is brought before that, once
 const SURE = 0.92; // from this score on, a face that was found stands upright
 const LEAST_SCORE = 0.85;
 const LEAST_SIZE = 16; // pixels of the shorter side of a face's box
 const [AGAIN, AGAIN_SIDE, AGAIN_MARGIN] = [3, 320, 1.5];
+const [FILLS, FILLS_SCORE] = [0.7, 0.88]; // a face larger than this part of the photo, for which such a score is enough
 const STILL = 2; // degrees: a face whose roll changes by less stands
 
 /** How a photo is to be parsed, "portrait", "faces" or "whole", and its faces, largest first. */
@@ -34,17 +34,24 @@ export async function chooseFaces(detector, photo) {
 }
 
 async function findFaces(detector, photo, small, shrink, seen) {
-  const candidates = scaled(seen, 1 / shrink);
-  for (const side of MORE_SIDES) candidates.push(...(await detector.detect(small, side, CANDIDATE)));
-  if (Math.max(0, ...candidates.map(({ score }) => score)) < SURE) {
-    for (const turns of [1, 2, 3]) candidates.push(...(await seenTurned(detector, small, turns)));
-  }
+  const upright = scaled(seen, 1 / shrink);
+  for (const side of MORE_SIDES) upright.push(...(await detector.detect(small, side, CANDIDATE)));
   const faces = [];
-  for (const face of bestOf(scaled(candidates, shrink))) {
-    const again = await standUp(detector, photo, small, shrink, face);
-    if (again && again.score >= LEAST_SCORE && Math.min(again.box[2], again.box[3]) >= LEAST_SIZE) faces.push(again);
+  const lookAgain = async (candidates) => {
+    for (const face of scaled(bestOf(candidates), shrink)) {
+      if (faces.some((other) => other.score >= SURE && overlap(face.box, other.box) > OVERLAP)) continue;
+      const again = await standUp(detector, photo, small, shrink, face);
+      if (again) faces.push(again);
+    }
+  };
+  await lookAgain(upright);
+  if (Math.max(0, ...faces.map(({ score }) => score)) < SURE) {
+    // One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
+    for (const turns of [1, 2, 3]) await lookAgain(await seenTurned(detector, small, turns));
   }
-  return bestOf(faces).sort((a, b) => sideOf(quadrangle(b.points)) - sideOf(quadrangle(a.points)));
+  const counts = ({ score, box }) => score >= LEAST_SCORE && Math.min(box[2], box[3]) >= LEAST_SIZE;
+  const side = ({ points }) => sideOf(quadrangle(points));
+  return bestOf(faces).filter(counts).sort((a, b) => side(b) - side(a));
 }
 
 /** The photo with a longer side of SEARCHED at most, and how many of its pixels are one there. */
@@ -109,19 +116,21 @@ function bestOf(faces) {
 /** The face as it is seen in its own crop, where it stands upright; null where no face is seen there. */
 async function standUp(detector, photo, small, shrink, first) {
   let face = first;
+  // The crop of a face that fills the photo shows no more than the photo does.
+  const fills = first.box[2] > FILLS * photo.width && first.box[3] > FILLS * photo.height;
+  const least = fills ? FILLS_SCORE : SURE;
   for (let time = 0; time < AGAIN; time++) {
     const square = quadrangle(face.points, AGAIN_MARGIN);
     const large = sideOf(square) / shrink >= AGAIN_SIDE;
     const inSmall = square.map(([x, y]) => [x / shrink, y / shrink]);
-    const view = large ? crop(small, inSmall, AGAIN_SIDE) : crop(photo, square, AGAIN_SIDE);
+    const view = large ? crop(small, inSmall, AGAIN_SIDE, true) : crop(photo, square, AGAIN_SIDE, true);
     const again = middleOne(await detector.detect(view, AGAIN_SIDE, CANDIDATE));
-    if (!again) return first.score >= SURE ? first : null;
+    if (!again) return first.score >= least ? first : null;
     const before = face;
     face = placed(again, toPhoto(again.points, square, AGAIN_SIDE), square);
     if (Math.abs(difference(roll(face.points), roll(before.points))) < STILL) break;
   }
-  // Of a face that is cut by the photo's border, its crop shows less than the photo.
-  return face.score < first.score && first.score >= SURE ? first : face;
+  return face.score < first.score && first.score >= least ? first : face;
 }
 
 /** The face in the middle of a crop, or null. */
