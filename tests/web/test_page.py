@@ -151,9 +151,7 @@ def test_threads_where_a_host_allows_them_and_by_the_service_worker_elsewhere(
         assert (ids_of(seen.files / name) == masks["portrait.jpg"]).mean() >= 0.999
 
 
-def test_the_small_runtime_does_and_where_it_should_not_the_whole_one(
-    seen: Seen, masks: dict[str, np.ndarray]
-) -> None:
+def test_the_small_runtime_does_and_where_it_should_not_the_whole_one(seen: Seen, masks: dict[str, np.ndarray]) -> None:
     assert seen.said["runtime"] == "small"  # after all that was done
     assert seen.step("trappedRuntime")["runtime"] == "whole"
     assert (ids_of(seen.files / "whole_runtime.png") == masks["portrait.jpg"]).mean() >= 0.999
