@@ -107,20 +107,20 @@ export function resize({ data, width, height, channels }, w, h, extent = [width,
   return { data: rows, width: w, height: h, channels: 3 };
 }
 
-/** A picture of which each `factor` x `factor` pixels became their mean, as Pillow's `reduce`; RGB. */
-export function reduce({ data, width, height, channels }, factor) {
-  const [w, h] = [width, height].map((side) => Math.ceil(side / factor));
+/** A picture of which each `across` x `down` pixels became their mean, as Pillow's `reduce`; RGB. */
+function reduce({ data, width, height, channels }, across, down) {
+  const [w, h] = [Math.ceil(width / across), Math.ceil(height / down)];
   const out = new Uint8ClampedArray(w * h * 3);
   for (let y = 0, to = 0; y < h; y++) {
-    const bottom = Math.min((y + 1) * factor, height);
+    const bottom = Math.min((y + 1) * down, height);
     for (let x = 0; x < w; x++, to += 3) {
-      const right = Math.min((x + 1) * factor, width);
-      const count = (bottom - y * factor) * (right - x * factor);
+      const right = Math.min((x + 1) * across, width);
+      const count = (bottom - y * down) * (right - x * across);
       const multiplier = Math.trunc(Math.fround(2 ** 32 / (256 * count)));
       for (let c = 0; c < 3; c++) {
         let sum = count >> 1;
-        for (let row = y * factor; row < bottom; row++) {
-          for (let column = x * factor; column < right; column++) sum += data[(row * width + column) * channels + c];
+        for (let row = y * down; row < bottom; row++) {
+          for (let column = x * across; column < right; column++) sum += data[(row * width + column) * channels + c];
         }
         out[to + c] = Math.floor((sum * multiplier) / 2 ** 24);
       }
@@ -129,10 +129,10 @@ export function reduce({ data, width, height, channels }, factor) {
   return { data: out, width: w, height: h, channels: 3 };
 }
 
-/** A picture resized with a gap: far too large ones are reduced first, as Pillow's `reducing_gap` has it. */
-export function resizeWithGap(picture, w, h, gap) {
-  const factor = Math.max(1, Math.trunc(picture.width / w / gap));
-  const factorDown = Math.max(1, Math.trunc(picture.height / h / gap));
-  if (factor === 1 || factor !== factorDown) return resize(picture, w, h);
-  return resize(reduce(picture, factor), w, h, [picture.width / factor, picture.height / factor]);
+/** A picture resized as with Pillow's `reducing_gap` of 2: what is more than four times too large is reduced first. */
+export function resizeWithGap(picture, w, h) {
+  const across = Math.max(1, Math.trunc(picture.width / w / 2));
+  const down = Math.max(1, Math.trunc(picture.height / h / 2));
+  if (across === 1 && down === 1) return resize(picture, w, h);
+  return resize(reduce(picture, across, down), w, h, [picture.width / across, picture.height / down]);
 }

@@ -3,7 +3,7 @@
 // Places are [x, y] in pixels, and the center of a photo's first pixel is (0.5, 0.5). A quadrangle is a square that may
 // be turned: its upper left, upper right, lower right and lower left corner as the person's upright crop has them.
 
-import { reduce, roundHalfEven } from "../resize.js";
+import { resizeWithGap, roundHalfEven } from "../resize.js";
 
 const [EYES_TO_SIDE, MOUTH_TO_SIDE, BELOW_EYES] = [4.0, 3.6, 0.1];
 
@@ -48,42 +48,35 @@ export function toPhoto(places, [corner, right, , below], size) {
 }
 
 /** What a picture shows in a quadrangle, as RGB of `size` x `size` pixels; beyond it, its border is repeated. It is
- * smoothed where it shrinks; `quick` does so roughly.
+ * smoothed where it shrinks.
  */
-export function crop(picture, square, size, quick = false) {
-  const shrink = sideOf(square) / size;
-  const finer = shrink > 1 && !quick ? 2 : 1; // sampled at twice the size and averaged, where it shrinks
-  const reduced = Math.max(1, quick ? roundHalfEven(shrink) : Math.trunc(shrink / 2));
-  const { piece, origin } = pieceOf(picture, square, reduced);
-  const [corner, right, , below] = square;
-  const across = times(minus(right, corner), 1 / (size * finer * reduced));
-  const down = times(minus(below, corner), 1 / (size * finer * reduced));
-  const start = times(minus(corner, origin), 1 / reduced);
-  const sampled = sample(piece, size * finer, start, across, down);
-  return finer > 1 ? reduce(sampled, finer) : sampled;
+export function crop(picture, square, size) {
+  const { piece, origin, exact } = pieceOf(picture, square, Math.max(1, sideOf(square) / size));
+  const [corner, right, , below] = square.map((place) => place.map((value, i) => (value - origin[i]) / exact[i]));
+  const way = (to) => minus(to, corner).map((value) => value / size);
+  return sample(piece, size, corner, way(right), way(below));
 }
 
-/** The part of a picture that a quadrangle needs, reduced, with its border repeated, and its corner in the picture. */
-function pieceOf({ data, width, height, channels }, square, reduced) {
-  const frame = 2 * reduced;
-  const axis = [0, 1].map((i) => {
+/** The part of a picture that a quadrangle needs, shrunk, with its border repeated; its corner in the picture, and how
+ * many of the picture's pixels are one of it, across and down.
+ */
+function pieceOf({ data, width, height, channels }, square, shrink) {
+  const axes = [width, height].map((limit, i) => {
     const values = square.map((place) => place[i]);
-    const limit = [width, height][i];
-    const first = Math.floor((Math.min(...values) - frame) / reduced) * reduced;
-    const last = Math.ceil((Math.max(...values) + frame) / reduced) * reduced;
-    const innerFirst = Math.floor(Math.min(Math.max(first, 0), limit - 1) / reduced) * reduced;
-    const innerLast = Math.max(Math.min(last, limit), innerFirst + 1);
-    return { first, last, innerFirst, innerLast };
+    const first = Math.floor(Math.min(...values) - 2 * shrink);
+    const last = Math.ceil(Math.max(...values) + 2 * shrink);
+    const innerFirst = Math.min(Math.max(first, 0), limit - 1);
+    const innerLast = Math.min(Math.max(last, innerFirst + 1), limit);
+    const size = Math.max(1, roundHalfEven((innerLast - innerFirst) / shrink));
+    const exact = (innerLast - innerFirst) / size;
+    const before = Math.ceil(Math.max(innerFirst - first, 0) / exact);
+    const after = Math.ceil(Math.max(last - innerLast, 0) / exact);
+    return { innerFirst, innerLast, size, exact, before, after, origin: innerFirst - before * exact };
   });
-  let inner = part(data, width, channels, ...axis);
-  if (reduced > 1) inner = reduce(inner, reduced);
-  const pads = axis.map(({ first, last, innerFirst }, i) => {
-    const before = Math.max(Math.floor((innerFirst - first) / reduced), 0);
-    const after = Math.max(Math.floor((last - first) / reduced) - before - [inner.width, inner.height][i], 0);
-    return { before, after };
-  });
-  const origin = axis.map(({ innerFirst }, i) => innerFirst - pads[i].before * reduced);
-  return { piece: withBorder(inner, ...pads), origin };
+  let inner = part(data, width, channels, ...axes);
+  if (shrink > 1) inner = resizeWithGap(inner, axes[0].size, axes[1].size);
+  const piece = withBorder(inner, ...axes);
+  return { piece, origin: axes.map((axis) => axis.origin), exact: axes.map((axis) => axis.exact) };
 }
 
 /** A part of a picture, as RGB. */

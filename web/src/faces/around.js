@@ -23,7 +23,7 @@ export function fillAround(photo, quadrangle, number, mask, around, owner) {
   const { width, height } = photo;
   const corners = widened(quadrangle, REACH);
   const { classes, seeds, free } = cellsOf(corners, number, mask, around, owner, width, height);
-  spread(seeds, classes, crop(photo, corners, CELLS, true).data);
+  spread(seeds, classes, crop(photo, corners, CELLS).data);
   const keep = closed(seeds, GAP);
   for (let i = 0; i < keep.length; i++) keep[i] &= free[i] && classes[i] ? 1 : 0;
   if (!keep.includes(1)) return;

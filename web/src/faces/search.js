@@ -13,6 +13,7 @@ const FIRST_SIDE = 320;
 const MORE_SIDES = [160, 640];
 const SEARCHED = 640; // the longer side to which a large photo is brought before that, once
 const SURE = 0.92; // from this score on, a face that was found stands upright
+const CLEARLY = 0.02; // a face lies only if it scores so much more than where it stands: most faces stand
 const LEAST_SCORE = 0.85;
 const LEAST_SIZE = 16; // pixels of the shorter side of a face's box
 const [AGAIN, AGAIN_SIDE, AGAIN_MARGIN] = [3, 320, 1.5];
@@ -36,7 +37,7 @@ export async function chooseFaces(detector, photo) {
 async function findFaces(detector, photo, small, shrink, seen) {
   const upright = scaled(seen, 1 / shrink);
   for (const side of MORE_SIDES) upright.push(...(await detector.detect(small, side, CANDIDATE)));
-  const faces = [];
+  let faces = [];
   const lookAgain = async (candidates) => {
     for (const face of scaled(bestOf(candidates), shrink)) {
       if (faces.some((other) => other.score >= SURE && overlap(face.box, other.box) > OVERLAP)) continue;
@@ -47,11 +48,20 @@ async function findFaces(detector, photo, small, shrink, seen) {
   await lookAgain(upright);
   if (Math.max(0, ...faces.map(({ score }) => score)) < SURE) {
     // One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
+    const standing = faces;
+    faces = [];
     for (const turns of [1, 2, 3]) await lookAgain(await seenTurned(detector, small, turns));
+    faces = [...standing, ...faces.filter((face) => beats(face, standing))];
   }
   const counts = ({ score, box }) => score >= LEAST_SCORE && Math.min(box[2], box[3]) >= LEAST_SIZE;
   const side = ({ points }) => sideOf(quadrangle(points));
   return bestOf(faces).filter(counts).sort((a, b) => side(b) - side(a));
+}
+
+/** Whether a face that was found in a turned photo is seen clearly better than those found upright there. */
+function beats(face, standing) {
+  const there = standing.filter((other) => overlap(face.box, other.box) > OVERLAP);
+  return face.score > Math.max(0, ...there.map(({ score }) => score)) + CLEARLY;
 }
 
 /** The photo with a longer side of SEARCHED at most, and how many of its pixels are one there. */
@@ -59,7 +69,7 @@ function shrunk(photo) {
   const factor = Math.max(photo.width, photo.height) / SEARCHED;
   if (factor <= 1) return { small: photo, shrink: 1 };
   const [w, h] = [photo.width, photo.height].map((side) => Math.max(1, roundHalfEven(side / factor)));
-  return { small: resizeWithGap(photo, w, h, 2), shrink: factor };
+  return { small: resizeWithGap(photo, w, h), shrink: factor };
 }
 
 async function firstLook(detector, small, shrink) {
@@ -123,7 +133,7 @@ async function standUp(detector, photo, small, shrink, first) {
     const square = quadrangle(face.points, AGAIN_MARGIN);
     const large = sideOf(square) / shrink >= AGAIN_SIDE;
     const inSmall = square.map(([x, y]) => [x / shrink, y / shrink]);
-    const view = large ? crop(small, inSmall, AGAIN_SIDE, true) : crop(photo, square, AGAIN_SIDE, true);
+    const view = large ? crop(small, inSmall, AGAIN_SIDE) : crop(photo, square, AGAIN_SIDE);
     const again = middleOne(await detector.detect(view, AGAIN_SIDE, CANDIDATE));
     if (!again) return first.score >= least ? first : null;
     const before = face;
