@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from face_parsing.faces.alignment import crop, quadrangle
+from face_parsing.faces.paste import owners
 from PIL import Image
 
 from face_parsing.inference.largest_class import largest_class_of_blocks
@@ -67,6 +69,29 @@ def test_the_largest_class_is_pythons() -> None:
     ]
     for s, (_, corner, size), found in zip(scores, cases, call(calls), strict=True):
         np.testing.assert_array_equal(array(found, size), largest_class_of_blocks(s, corner, size))
+
+
+POINTS = np.array([[40.0, 50.0], [70.0, 55.0], [52.0, 70.0], [38.0, 85.0], [62.0, 90.0]])
+
+
+@pytest.mark.parametrize(("margin", "size"), [(1.0, 96), (1.5, 320), (1.0, 48), (3.0, 40), (3.0, 24)])
+def test_a_crop_is_pythons(margin: float, size: int) -> None:
+    """Inside the photo and beyond it, as it is, enlarged, shrunk, and reduced before."""
+    rng = np.random.default_rng(2)
+    photo = rng.integers(0, 256, (130, 120, 3), dtype=np.uint8)
+    given = {"data": text(photo), "width": 120, "height": 130, "points": POINTS.tolist()}
+    (found,) = call([{"part": "crop", **given, "margin": margin, "size": size}])
+    square = quadrangle(POINTS, margin=margin)
+    np.testing.assert_allclose(found["quadrangle"], square, atol=1e-9)
+    np.testing.assert_array_equal(array(found["pixels"], (size, size, 3)), crop(photo, square, size))
+
+
+def test_who_owns_a_pixel_is_as_in_python() -> None:
+    squares = [quadrangle(POINTS), quadrangle(POINTS + [[50, 20]]), quadrangle(POINTS[:, ::-1] - [[10, 60]])]
+    (found,) = call([{"part": "owners", "quadrangles": [one.tolist() for one in squares], "width": 150, "height": 140}])
+    expected = owners(squares, 140, 150)
+    assert set(np.unique(expected)) == {0, 1, 2, 3}
+    assert (np.frombuffer(base64.b64decode(found), np.uint16).reshape(140, 150) == expected).all()
 
 
 def test_the_facts_of_a_file_are_those_that_onnx_reads() -> None:
