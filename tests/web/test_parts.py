@@ -87,7 +87,11 @@ def test_a_crop_is_pythons(margin: float, size: int) -> None:
 
 
 def test_who_owns_a_pixel_is_as_in_python() -> None:
-    squares = [quadrangle(POINTS), quadrangle(POINTS + [[50, 20]]), quadrangle(POINTS[:, ::-1] - [[10, 60]])]
+    squares = [
+        quadrangle(POINTS),
+        quadrangle(np.add(POINTS, (50, 20))),
+        quadrangle(np.subtract(POINTS[:, ::-1], (10, 60))),
+    ]
     (found,) = call([{"part": "owners", "quadrangles": [one.tolist() for one in squares], "width": 150, "height": 140}])
     expected = owners(squares, 140, 150)
     assert set(np.unique(expected)) == {0, 1, 2, 3}

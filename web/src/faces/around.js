@@ -12,7 +12,7 @@ export const STAYS = CLASSES.map(({ id, name }) => (AROUND.has(name) ? id : 0));
 const REACH = 3; // a square so many times as wide as the crop
 const CELLS = 144; // along that square's side
 const STEP = 20; // mean difference in red, green and blue of neighbors that are not one thing
-const DEPTH = 3; // cells inside of the crop's edge from which it goes on
+const DEPTH = 6; // cells inside of the crop's edge from which it goes on
 const GAP = 4; // cells that are left out between such as are reached, up to twice so wide
 const START = Math.round((CELLS * (1 - 1 / REACH)) / 2) + DEPTH;
 
