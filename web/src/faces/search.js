@@ -76,10 +76,12 @@ async function firstLook(detector, small, shrink) {
   return scaled(await detector.detect(small, FIRST_SIDE, CANDIDATE), shrink);
 }
 
+/** The same faces in a photo that is so many times as large; float32, as Python's are. */
 function scaled(faces, factor) {
+  const times = (value) => Math.fround(value * Math.fround(factor));
   return faces.map(({ box, points, score }) => ({
-    box: box.map((value) => value * factor),
-    points: points.map(([x, y]) => [x * factor, y * factor]),
+    box: box.map(times),
+    points: points.map((place) => place.map(times)),
     score,
   }));
 }
@@ -106,7 +108,7 @@ async function seenTurned(detector, small, turns) {
   const faces = [];
   for (const side of [FIRST_SIDE, ...MORE_SIDES]) faces.push(...(await detector.detect(picture, side, CANDIDATE)));
   const { width, height } = small;
-  const back = ([x, y]) => ({ 1: [width - y, x], 2: [width - x, height - y], 3: [y, height - x] })[turns];
+  const back = ([x, y]) => ({ 1: [width - y, x], 2: [width - x, height - y], 3: [y, height - x] })[turns].map(Math.fround);
   return faces.map(({ box, points, score }) => {
     const [a, b] = [back([box[0], box[1]]), back([box[0] + box[2], box[1] + box[3]])];
     const [left, top] = [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
