@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_parsing import FaceParser
+from face_parsing import FaceParser, ParsedPhoto
+from face_parsing.faces.alignment import crop
 from face_parsing.labels import CLASS_NAMES, PALETTE, class_ids
 from face_parsing.synthetic.dataset import make_pair
 
@@ -45,7 +46,7 @@ class Seen:
 
 
 def write_photos(folder: Path) -> None:
-    """The portrait, ten drawn faces, several faces in one photo, a file that is no photo, and the camera's film."""
+    """The portrait as it is, aligned and lying, ten drawn faces, several in a photo, a broken file, the camera's film."""
     folder.mkdir()
     portrait = Image.open(ROOT / "docs" / "images" / "astronaut.jpg").convert("RGB")
     shutil.copy(ROOT / "docs" / "images" / "astronaut.jpg", folder / "portrait.jpg")
@@ -56,6 +57,9 @@ def write_photos(folder: Path) -> None:
     for place, size, turn in (((20, 30), 260, 0), ((330, 180), 400, 20), ((700, 60), 180, -10)):
         group.paste(portrait.resize((size, size)).rotate(turn, Image.Resampling.BICUBIC), place)
     group.save(folder / "group.jpg", quality=92)
+    face = FaceParser()(np.array(portrait)).faces[0]
+    Image.fromarray(crop(np.array(portrait), face.quadrangle, 512)).save(folder / "aligned.png")
+    portrait.transpose(Image.Transpose.ROTATE_90).save(folder / "lying.png")
     turned = portrait.resize((400, 400)).transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn by a quarter to the right": upright again
@@ -107,10 +111,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def masks(seen: Seen) -> dict[str, np.ndarray]:
-    """Python's masks of the photos by their files' names."""
+def parsed(seen: Seen) -> dict[str, ParsedPhoto]:
+    """What Python finds in the photos, by their files' names."""
     parser = FaceParser()
-    return {name: parser(seen.photos / name).mask for name in seen.step("masks")}
+    return {name: parser(seen.photos / name) for name in seen.step("masks")}
+
+
+@pytest.fixture(scope="module")
+def masks(parsed: dict[str, ParsedPhoto]) -> dict[str, np.ndarray]:
+    """Python's masks of the photos."""
+    return {name: result.mask for name, result in parsed.items()}
 
 
 def ids_of(path: Path) -> np.ndarray:
@@ -136,8 +146,18 @@ def test_its_masks_are_those_of_python(seen: Seen, masks: dict[str, np.ndarray])
         assert found.shape == masks[name].shape, name
         agreement[name] = float((found == masks[name]).mean())
     print(agreement)
-    assert len(agreement) >= 13
+    assert len(agreement) == 15
     assert min(agreement.values()) >= 0.999, agreement
+
+
+def test_its_faces_are_those_of_python(seen: Seen, parsed: dict[str, ParsedPhoto]) -> None:
+    for name, said in seen.step("masks").items():
+        assert said["boxes"] == len(parsed[name].faces), name
+    said = {name: one["status"] for name, one in seen.step("masks").items()}
+    assert parsed["aligned.png"].found == "portrait"
+    assert said["aligned.png"].startswith("One face was found, aligned already.")
+    assert parsed["lying.png"].found == "faces"
+    assert said["group.jpg"].startswith("3 faces were found.")
 
 
 def test_threads_where_a_host_allows_them_and_by_the_service_worker_elsewhere(
@@ -167,7 +187,7 @@ def test_the_console_holds_no_error(seen: Seen) -> None:
     assert not seen.said["complaints"]
 
 
-def test_overlay_cutout_and_json(seen: Seen, masks: dict[str, np.ndarray]) -> None:
+def test_overlay_cutout_and_json(seen: Seen, parsed: dict[str, ParsedPhoto], masks: dict[str, np.ndarray]) -> None:
     overlay, cutout, facts = (seen.files / name for name in seen.step("saving"))
     photo = np.array(Image.open(seen.photos / "portrait.jpg").convert("RGB")).astype(float)
     hair = masks["portrait.jpg"] == CLASS_NAMES.index("hair")
@@ -180,9 +200,13 @@ def test_overlay_cutout_and_json(seen: Seen, masks: dict[str, np.ndarray]) -> No
     assert ((cut[..., 3] > 127) == hair).mean() > 0.995
     said = json.loads(facts.read_text(encoding="utf-8"))
     assert [one["name"] for one in said["classes"]] == list(CLASS_NAMES)
-    found = np.array([one["pixels"] for one in said["classes"]])
-    assert np.abs(found - np.bincount(masks["portrait.jpg"].ravel(), minlength=19)).sum() <= 0.002 * hair.size
+    counts = np.array([one["pixels"] for one in said["classes"]])
+    assert np.abs(counts - np.bincount(masks["portrait.jpg"].ravel(), minlength=19)).sum() <= 0.002 * hair.size
     assert "non-commercial" in said["licence"]
+    found = said["faces"][0]
+    face = parsed["portrait.jpg"].faces[0]
+    np.testing.assert_allclose(found["points"], face.points, atol=0.02)
+    np.testing.assert_allclose(found["quadrangle"], face.quadrangle, atol=0.02)
     assert (said["width"], said["height"]) == hair.shape[::-1]
 
 

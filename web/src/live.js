@@ -1,5 +1,5 @@
 // The camera's frames: as photos, but made fast. Faces are looked for once, upright; crops are smaller where the network
-// takes other sizes; what lies around them is looked at anew in every third frame alone.
+// takes other sizes; what lies around them is looked at anew in every fourth frame alone.
 
 import { sideOf, quadrangle } from "./faces/alignment.js";
 import { overlap } from "./faces/detector.js";
@@ -10,7 +10,7 @@ const SEEN_AT = 320; // the longer side at which faces are looked for
 const LEAST_SCORE = 0.8;
 const MOST_FACES = 3;
 const CROP_SIDE = 256;
-const WHOLE_EVERY = 3; // frames
+const WHOLE_EVERY = 4; // frames
 const SAME_FACE = 0.3; // of two boxes' union that they share
 // Points shake by about 1.5 % of a crop's side. What moves by less is mostly that, and follows slowly.
 const [STILL, FOLLOWS] = [0.02, 0.3];
