@@ -19,7 +19,7 @@ const TYPES = {
   ".onnx": "application/octet-stream",
   ".svg": "image/svg+xml",
   ".jpg": "image/jpeg",
-  ".webmanifest": "application/manifest+json",
+  ".txt": "text/plain; charset=utf-8",
 };
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { defaultClientConditions, defineConfig } from "vite";
 import { FILES } from "./runtime/record.mjs";
 import { SMALL, writeSmall } from "./runtime/small.mjs";
@@ -23,6 +23,23 @@ const policy = {
   ],
 };
 
+/** licences.txt: of the code, the weights, the detector and the runtime, which is under the terms of the first. */
+const licences = {
+  name: "licences",
+  apply: "build",
+  generateBundle() {
+    const text = (name) => readFileSync(new URL(name, import.meta.url), "utf8").trim();
+    const parts = [
+      `This page\n\n${text("../LICENSE")}`,
+      `The network's weights\n\n${text("../weights/LICENSE")}`,
+      `The face detector\n\n${text("../weights/LICENSE.face_detector")}`,
+      "ONNX Runtime, of which this page holds a part\n\nCopyright (c) Microsoft Corporation. All rights reserved.\n" +
+        "Licensed under the MIT License, whose terms stand above.",
+    ];
+    this.emitFile({ type: "asset", fileName: "licences.txt", source: `${parts.join("\n\n---\n\n")}\n` });
+  },
+};
+
 await writeSmall();
 
 // What the page waits for, whose progress it shows: as many bytes, before compression.
@@ -37,5 +54,5 @@ export default defineConfig({
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
   server: { headers: ISOLATION, fs: { allow: [".."] } },
   preview: { headers: ISOLATION },
-  plugins: [policy],
+  plugins: [policy, licences],
 });
