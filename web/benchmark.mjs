@@ -28,9 +28,10 @@ import sys
 from PIL import Image
 from face_parsing import FaceParser
 from face_parsing.data.photos import read_photo
-from face_parsing.faces.alignment import crop
+from face_parsing.faces.alignment import crop, quadrangle
 photo = read_photo(sys.argv[1])
-Image.fromarray(crop(photo, FaceParser()(photo).faces[0].quadrangle, 512)).save(sys.argv[2])
+square = quadrangle(FaceParser()(photo).faces[0].points, margin=0.95)
+Image.fromarray(crop(photo, square, 512)).save(sys.argv[2])
 `;
 
 // Answers each line, the path of a photo, by the milliseconds of its pixels to its mask.

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from face_parsing import FaceParser, ParsedPhoto
-from face_parsing.faces.alignment import crop
+from face_parsing.faces.alignment import crop, quadrangle
 from face_parsing.labels import CLASS_NAMES, PALETTE, class_ids
 from face_parsing.synthetic.dataset import make_pair
 
@@ -46,7 +46,7 @@ class Seen:
 
 
 def write_photos(folder: Path) -> None:
-    """The portrait as it is, aligned and lying, ten drawn faces, several in a photo, a broken file, the camera's film."""
+    """The portrait as it is, aligned and lying, ten drawn faces, several in a photo, a broken file, and a film."""
     folder.mkdir()
     portrait = Image.open(ROOT / "docs" / "images" / "astronaut.jpg").convert("RGB")
     shutil.copy(ROOT / "docs" / "images" / "astronaut.jpg", folder / "portrait.jpg")
@@ -57,8 +57,8 @@ def write_photos(folder: Path) -> None:
     for place, size, turn in (((20, 30), 260, 0), ((330, 180), 400, 20), ((700, 60), 180, -10)):
         group.paste(portrait.resize((size, size)).rotate(turn, Image.Resampling.BICUBIC), place)
     group.save(folder / "group.jpg", quality=92)
-    face = FaceParser()(np.array(portrait)).faces[0]
-    Image.fromarray(crop(np.array(portrait), face.quadrangle, 512)).save(folder / "aligned.png")
+    square = quadrangle(FaceParser()(portrait).faces[0].points, margin=0.95)  # crops are wider than training photos
+    Image.fromarray(crop(np.array(portrait), square, 512)).save(folder / "aligned.png")
     portrait.transpose(Image.Transpose.ROTATE_90).save(folder / "lying.png")
     turned = portrait.resize((400, 400)).transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
