@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from face_parsing.faces.alignment import crop, quadrangle
-from face_parsing.faces.paste import owners
 from PIL import Image
 
+from face_parsing.faces.alignment import crop, quadrangle
+from face_parsing.faces.paste import owners
 from face_parsing.inference.largest_class import largest_class_of_blocks
 
 FOLDER = Path(__file__).resolve().parent
