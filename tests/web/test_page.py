@@ -200,6 +200,7 @@ def test_overlay_cutout_and_json(seen: Seen, parsed: dict[str, ParsedPhoto], mas
     assert ((cut[..., 3] > 127) == hair).mean() > 0.995
     said = json.loads(facts.read_text(encoding="utf-8"))
     assert [one["name"] for one in said["classes"]] == list(CLASS_NAMES)
+    assert set(parsed["portrait.jpg"].to_json()) <= set(said)
     counts = np.array([one["pixels"] for one in said["classes"]])
     assert np.abs(counts - np.bincount(masks["portrait.jpg"].ravel(), minlength=19)).sum() <= 0.002 * hair.size
     assert "non-commercial" in said["licence"]

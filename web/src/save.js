@@ -39,6 +39,11 @@ function regionsOf(mask, width, height) {
   return regions;
 }
 
+/** Pixels of each class that is there, by its name; background is left out. */
+function present(counts) {
+  return Object.fromEntries(CLASSES.filter(({ id }) => id && counts[id]).map(({ id, name }) => [name, counts[id]]));
+}
+
 const rounded = (value) => Math.round(value * 100) / 100;
 
 /** A face as plain values, as Python's `ParsedFace.to_json` gives them. */
@@ -49,7 +54,6 @@ function faceFacts({ box, points, score }, index, parsed) {
     if (found === "portrait" || instances[i] === index + 1) counts[mask[i]]++;
   }
   const square = quadrangle(points);
-  const present = CLASSES.filter(({ id }) => id && counts[id]).map(({ id, name }) => [name, counts[id]]);
   return {
     number: index + 1,
     score: Math.round(score * 1e4) / 1e4,
@@ -58,7 +62,7 @@ function faceFacts({ box, points, score }, index, parsed) {
     box: box.map(rounded),
     points: points.map((place) => place.map(rounded)),
     quadrangle: square.map((place) => place.map(rounded)),
-    pixels: Object.fromEntries(present),
+    pixels: present(counts),
   };
 }
 
@@ -71,6 +75,7 @@ function factsJson({ photo, parsed, palette, network, name }) {
     height: photo.height,
     found: parsed.found,
     faces: parsed.faces.map((face, index) => faceFacts(face, index, parsed)),
+    pixels: present(regions.map((region) => region.pixels)),
     weights: ["face_parsing.onnx"],
     track: network.track,
     licence: network.licence,
