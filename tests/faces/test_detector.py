@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_parsing.faces.detector import DetectorError, Face, RunDetector, detect, read_detector
+from face_parsing.faces.detector import GRID, DetectorError, Face, RunDetector, detect, read_detector
 from face_parsing.weights import DETECTOR, find_weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_boxes_are_opencvs(
     found = detect(run, np.asarray(photo), side, least_score=0.6)
     assert len(found) == len(expected) == 1
     values = np.concatenate([found[0].box, found[0].points.ravel(), [found[0].score]])
-    np.testing.assert_allclose(values, expected[0], atol=0.01)
+    np.testing.assert_allclose(values, expected[0], atol=0.01 + 0.5 / GRID)
 
 
 def test_places_are_of_the_photo_at_any_size(run: RunDetector, portrait: Image.Image) -> None:

@@ -22,7 +22,7 @@ from face_parsing.config.loading import load_config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in (
-    "weights/README.md", "data/README.md",
+    "weights/README.md", "data/README.md", "web/README.md",
 ))]  # fmt: skip
 RECIPES = sorted((ROOT / "recipes").glob("*.sh"))
 HEADED = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "benchmarks/ladders").glob("*.yaml")])

@@ -21,6 +21,10 @@ OVERLAP = 0.3
 CANDIDATE = 0.6
 """The least score of what may be a face at first sight."""
 
+GRID = 16
+"""Places are rounded to such a part of a pixel that the network sees: runtimes differ in the last bit of its sums, and
+crops made by these places, and so masks, would differ by more."""
+
 RunDetector = Callable[[np.ndarray], Sequence[np.ndarray]]
 """Photos (B, h, w, 3) uint8 RGB, sides multiples of 32, to the graph's twelve outputs."""
 
@@ -90,7 +94,8 @@ def _faces_of(outputs: Sequence[np.ndarray], columns: int, least_score: float) -
     for i in order:
         if not kept or _overlaps(boxes[i], boxes[kept]).max() <= OVERLAP:
             kept.append(int(i))
-    return [Face(boxes[i], points[i], float(scores[i])) for i in kept]
+    on_grid = [np.round(places * GRID) / GRID for places in (boxes, points)]
+    return [Face(on_grid[0][i], on_grid[1][i], float(scores[i])) for i in kept]
 
 
 def _at_stride(

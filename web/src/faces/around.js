@@ -1,0 +1,130 @@
+// What a person has beyond the crop of the face: hair, neck and clothes of the whole photo's mask that go on there. As
+// src/face_parsing/faces/around.py: from cell to cell of a coarse grid, of one class, and without a step in color.
+
+import { CLASSES } from "../classes.js";
+import { crop } from "./alignment.js";
+import { Square } from "./paste.js";
+
+const AROUND = new Set(["hair", "hat", "ear_r", "neck_l", "neck", "cloth"]);
+/** Each class itself, if it goes on beyond the crop, and else 0. */
+export const STAYS = CLASSES.map(({ id, name }) => (AROUND.has(name) ? id : 0));
+
+const REACH = 3; // a square so many times as wide as the crop
+const CELLS = 144; // along that square's side
+const STEP = 20; // mean difference in red, green and blue of neighbors that are not one thing
+const DEPTH = 6; // cells inside of the crop's edge from which it goes on
+const GAP = 4; // cells that are left out between such as are reached, up to twice so wide
+const START = Math.round((CELLS * (1 - 1 / REACH)) / 2) + DEPTH;
+
+/** Write what goes on beyond a face's crop into a photo's mask, and its number into owner. `around` is the whole photo's
+ * mask of classes that stay.
+ */
+export function fillAround(photo, quadrangle, number, mask, around, owner) {
+  const { width, height } = photo;
+  const corners = widened(quadrangle, REACH);
+  const { classes, seeds, free } = cellsOf(corners, number, mask, around, owner, width, height);
+  spread(seeds, classes, crop(photo, corners, CELLS).data);
+  const keep = closed(seeds, GAP);
+  for (let i = 0; i < keep.length; i++) keep[i] &= free[i] && classes[i] ? 1 : 0;
+  if (!keep.includes(1)) return;
+  const square = new Square(corners);
+  const [left, right, top, bottom] = square.limits(width, height);
+  const { across, down } = square.places(width, height);
+  for (let y = top; y < bottom; y++) {
+    for (let x = left, at = y * width + left; x < right; x++, at++) {
+      if (owner[at] || !around[at]) continue;
+      const column = Math.floor(Math.fround(Math.fround(across.columns[x] + across.rows[y]) * CELLS));
+      const row = Math.floor(Math.fround(Math.fround(down.columns[x] + down.rows[y]) * CELLS));
+      if (column < 0 || column >= CELLS || row < 0 || row >= CELLS || !keep[row * CELLS + column]) continue;
+      mask[at] = around[at];
+      owner[at] = number;
+    }
+  }
+}
+
+/** A quadrangle about the same center, so many times as wide. */
+function widened(quadrangle, times) {
+  const center = [0, 1].map((i) => quadrangle.reduce((sum, place) => sum + place[i], 0) / 4);
+  return quadrangle.map((place) => place.map((value, i) => center[i] + (value - center[i]) * times));
+}
+
+/** The grid's classes, from which of its cells it goes on, and which of them nobody owns. */
+function cellsOf([corner, right, , below], number, mask, around, owner, width, height) {
+  const classes = new Uint8Array(CELLS ** 2);
+  const seeds = new Uint8Array(CELLS ** 2);
+  const free = new Uint8Array(CELLS ** 2);
+  for (let row = 0, cell = 0; row < CELLS; row++) {
+    for (let column = 0; column < CELLS; column++, cell++) {
+      const [across, down] = [(column + 0.5) / CELLS, (row + 0.5) / CELLS];
+      const [x, y] = [0, 1].map((i) => {
+        return Math.floor(corner[i] + across * (right[i] - corner[i]) + down * (below[i] - corner[i]));
+      });
+      if (x < 0 || x >= width || y < 0 || y >= height) continue;
+      const at = y * width + x;
+      const own = owner[at] === number;
+      free[cell] = owner[at] === 0 ? 1 : 0;
+      classes[cell] = own ? mask[at] : free[cell] ? around[at] : 0;
+      const within = row >= START && row < CELLS - START && column >= START && column < CELLS - START;
+      seeds[cell] = own && within && classes[cell] ? 1 : 0;
+    }
+  }
+  return { classes, seeds, free };
+}
+
+/** Reach, from the cells that are kept, all neighbors of one class and about one color. */
+function spread(kept, classes, colors) {
+  const open = [...kept.keys()].filter((cell) => kept[cell]);
+  const alike = (a, b) => {
+    if (!classes[a] || classes[a] !== classes[b]) return false;
+    let difference = 0;
+    for (let c = 0; c < 3; c++) difference += Math.abs(colors[a * 3 + c] - colors[b * 3 + c]);
+    return difference < 3 * STEP;
+  };
+  while (open.length) {
+    const cell = open.pop();
+    for (const other of neighborsOf(cell)) {
+      if (kept[other] || !alike(cell, other)) continue;
+      kept[other] = 1;
+      open.push(other);
+    }
+  }
+}
+
+function* neighborsOf(cell) {
+  const column = cell % CELLS;
+  if (column) yield cell - 1;
+  if (column < CELLS - 1) yield cell + 1;
+  if (cell >= CELLS) yield cell - CELLS;
+  if (cell < CELLS * (CELLS - 1)) yield cell + CELLS;
+}
+
+/** Cells without gaps up to twice `radius` wide: made wider by it, and narrower again. */
+function closed(cells, radius) {
+  const side = CELLS + 2 * radius;
+  let wide = new Uint8Array(side * side);
+  for (let row = 0; row < CELLS; row++) {
+    wide.set(cells.subarray(row * CELLS, (row + 1) * CELLS), (row + radius) * side + radius);
+  }
+  for (let i = 0; i < radius; i++) wide = wider(wide, side, 1);
+  for (let i = 0; i < radius; i++) wide = wider(wide, side, 0);
+  const out = new Uint8Array(cells.length);
+  for (let row = 0; row < CELLS; row++) {
+    const from = (row + radius) * side + radius;
+    out.set(wide.subarray(from, from + CELLS), row * CELLS);
+  }
+  return out;
+}
+
+/** Cells of which those beside one of `value` become that too. */
+function wider(cells, side, value) {
+  const out = cells.slice();
+  for (let cell = 0; cell < cells.length; cell++) {
+    if (cells[cell] !== value) continue;
+    const column = cell % side;
+    if (column) out[cell - 1] = value;
+    if (column < side - 1) out[cell + 1] = value;
+    if (cell >= side) out[cell - side] = value;
+    if (cell < side * (side - 1)) out[cell + side] = value;
+  }
+  return out;
+}
