@@ -77,7 +77,7 @@ def test_clothes_do_not_creep_along_a_gradient_and_hair_does() -> None:
 
 def test_two_people_keep_what_is_their_own() -> None:
     photo, whole = scene(CLOTH)
-    other = CROP + [0, 80]  # below: its crop has another opinion of its own pixels, which counts
+    other = CROP + np.array([0, 80])  # below: its crop has another opinion of its own pixels, which counts
     owner = owners((CROP, other), SIDE, SIDE)
     mask = np.where(owner == 1, whole, 0).astype(np.uint8)
     around = around_table(CELEBAMASK)[whole]

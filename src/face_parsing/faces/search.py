@@ -95,10 +95,10 @@ def _look_again(
     candidates: Iterable[Face],
     known: Sequence[Face] = (),
 ) -> list[Face]:
-    """The candidates, of ``small``, as each is seen in its own crop; left out where its place has a sure one."""
+    """The candidates, of ``small``, as each is seen in its own crop; left out where its place has a surer one."""
     found: list[Face] = []
     for face in scaled(candidates, shrink):
-        sure = (other for other in (*known, *found) if other.score >= SURE)
+        sure = (other for other in (*known, *found) if other.score >= max(SURE, face.score))
         if not any(overlap(face.box, other.box) > OVERLAP for other in sure):
             again = stand_up(run, photo, small, shrink, face)
             found += [] if again is None else [again]
@@ -106,9 +106,12 @@ def _look_again(
 
 
 def _beats(face: Face, standing: Sequence[Face], by: float) -> bool:
-    """Whether a face that was found in a turned photo scores so much more than those found upright there."""
-    there = (other.score for other in standing if overlap(face.box, other.box) > OVERLAP)
-    return face.score > max(there, default=0.0) + by
+    """Whether a face that was found in a turned photo scores so much more than one that stands at its place.
+
+    One that was found upright there, and lies in its own crop, is beaten by a higher score.
+    """
+    there = (other for other in standing if overlap(face.box, other.box) > OVERLAP)
+    return all(face.score > other.score + by * (abs(roll(other.points)) < 45) for other in there)
 
 
 def shrunk(photo: np.ndarray, side: int = SEARCHED) -> tuple[np.ndarray, float]:
