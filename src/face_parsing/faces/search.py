@@ -77,14 +77,15 @@ def _more_sides(first: list[Face], small: np.ndarray) -> list[int]:
 
 def _seen_turned(run: RunDetector, small: np.ndarray, standing: list[Face]) -> Iterator[list[Face]]:
     """Of each quarter turn of a photo the faces that may lie so; ``standing`` are those that were found upright."""
-    if not any(face.score >= SURE for face in standing):
+    sure = [face for face in standing if face.score >= SURE]
+    if not sure:
         for turns in (1, 2, 3):
             yield best_of(_turned(run, small, turns, (FIRST_SIDE, COARSE_SIDE, FINE_SIDE)))
         return
     tiny, shrink = shrunk(small, TURNED_SIDE)
     for turns in (1, 2, 3):
         seen = scaled(_turned(run, tiny, turns, (TURNED_SIDE,)), shrink)
-        yield best_of(face for face in seen if face.score >= TURNED_SCORE and _beats(face, standing, 0.0))
+        yield best_of(face for face in seen if face.score >= TURNED_SCORE and _beats(face, sure, 0.0))
 
 
 def _look_again(
