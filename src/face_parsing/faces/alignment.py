@@ -12,8 +12,9 @@ from PIL import Image
 
 EYES_TO_SIDE, MOUTH_TO_SIDE, BELOW_EYES = 4.0, 3.6, 0.1
 """The crop's side is the larger of so many eye distances or eye-to-mouth distances, and its center so much of the
-latter below the eyes: as CelebA-HQ and FFHQ were cropped. By the points that ``find_faces`` gives of 160
-training photos of 512 pixels, the mean side is 513 and the mean center (255.2, 256.0)."""
+latter below the eyes: as CelebA-HQ and FFHQ were cropped. By the points that ``find_faces`` gives of 100
+copies of validation faces, the mean side is 516 of 512 pixels and the mean center (256.3, 256.1). Crops 1.05 times as
+wide lose 0.003 more of F in half of a photo, and nothing when turned by 30 degrees."""
 
 MEAN_BOX = (118.6, 100.7, 272.2, 374.2)
 MEAN_POINTS = ((195.6, 243.8), (317.4, 245.6), (255.7, 319.0), (200.6, 373.1), (309.0, 374.7))

@@ -2,8 +2,8 @@
 
 A crop ends where a person does not. What whole-photo parsing finds beyond it is worth less, so that it stays only
 where it goes on from inside the crop: from cell to cell of a coarse grid, of one class, and without a step in color.
-Measured on 13 faces in half of a photo, with crops made 0.7 times as wide so that the truth goes on beyond them:
-hair rises from F1 0.57 to 0.82. With the usual crops F falls by less than 0.01, and by 0.05 without these rules.
+Where crops end at three quarters of their side, so that the truth goes on beyond, F1 of hair rises from 0.76 to 0.91
+(50 faces). Where nobody goes on beyond the portrait's frame, in half of a photo, F falls by about 0.002 (100 faces).
 """
 
 from __future__ import annotations
