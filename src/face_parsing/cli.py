@@ -16,7 +16,7 @@ from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
 from face_parsing.faces.given import faces_of, read_given_faces
-from face_parsing.inference.face_order import FaceOrder, odd_order
+from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
 from face_parsing.inference.outputs import Files, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parsed_folder import FacesOf, Report, parse_folder
@@ -272,7 +272,7 @@ def _run_photos(args: argparse.Namespace) -> int:
         return 0
     for failure in report.failures:
         print(f"{PROGRAM}: {failure}", file=sys.stderr)
-    for note in [*odd_order(odd), *found.notes()]:
+    for note in [*odd_order(odd, MEND if args.submission else MEND_BY_FACES), *found.notes()]:
         print(f"Note: {note}", file=sys.stderr)
     asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
     there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""

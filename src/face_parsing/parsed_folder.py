@@ -78,7 +78,8 @@ def parse_folder(
 ) -> Report:
     """Write the files of each photo, called as ``names`` says; those that exist are replaced.
 
-    ``faces_of`` names the faces instead of a search. The other options are those of predict_folder.
+    ``faces_of`` names the faces instead of a search. ``look`` is shown the masks of photos in which nobody looked for
+    faces. The other options are those of predict_folder.
     """
     report = Report()
 
@@ -97,7 +98,7 @@ def parse_folder(
         named = replace(result, name=names[path], file=path)
         named.save(output, **asdict(files), overwrite=True)
         report.found[path] = result.found, len(result.faces)
-        if look is not None:
+        if look is not None and result.found == "off":
             look(path, result.mask)
 
     report.failures = for_each_photo(

@@ -9,7 +9,7 @@ import pytest
 
 from face_parsing.data.masks import read_mask
 from face_parsing.data.pairs import find_pairs
-from face_parsing.inference.face_order import FaceOrder, odd_order, shows_upright_face
+from face_parsing.inference.face_order import MEND, FaceOrder, odd_order, shows_upright_face
 from face_parsing.labels import group_labels
 from face_parsing.synthetic.dataset import make_pair
 
@@ -90,4 +90,6 @@ def test_the_sentence_names_some() -> None:
         order.look(Path(f"{i}.jpg"), np.rot90(face()) if i else face())
     assert odd_order(order.odd[:1])[0].startswith("1 mask looks like no upright face (1.jpg); ")
     assert odd_order(order.odd)[0].startswith("4 masks look like no upright face (1.jpg, 2.jpg, 3.jpg and 1 more); ")
+    assert odd_order(order.odd)[0].endswith("; with --faces all faces are found however they lie.")
+    assert odd_order(order.odd, MEND)[0].endswith("; turn such a photo upright, or cut its face out.")
     assert odd_order([]) == []

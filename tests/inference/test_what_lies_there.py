@@ -113,11 +113,17 @@ def test_what_was_written_is_not_read_the_second_time(place: str, tmp_path: Path
 
 def test_a_face_on_its_side_gets_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     upright = save(tmp_path / "in" / "upright.jpg")
-    assert run("--input", upright, "--output", tmp_path / "a") == 0
+    assert run("--input", upright, "--output", tmp_path / "a", "--faces", "off") == 0
     assert notes(capsys.readouterr().err) == []
     for name, turn in (("left.jpg", 90), ("down.jpg", 180), ("right.jpg", 270)):
         save(tmp_path / "in" / name, turn=turn)
     Image.fromarray(np.full((64, 64, 3), 128, np.uint8)).save(tmp_path / "in" / "wall.png")
-    assert run("--input", tmp_path / "in", "--output", tmp_path / "b") == 0
+    assert run("--input", tmp_path / "in", "--output", tmp_path / "b", "--faces", "off") == 0
     (note,) = notes(capsys.readouterr().err)
     assert note.startswith("Note: 4 masks look like no upright face (down.jpg, left.jpg, right.jpg and 1 more); ")
+    assert note.endswith("; with --faces all faces are found however they lie.")
+    # Where faces were looked for, there is nothing to say of how they lie.
+    assert run("--input", tmp_path / "in", "--output", tmp_path / "c") == 0
+    printed = capsys.readouterr()
+    assert notes(printed.err) == []
+    assert "1 of 5 photos without a face: parsed whole (wall.png)" in printed.out

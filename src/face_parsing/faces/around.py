@@ -2,11 +2,13 @@
 
 A crop ends where a person does not. What whole-photo parsing finds beyond it is worth less, so that it stays only
 where it goes on from inside the crop: from cell to cell of a coarse grid, of one class, and without a step in color.
-Measured on 13 faces in half of a photo, with crops made 0.7 times as wide so that the truth goes on beyond them:
-hair rises from F1 0.57 to 0.82. With the usual crops F falls by less than 0.01, and by 0.05 without these rules.
+Where crops end at three quarters of their side, so that the truth goes on beyond, F1 of hair rises from 0.76 to 0.91
+(50 faces). Where nobody goes on beyond the portrait's frame, in half of a photo, F falls by about 0.002 (100 faces).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,6 +30,10 @@ GAP = 4
 """Cells that are left out between such as are reached, up to twice so wide: buttons, lapels, stripes."""
 
 
+LIKE = 20.0
+"""Clothes go on in colors that lie so near to those inside the crop, as the length of a way in red, green and blue."""
+
+
 def around_table(labels: LabelSet) -> np.ndarray:
     """(256,) uint8: a class itself, if it goes on beyond the crop, and else 0."""
     table = np.zeros(256, np.uint8)
@@ -37,13 +43,25 @@ def around_table(labels: LabelSet) -> np.ndarray:
     return table
 
 
+def clothes_of(labels: LabelSet) -> list[int]:
+    """The classes that clothes are of."""
+    (cloth,) = class_ids("cloth")
+    return [c for c, ids in enumerate(labels.members) if cloth in ids]
+
+
 def fill_around(
-    photo: np.ndarray, square: Square, number: int, mask: np.ndarray, around: np.ndarray, owner: np.ndarray
+    photo: np.ndarray,
+    square: Square,
+    number: int,
+    mask: np.ndarray,
+    around: np.ndarray,
+    owner: np.ndarray,
+    clothes: Sequence[int],
 ) -> None:
     """Write what goes on beyond a face's crop into the photo's mask (H, W), and its number into owner (H, W).
 
     ``square`` is the crop's, REACH times as wide. ``around`` (H, W) is the whole photo's mask, of AROUND alone. The
-    crops are those pixels that somebody owns already.
+    crops are those pixels that somebody owns already. ``clothes`` are the classes of ``clothes_of``.
     """
     H, W = mask.shape
     x, y, in_photo = _cells(square, H, W)
@@ -53,7 +71,11 @@ def fill_around(
     start = round(CELLS * (1 - 1 / REACH) / 2) + DEPTH
     seeds = np.zeros_like(own)
     seeds[start:-start, start:-start] = (own & (classes > 0))[start:-start, start:-start]
-    reached = _spread(seeds, classes, crop(photo, square.corners, CELLS))
+    colors = crop(photo, square.corners, CELLS)
+    for c in clothes:
+        beyond = free & (classes == c)
+        classes[beyond] = np.where(_alike(colors[beyond], colors[seeds & (classes == c)]), c, 0)
+    reached = _spread(seeds, classes, colors)
     keep = _closed(reached, GAP) & free & (classes > 0)
     if not keep.any():
         return
@@ -74,6 +96,14 @@ def _cells(square: Square, height: int, width: int) -> tuple[np.ndarray, np.ndar
     x, y = np.moveaxis(np.floor(places).astype(np.int64), 2, 0)
     in_photo = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     return x.clip(0, width - 1), y.clip(0, height - 1), in_photo
+
+
+def _alike(colors: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of n colors (n, 3) uint8 lie near to one of the known (m, 3)."""
+    alike = np.zeros(len(colors), bool)
+    for color in np.unique(known // 8, axis=0) * 8.0 + 4:  # in steps of 8, of which there are few
+        alike |= ((colors - color) ** 2).sum(1) <= LIKE**2
+    return alike
 
 
 def _spread(seeds: np.ndarray, classes: np.ndarray, colors: np.ndarray) -> np.ndarray:

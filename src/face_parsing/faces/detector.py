@@ -78,7 +78,9 @@ def detect(run: RunDetector, photo: np.ndarray, side: int, *, least_score: float
     H, W = photo.shape[:2]
     shrink = side / max(H, W)
     w, h = max(1, round(W * shrink)), max(1, round(H * shrink))
-    small = np.asarray(Image.fromarray(photo).resize((w, h), Image.Resampling.BILINEAR))
+    small = photo
+    if (w, h) != (W, H):
+        small = np.asarray(Image.fromarray(photo).resize((w, h), Image.Resampling.BILINEAR, reducing_gap=1.0))
     padded = np.pad(small, ((0, -h % 32), (0, -w % 32), (0, 0)))
     faces = _faces_of(run(padded[None]), padded.shape[1] // 8, least_score)
     scale_back = np.array([W / w, H / h], dtype=np.float32)

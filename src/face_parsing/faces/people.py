@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_parsing.faces.alignment import crop, widened
-from face_parsing.faces.around import REACH, around_table, fill_around
+from face_parsing.faces.around import REACH, around_table, clothes_of, fill_around
 from face_parsing.faces.paste import Look, Square, owners
 from face_parsing.labels import LabelSet
 
@@ -60,8 +60,9 @@ def parse_people(
             crop_masks.append(look.mask())
             if soft is not None and probabilities is not None:
                 look.fill_probabilities(number, owner, soft, probabilities)
+    clothes = clothes_of(labels)
     for number, quadrangle in enumerate(quadrangles, 1):
-        fill_around(photo, Square(widened(quadrangle, REACH)), number, mask, around, owner)
+        fill_around(photo, Square(widened(quadrangle, REACH)), number, mask, around, owner, clothes)
     if soft is not None:
         soft[owner == 0] = np.eye(1, len(labels), dtype=np.uint8) * 255
     owner[mask == 0] = 0

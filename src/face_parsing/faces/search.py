@@ -7,7 +7,7 @@ own crop, until it stands upright there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -17,21 +17,26 @@ from face_parsing.faces.detector import CANDIDATE, OVERLAP, Face, RunDetector, d
 
 FIRST_SIDE = 320
 """The longer side of a photo at the first look, in pixels: an aligned portrait needs no other."""
-MORE_SIDES = (160, 640)
-"""At the others: a face may fill the photo, or a tenth of it."""
+FINE_SIDE = 640
+"""At the look for small faces. At 448 pixels 3 of 50 faces of a fortieth of the width are lost."""
+COARSE_SIDE, HUGE = 160, 0.6
+"""At the look for a face that fills the photo, where the first look is sure of none, or of one of such a part of it."""
+TURNED_SIDE, TURNED_SCORE = 224, 0.75
+"""At the looks at turned copies of a photo that has a sure face, and the least score that counts there."""
 SEARCHED = 640
 """The longer side to which a large photo is brought before that, once."""
 SURE = 0.92
-"""From this score on, a face that was found stands upright (of 900 training photos turned by 180 degrees, 3 reach
-it); below, the turned copies are looked at as well."""
+"""From this score on, a face that was found stands upright, nearly always (of 100 photos turned by 180 degrees none
+is left upside down). A photo without such a face is looked at turned at all sizes, one with it at TURNED_SIDE alone."""
 CLEARLY = 0.02
 """A face lies only if it scores so much more than where it stands: most faces stand."""
 LEAST_SCORE = 0.85
 """In their own crops true faces score 0.90 and more, and others 0.60 to 0.83."""
 LEAST_SIZE = 16.0
 """The least shorter side of a face's box in pixels of the photo."""
-AGAIN, AGAIN_SIDE, AGAIN_MARGIN = 3, 320, 1.5
-"""How often a face is looked at again, in a crop of how many pixels, and how much wider than the aligned crop."""
+AGAIN, AGAIN_SIDE, AGAIN_MARGIN = 3, 256, 1.26
+"""How often a face is looked at again, in a crop of how many pixels, and how much wider than the aligned crop. A face
+is about 110 pixels wide there; with fewer pixels the points of leaning faces are less exact."""
 FILLS, FILLS_SCORE = 0.7, 0.88
 """A face whose box is larger than this part of the photo's width and height fills it, and such a score is enough."""
 STILL = 2.0
@@ -52,41 +57,73 @@ def find_faces(
     """
     small, shrink = shrunk(photo)
     upright = list(first_look(run, small, 1.0) if seen is None else scaled(seen, 1 / shrink))
-    upright += [face for side in MORE_SIDES for face in detect(run, small, side, least_score=CANDIDATE)]
-    faces: list[Face] = []
-
-    def look_again(candidates: list[Face]) -> None:
-        """Each in its own crop, unless its place has a sure one."""
-        for face in scaled(candidates, shrink):
-            if not any(other.score >= SURE and overlap(face.box, other.box) > OVERLAP for other in faces):
-                again = stand_up(run, photo, small, shrink, face)
-                faces.extend([] if again is None else [again])
-
-    look_again(best_of(upright))
-    if max((face.score for face in faces), default=0.0) < SURE:
-        # One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
-        standing, faces = faces, []
-        for turns in (1, 2, 3):
-            look_again(best_of(_turned(run, small, turns)))
-        faces = standing + [face for face in faces if _beats(face, standing)]
+    upright += [
+        face for side in _more_sides(upright, small) for face in detect(run, small, side, least_score=CANDIDATE)
+    ]
+    standing = _look_again(run, photo, small, shrink, best_of(upright))
+    lying: list[Face] = []
+    # One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
+    for candidates in _seen_turned(run, small, scaled(standing, 1 / shrink)):
+        lying += _look_again(run, photo, small, shrink, candidates, lying)
+    faces = standing + [face for face in lying if _beats(face, standing, CLEARLY)]
     found = [face for face in best_of(faces) if face.score >= least_score and min(face.box[2:]) >= least_size]
     return sorted(found, key=lambda face: -side_of(quadrangle(face.points)))
 
 
-def _beats(face: Face, standing: list[Face]) -> bool:
-    """Whether a face that was found in a turned photo is seen clearly better than those found upright there."""
-    there = (other.score for other in standing if overlap(face.box, other.box) > OVERLAP)
-    return face.score > max(there, default=0.0) + CLEARLY
+def _more_sides(first: list[Face], small: np.ndarray) -> list[int]:
+    """At which sizes a photo is looked at after the first look, which has seen these."""
+    largest = max((max(face.box[2:]) for face in first if face.score >= LEAST_SCORE), default=0) / max(small.shape)
+    return [FINE_SIDE] if 0 < largest < HUGE else [COARSE_SIDE, FINE_SIDE]
 
 
-def shrunk(photo: np.ndarray) -> tuple[np.ndarray, float]:
-    """The photo with a longer side of SEARCHED at most, and how many of its pixels are one there."""
+def _seen_turned(run: RunDetector, small: np.ndarray, standing: list[Face]) -> Iterator[list[Face]]:
+    """Of each quarter turn of a photo the faces that may lie so; ``standing`` are those that were found upright."""
+    sure = [face for face in standing if face.score >= SURE]
+    if not sure:
+        for turns in (1, 2, 3):
+            yield best_of(_turned(run, small, turns, (FIRST_SIDE, COARSE_SIDE, FINE_SIDE)))
+        return
+    tiny, shrink = shrunk(small, TURNED_SIDE)
+    for turns in (1, 2, 3):
+        seen = scaled(_turned(run, tiny, turns, (TURNED_SIDE,)), shrink)
+        yield best_of(face for face in seen if face.score >= TURNED_SCORE and _beats(face, sure, 0.0))
+
+
+def _look_again(
+    run: RunDetector,
+    photo: np.ndarray,
+    small: np.ndarray,
+    shrink: float,
+    candidates: Iterable[Face],
+    known: Sequence[Face] = (),
+) -> list[Face]:
+    """The candidates, of ``small``, as each is seen in its own crop; left out where its place has a surer one."""
+    found: list[Face] = []
+    for face in scaled(candidates, shrink):
+        sure = (other for other in (*known, *found) if other.score >= max(SURE, face.score))
+        if not any(overlap(face.box, other.box) > OVERLAP for other in sure):
+            again = stand_up(run, photo, small, shrink, face)
+            found += [] if again is None else [again]
+    return found
+
+
+def _beats(face: Face, standing: Sequence[Face], by: float) -> bool:
+    """Whether a face that was found in a turned photo scores so much more than one that stands at its place.
+
+    One that was found upright there, and lies in its own crop, is beaten by a higher score.
+    """
+    there = (other for other in standing if overlap(face.box, other.box) > OVERLAP)
+    return all(face.score > other.score + by * (abs(roll(other.points)) < 45) for other in there)
+
+
+def shrunk(photo: np.ndarray, side: int = SEARCHED) -> tuple[np.ndarray, float]:
+    """The photo with a longer side of ``side`` at most, and how many of its pixels are one there."""
     H, W = photo.shape[:2]
-    factor = max(H, W) / SEARCHED
+    factor = max(H, W) / side
     if factor <= 1:
         return photo, 1.0
     size = max(1, round(W / factor)), max(1, round(H / factor))
-    small = Image.fromarray(photo).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    small = Image.fromarray(photo).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
     return np.asarray(small), factor
 
 
@@ -100,10 +137,10 @@ def scaled(faces: Iterable[Face], factor: float) -> list[Face]:
     return [Face(face.box * factor, face.points * factor, face.score) for face in faces]
 
 
-def _turned(run: RunDetector, small: np.ndarray, turns: int) -> list[Face]:
+def _turned(run: RunDetector, small: np.ndarray, turns: int, sides: Sequence[int]) -> list[Face]:
     """The faces of a photo that was turned by so many times 90 degrees counterclockwise, at their places in it."""
     turned = np.ascontiguousarray(np.rot90(small, turns))
-    found = [face for side in (FIRST_SIDE, *MORE_SIDES) for face in detect(run, turned, side, least_score=CANDIDATE)]
+    found = [face for side in sides for face in detect(run, turned, side, least_score=CANDIDATE)]
     return [turn_back(face, turns, small.shape[0], small.shape[1]) for face in found]
 
 

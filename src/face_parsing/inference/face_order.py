@@ -16,6 +16,7 @@ from face_parsing.labels import CELEBAMASK, LabelSet
 
 NAMED = 3  # photos in a sentence
 MEND = "turn such a photo upright, or cut its face out"
+MEND_BY_FACES = "with --faces all faces are found however they lie"
 
 LOOKED_AT = 160  # pixels of the longer side: places of parts need no more
 
@@ -37,7 +38,7 @@ ROUNDING = 1.0  # pixel squared: parts of few pixels
 
 @dataclass
 class FaceOrder:
-    """The photos of a run whose masks show no upright face."""
+    """The photos of a run, parsed whole, whose masks show no upright face."""
 
     labels: LabelSet = CELEBAMASK
     odd: list[Path] = field(default_factory=list)
@@ -48,14 +49,14 @@ class FaceOrder:
             self.odd.append(photo)
 
 
-def odd_order(photos: Sequence[Path]) -> list[str]:
-    """A sentence about these photos, if there are any."""
+def odd_order(photos: Sequence[Path], mend: str = MEND_BY_FACES) -> list[str]:
+    """A sentence about these photos, if there are any, with what mends it."""
     if not photos:
         return []
     names = ", ".join(sorted(path.name for path in photos)[:NAMED])
     more = f" and {len(photos) - NAMED} more" if len(photos) > NAMED else ""
     many = "1 mask looks" if len(photos) == 1 else f"{len(photos)} masks look"
-    return [f"{many} like no upright face ({names}{more}); {MEND}."]
+    return [f"{many} like no upright face ({names}{more}); {mend}."]
 
 
 def shows_upright_face(mask: np.ndarray, labels: LabelSet = CELEBAMASK) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from face_parsing.faces.alignment import widened
-from face_parsing.faces.around import REACH, around_table, fill_around
+from face_parsing.faces.around import REACH, around_table, clothes_of, fill_around
 from face_parsing.faces.paste import Look, Square, owners
 from face_parsing.labels import LabelSet
 
@@ -59,7 +59,7 @@ def compose(
     _fill(faces, owner, mask)
     in_crops = owner > 0
     for position, face in enumerate(faces, 1):
-        fill_around(photo, Square(widened(face.corners, REACH)), position, mask, around, owner)
+        fill_around(photo, Square(widened(face.corners, REACH)), position, mask, around, owner, clothes_of(labels))
     beyond = {}
     if len(faces) <= MOST_MOVED:
         for position, face in enumerate(faces, 1):
