@@ -12,6 +12,7 @@ import draw
 from face_parsing.data.masks import save_mask
 from face_parsing.drawing.folders import column_title
 from face_parsing.drawing.pictures import CELL, save_picture
+from face_parsing.inference.outputs import save_instances
 from face_parsing.labels import PALETTE
 from face_parsing.synthetic.dataset import make_pair
 
@@ -113,6 +114,16 @@ def test_colors_of_a_coarser_task(tmp_path: Path, capsys: pytest.CaptureFixture[
     save_mask(np.array([[0, 2]], dtype=np.uint8), tmp_path / "m.png")
     assert run(*words, "--classes", tmp_path / "classes.yaml", "--overwrite") == 2
     assert "m.png: label 2; the ids of these classes are 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["ids --input", "color --input", "to-ids --masks", "to-coco --masks"])
+def test_numbers_of_faces_are_no_class_ids(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_instances(np.array([[0, 1], [2, 3]], dtype=np.uint16), tmp_path / "instances" / "a.png")
+    assert run(*words.split(), tmp_path / "instances", "--output", tmp_path / "out") == 2
+    said = f"{tmp_path / 'instances' / 'a.png'}: its numbers are faces, as --instances writes them; name a mask of"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").is_file()
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_overlays(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
