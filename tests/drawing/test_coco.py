@@ -111,6 +111,16 @@ def test_coarser_classes_larger_photos_and_what_is_refused(tmp_path: Path, capsy
     assert f"{tmp_path / 'i'} lacks a, which {tmp_path / 'm'} has" in capsys.readouterr().err
 
 
+def test_photos_without_a_mask_are_left_out_with_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_labelled(tmp_path)
+    masks, images = tmp_path / "masks", tmp_path / "images"
+    (masks / "10.png").unlink()
+    (images / "broken.jpg").write_bytes(b"")
+    assert run("to-coco", "--masks", masks, "--images", images, "--output", tmp_path / "c.json") == 0
+    assert f"Note: {images} has 10, broken, which {masks} lacks; left out.\n" in capsys.readouterr().err
+    assert [image["file_name"] for image in read(tmp_path / "c.json").dataset["images"]] == ["2.jpg", "a face.jpg"]
+
+
 def test_one_mask_and_masks_of_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mask = np.array([[0, 1]], dtype=np.uint8)
     (tmp_path / "m").mkdir()

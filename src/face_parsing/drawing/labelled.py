@@ -78,10 +78,11 @@ class Labelled(NamedTuple):
 def labelled_in(masks: Path, images: Path | None) -> list[Labelled]:
     """The masks of a folder, each with its photo of the folder ``images`` unless that is None, in numeric order.
 
-    Raises ValueError for a missing folder and, with images, for each mask or photo without its partner.
+    Photos without a mask are left out, and a note names them. Raises ValueError for a missing folder and for a mask
+    without its photo.
     """
     found = masks_in(masks)
     if images is None:
         return [Labelled(mask, None) for mask in found]
-    photos = {stem: photo for stem, (_, photo) in match_stems([masks, images]).items()}
+    photos = {stem: photo for stem, (_, photo) in match_stems([masks, images], spare=True).items()}
     return [Labelled(mask, photos[mask.stem]) for mask in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def match_stems(places: Sequence[Path], stems: Sequence[str] | None = None) -> dict[str, list[Path]]:
+def match_stems(
+    places: Sequence[Path], stems: Sequence[str] | None = None, *, spare: bool = False
+) -> dict[str, list[Path]]:
     """The files of each face, by stem, in the order of places: all of them folders of the same names, or all files.
 
-    With stems these faces alone, which every folder must hold. Raises UsageError that names what lacks a partner.
+    With stems these faces alone, which every folder must hold. With ``spare`` what the first folder lacks is left out,
+    and a note says so. Raises UsageError that names what lacks a partner.
     """
     if all(place.is_file() for place in places):
         return {places[0].stem: list(places)}
@@ -42,6 +46,8 @@ def match_stems(places: Sequence[Path], stems: Sequence[str] | None = None) -> d
         if lacks:
             raise UsageError(f"{place} lacks {_list(lacks)}{'' if stems else f', which {places[0]} has'}.")
         alone = sorted(paths.keys() - set(wanted))
-        if alone and not stems:
+        if alone and spare:
+            print(f"Note: {place} has {_list(alone)}, which {places[0]} lacks; left out.", file=sys.stderr)
+        elif alone and not stems:
             raise UsageError(f"{place} has {_list(alone)}, which {places[0]} lacks.")
     return {stem: [found[place][stem] for place in places] for stem in wanted}
