@@ -121,6 +121,30 @@ def test_photos_without_a_mask_are_left_out_with_a_note(tmp_path: Path, capsys: 
     assert [image["file_name"] for image in read(tmp_path / "c.json").dataset["images"]] == ["2.jpg", "a face.jpg"]
 
 
+def test_a_phones_photo_beside_its_jpeg_has_its_own_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks, images = tmp_path / "masks", tmp_path / "images"
+    images.mkdir()
+    for photo, mask, c, color in (("IMG_1.jpg", "IMG_1", 1, "red"), ("IMG_1.HEIC", "IMG_1.HEIC", 2, "blue")):
+        Image.new("RGB", (8, 8), color).save(images / photo, "PNG")
+        save_mask(np.full((8, 8), c, dtype=np.uint8), masks / f"{mask}.png")
+    words = ["--masks", masks, "--images", images, "--output"]
+    assert run("to-coco", *words, tmp_path / "c.json") == 0
+    coco = read(tmp_path / "c.json")
+    found = {coco.imgs[one["image_id"]]["file_name"]: one["category_id"] for one in coco.dataset["annotations"]}
+    assert found == {"IMG_1.jpg": 1, "IMG_1.HEIC": 2}
+    assert run("to-voc", *words, tmp_path / "voc") == 0
+    with Image.open(tmp_path / "voc" / "JPEGImages" / "IMG_1.HEIC.jpg") as jpeg:
+        assert jpeg.getpixel((4, 4)) == pytest.approx((0, 0, 255), abs=4)
+    # Without its JPEG it keeps its mask; then the JPEG's mask is one without a photo.
+    (images / "IMG_1.jpg").unlink()
+    capsys.readouterr()
+    assert run("to-coco", *words, tmp_path / "one.json") == 2
+    assert f"{images} lacks IMG_1, which {masks} has" in capsys.readouterr().err
+    (masks / "IMG_1.png").unlink()
+    assert run("to-coco", *words, tmp_path / "one.json") == 0
+    assert [image["file_name"] for image in read(tmp_path / "one.json").dataset["images"]] == ["IMG_1.HEIC"]
+
+
 def test_one_mask_and_masks_of_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mask = np.array([[0, 1]], dtype=np.uint8)
     (tmp_path / "m").mkdir()
