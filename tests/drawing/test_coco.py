@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,22 @@ def test_a_phones_photo_beside_its_jpeg_has_its_own_mask(tmp_path: Path, capsys:
     (masks / "IMG_1.png").unlink()
     assert run("to-coco", *words, tmp_path / "one.json") == 0
     assert [image["file_name"] for image in read(tmp_path / "one.json").dataset["images"]] == ["IMG_1.HEIC"]
+
+
+@pytest.mark.parametrize("format_", ["to-coco", "to-voc", "to-label-studio"])
+def test_a_name_that_no_list_can_hold(
+    format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    write_labelled(tmp_path)
+    masks, images = tmp_path / "masks", tmp_path / "images"
+    (masks / "2.png").rename(masks / os.fsdecode(b"caf\xe9.png"))
+    (images / "2.jpg").rename(images / os.fsdecode(b"caf\xe9.jpg"))
+    with open(2, "w", errors="backslashreplace", closefd=False) as stderr:  # as Python has it outside of tests
+        monkeypatch.setattr(sys, "stderr", stderr)
+        assert run(format_, "--masks", masks, "--images", images, "--output", tmp_path / "out") == 2
+    said = rb"caf\udce9.png: the name is not UTF-8, so that no list can hold it; rename the file"
+    assert said in capfdbinary.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_mask_and_masks_of_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,15 @@ def masks_in(folder: Path) -> list[Path]:
     return numeric_order(find_photos(folder))
 
 
+def _refuse_other_names(paths: Iterable[Path]) -> None:
+    """Raise DataError for a name of bytes that are no UTF-8: no list and no JSON can hold it."""
+    for path in paths:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{path}: the name is not UTF-8, so that no list can hold it; rename the file") from None
+
+
 class Labelled(NamedTuple):
     """A mask and, where it is known, the photo that it lies on."""
 
@@ -78,11 +87,13 @@ class Labelled(NamedTuple):
 def labelled_in(masks: Path, images: Path | None) -> list[Labelled]:
     """The masks of a folder, each with its photo of the folder ``images`` unless that is None, in numeric order.
 
-    Photos without a mask are left out, and a note names them. Raises ValueError for a missing folder and for a mask
-    without its photo.
+    Photos without a mask are left out, and a note names them. Raises ValueError for a missing folder, for a mask
+    without its photo and for a name that is not UTF-8.
     """
     found = masks_in(masks)
+    _refuse_other_names(found)
     if images is None:
         return [Labelled(mask, None) for mask in found]
     photos = {stem: photo for stem, (_, photo) in match_stems([masks, images], spare=True).items()}
+    _refuse_other_names(photos.values())
     return [Labelled(mask, photos[mask.stem]) for mask in found]
