@@ -162,6 +162,23 @@ def test_a_name_that_no_list_can_hold(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("format_", ["to-coco", "to-voc", "to-label-studio", "to-ids", "to-kaggle"])
+def test_subfolders_are_named(format_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_labelled(tmp_path)
+    masks = tmp_path / "masks"
+    save_mask(np.zeros((2, 2), dtype=np.uint8), masks / "b" / "x.png")
+    save_mask(np.zeros((2, 2), dtype=np.uint8), masks / "a" / "x.png")
+    (masks / ".hidden").mkdir()
+    photos = ["--images", tmp_path / "images"] if format_ not in ("to-ids", "to-kaggle") else []
+    assert run(format_, "--masks", masks, *photos, "--output", tmp_path / "out") == 0
+    said = f"Note: 2 subfolders are left out of {masks} (a, b); name each by itself.\n"
+    assert capsys.readouterr().err.count(said) == 1
+    for path in masks.glob("*.png"):
+        path.unlink()
+    assert run(format_, "--masks", masks, *photos, "--output", tmp_path / "none") == 2
+    assert capsys.readouterr().err == f"{said}draw.py: There are no PNG masks in {masks}.\n"
+
+
 def test_one_mask_and_masks_of_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mask = np.array([[0, 1]], dtype=np.uint8)
     (tmp_path / "m").mkdir()

@@ -192,6 +192,14 @@ def test_a_panel_of_several_masks(
     assert f"{masks} has more, which {tmp_path / 'images'} lacks" in capsys.readouterr().err
 
 
+def test_subfolders_are_named(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (masks / "album").mkdir()
+    said = f"Note: 1 subfolder is left out of {masks} (album); name each by itself.\n"
+    for words in (["color", "--input", masks], ["overlay", "--images", tmp_path / "images", "--masks", masks]):
+        assert run(*words, "--output", tmp_path / str(words[0])) == 0
+        assert said in capsys.readouterr().err
+
+
 def test_curves_of_runs_with_one_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from face_parsing.data.masks import read_mask
 from face_parsing.data.photo_files import find_photos, photos_in
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
-from face_parsing.drawing.matching import match_stems
+from face_parsing.drawing.matching import match_stems, note_subfolders
 from face_parsing.labels import IGNORE_INDEX, LabelSet
 
 
@@ -52,12 +52,13 @@ def numeric_order(paths: Iterable[Path]) -> list[Path]:
 def masks_in(folder: Path) -> list[Path]:
     """The masks of a folder, in any format that is read, in numeric order, or the one mask that it is.
 
-    Raises ValueError where there is none.
+    A note names its subfolders. Raises ValueError where there is no mask.
     """
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} of PNG masks.")
+    note_subfolders(folder)
     if not photos_in(folder):
         raise DataError(f"There are no PNG masks in {folder}.")
     return numeric_order(find_photos(folder))

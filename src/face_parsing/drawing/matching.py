@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.data.photo_search import search_photos
+from face_parsing.data.photo_files import SUFFIXES_IN_WORDS, photos_in
+from face_parsing.data.photo_search import SYSTEM_FOLDERS, search_photos
 from face_parsing.system.commands import UsageError, refuse_existing
 
 NAMES_SHOWN = 5
@@ -26,8 +27,19 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
+def note_subfolders(place: Path) -> None:
+    """Print a note on stderr where a folder has subfolders, as --recursive writes them: no subcommand reads these."""
+    folders = sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+    names = [name for name in folders if not name.startswith(".") and name not in SYSTEM_FOLDERS]
+    if names:
+        count = "1 subfolder is" if len(names) == 1 else f"{len(names)} subfolders are"
+        print(f"Note: {count} left out of {place} ({_list(names)}); name each by itself.", file=sys.stderr)
+
+
 def _by_name(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by what face-parsing calls their masks: a.heic beside a.jpg is a.heic, else a."""
+    if folder.is_dir() and not photos_in(folder):
+        raise UsageError(f"There are no photos in {folder}; it needs files such as {SUFFIXES_IN_WORDS}.")
     return {name: path for path, name in search_photos([folder]).names.items()}
 
 
