@@ -12,7 +12,7 @@ import draw
 from face_parsing.data.masks import save_mask
 from face_parsing.drawing.folders import column_title
 from face_parsing.drawing.pictures import CELL, save_picture
-from face_parsing.inference.outputs import save_instances
+from face_parsing.inference.outputs import output_paths, save_instances, write_outputs
 from face_parsing.labels import PALETTE
 from face_parsing.synthetic.dataset import make_pair
 
@@ -49,6 +49,13 @@ def test_colors_and_back(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["1.png"]
     assert run("colour", "--input", masks / "1.png", "--output", tmp_path / "one") == 2  # the old spelling, the same
     assert "1.png would be replaced; add --overwrite" in capsys.readouterr().err
+
+
+def test_the_colors_of_a_parsed_photo_give_its_mask_back(tmp_path: Path) -> None:
+    mask = np.arange(19, dtype=np.uint8).repeat(3).reshape(3, 19)
+    write_outputs(np.zeros((3, 19, 3), dtype=np.uint8), mask, output_paths(tmp_path, "a", color=True))
+    assert run("ids", "--input", tmp_path / "color", "--output", tmp_path / "back") == 0
+    assert (tmp_path / "back" / "a.png").read_bytes() == (tmp_path / "masks" / "a.png").read_bytes()
 
 
 def test_ids_name_the_first_unknown_color_or_take_the_nearest(
