@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,73 @@ def test_coarser_classes_larger_photos_and_what_is_refused(tmp_path: Path, capsy
     (tmp_path / "i" / "a.png").rename(tmp_path / "i" / "b.png")
     assert run(*words, "--images", tmp_path / "i", "--overwrite") == 2
     assert f"{tmp_path / 'i'} lacks a, which {tmp_path / 'm'} has" in capsys.readouterr().err
+
+
+def test_photos_without_a_mask_are_left_out_with_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_labelled(tmp_path)
+    masks, images = tmp_path / "masks", tmp_path / "images"
+    (masks / "10.png").unlink()
+    (images / "broken.jpg").write_bytes(b"")
+    assert run("to-coco", "--masks", masks, "--images", images, "--output", tmp_path / "c.json") == 0
+    assert f"Note: {images} has 10, broken, which {masks} lacks; left out.\n" in capsys.readouterr().err
+    assert [image["file_name"] for image in read(tmp_path / "c.json").dataset["images"]] == ["2.jpg", "a face.jpg"]
+
+
+def test_a_phones_photo_beside_its_jpeg_has_its_own_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks, images = tmp_path / "masks", tmp_path / "images"
+    images.mkdir()
+    for photo, mask, c, color in (("IMG_1.jpg", "IMG_1", 1, "red"), ("IMG_1.HEIC", "IMG_1.HEIC", 2, "blue")):
+        Image.new("RGB", (8, 8), color).save(images / photo, "PNG")
+        save_mask(np.full((8, 8), c, dtype=np.uint8), masks / f"{mask}.png")
+    words = ["--masks", masks, "--images", images, "--output"]
+    assert run("to-coco", *words, tmp_path / "c.json") == 0
+    coco = read(tmp_path / "c.json")
+    found = {coco.imgs[one["image_id"]]["file_name"]: one["category_id"] for one in coco.dataset["annotations"]}
+    assert found == {"IMG_1.jpg": 1, "IMG_1.HEIC": 2}
+    assert run("to-voc", *words, tmp_path / "voc") == 0
+    with Image.open(tmp_path / "voc" / "JPEGImages" / "IMG_1.HEIC.jpg") as jpeg:
+        assert jpeg.getpixel((4, 4)) == pytest.approx((0, 0, 255), abs=4)
+    # Without its JPEG it keeps its mask; then the JPEG's mask is one without a photo.
+    (images / "IMG_1.jpg").unlink()
+    capsys.readouterr()
+    assert run("to-coco", *words, tmp_path / "one.json") == 2
+    assert f"{images} lacks IMG_1, which {masks} has" in capsys.readouterr().err
+    (masks / "IMG_1.png").unlink()
+    assert run("to-coco", *words, tmp_path / "one.json") == 0
+    assert [image["file_name"] for image in read(tmp_path / "one.json").dataset["images"]] == ["IMG_1.HEIC"]
+
+
+@pytest.mark.parametrize("format_", ["to-coco", "to-voc", "to-label-studio"])
+def test_a_name_that_no_list_can_hold(
+    format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    write_labelled(tmp_path)
+    masks, images = tmp_path / "masks", tmp_path / "images"
+    (masks / "2.png").rename(masks / os.fsdecode(b"caf\xe9.png"))
+    (images / "2.jpg").rename(images / os.fsdecode(b"caf\xe9.jpg"))
+    with open(2, "w", errors="backslashreplace", closefd=False) as stderr:  # as Python has it outside of tests
+        monkeypatch.setattr(sys, "stderr", stderr)
+        assert run(format_, "--masks", masks, "--images", images, "--output", tmp_path / "out") == 2
+    said = rb"caf\udce9.png: the name is not UTF-8, so that no list can hold it; rename the file"
+    assert said in capfdbinary.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format_", ["to-coco", "to-voc", "to-label-studio", "to-ids", "to-kaggle"])
+def test_subfolders_are_named(format_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_labelled(tmp_path)
+    masks = tmp_path / "masks"
+    save_mask(np.zeros((2, 2), dtype=np.uint8), masks / "b" / "x.png")
+    save_mask(np.zeros((2, 2), dtype=np.uint8), masks / "a" / "x.png")
+    (masks / ".hidden").mkdir()
+    photos = ["--images", tmp_path / "images"] if format_ not in ("to-ids", "to-kaggle") else []
+    assert run(format_, "--masks", masks, *photos, "--output", tmp_path / "out") == 0
+    said = f"Note: 2 subfolders are left out of {masks} (a, b); name each by itself.\n"
+    assert capsys.readouterr().err.count(said) == 1
+    for path in masks.glob("*.png"):
+        path.unlink()
+    assert run(format_, "--masks", masks, *photos, "--output", tmp_path / "none") == 2
+    assert capsys.readouterr().err == f"{said}draw.py: There are no PNG masks in {masks}.\n"
 
 
 def test_one_mask_and_masks_of_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import draw
 from face_parsing.data.masks import save_mask
 from face_parsing.drawing.folders import column_title
 from face_parsing.drawing.pictures import CELL, save_picture
+from face_parsing.inference.outputs import output_paths, save_instances, write_outputs
 from face_parsing.labels import PALETTE
 from face_parsing.synthetic.dataset import make_pair
 
@@ -48,6 +49,13 @@ def test_colors_and_back(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["1.png"]
     assert run("colour", "--input", masks / "1.png", "--output", tmp_path / "one") == 2  # the old spelling, the same
     assert "1.png would be replaced; add --overwrite" in capsys.readouterr().err
+
+
+def test_the_colors_of_a_parsed_photo_give_its_mask_back(tmp_path: Path) -> None:
+    mask = np.arange(19, dtype=np.uint8).repeat(3).reshape(3, 19)
+    write_outputs(np.zeros((3, 19, 3), dtype=np.uint8), mask, output_paths(tmp_path, "a", color=True))
+    assert run("ids", "--input", tmp_path / "color", "--output", tmp_path / "back") == 0
+    assert (tmp_path / "back" / "a.png").read_bytes() == (tmp_path / "masks" / "a.png").read_bytes()
 
 
 def test_ids_name_the_first_unknown_color_or_take_the_nearest(
@@ -115,6 +123,16 @@ def test_colors_of_a_coarser_task(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "m.png: label 2; the ids of these classes are 0 to 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["ids --input", "color --input", "to-ids --masks", "to-coco --masks"])
+def test_numbers_of_faces_are_no_class_ids(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_instances(np.array([[0, 1], [2, 3]], dtype=np.uint16), tmp_path / "instances" / "a.png")
+    assert run(*words.split(), tmp_path / "instances", "--output", tmp_path / "out") == 2
+    said = f"{tmp_path / 'instances' / 'a.png'}: its numbers are faces, as --instances writes them; name a mask of"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").is_file()
+    assert not list(tmp_path.glob("out/*"))
+
+
 def test_overlays(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "images"
     assert run("overlay", "--images", images, "--masks", masks, "--output", tmp_path / "over") == 0
@@ -179,6 +197,14 @@ def test_a_panel_of_several_masks(
     save_mask(np.zeros((64, 64), dtype=np.uint8), masks / "more.png")
     assert run(*words, "--output", tmp_path / "c.png") == 2
     assert f"{masks} has more, which {tmp_path / 'images'} lacks" in capsys.readouterr().err
+
+
+def test_subfolders_are_named(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (masks / "album").mkdir()
+    said = f"Note: 1 subfolder is left out of {masks} (album); name each by itself.\n"
+    for words in (["color", "--input", masks], ["overlay", "--images", tmp_path / "images", "--masks", masks]):
+        assert run(*words, "--output", tmp_path / str(words[0])) == 0
+        assert said in capsys.readouterr().err
 
 
 def test_curves_of_runs_with_one_name(

@@ -21,6 +21,8 @@ from face_parsing.system.files import atomic_path
 OWN_PALETTE = bytes(palette_bytes()[: 3 * NUM_CLASSES])
 """The colors of the 19 ids, as the palettes of our own masks begin."""
 MASK_SUFFIXES = (".png", ".webp", ".bmp", ".tif", ".tiff")
+INSTANCES = {"Title": "instances: numbers of faces"}
+"""The text in a PNG that holds whose each pixel is, as --instances writes it, and no class ids."""
 COLORED = ("RGB", "RGBA", "LA", "PA")
 """Modes that ``draw.py ids`` turns into ids."""
 
@@ -35,6 +37,7 @@ def decode_mask(
     try:
         with open_image(source) as image:
             image.load()
+            _refuse_instances(image, name)
             values = _single_channel(image, name, wide=wide)
             palette = _palette(image)
     except DataError:
@@ -45,6 +48,12 @@ def decode_mask(
     if palette is None:
         return values, PaletteKind.OWN
     return _by_rule(values, palette, name, rule)
+
+
+def _refuse_instances(image: Image.Image, name: str) -> None:
+    """Raise DataError for a loaded picture that says of itself that its numbers are people."""
+    if INSTANCES.items() <= image.info.items():
+        raise DataError(f"{name}: its numbers are faces, as --instances writes them; name a mask of class ids")
 
 
 def _single_channel(image: Image.Image, name: str, *, wide: bool) -> np.ndarray:
@@ -140,6 +149,9 @@ def _whole_numbers(path: Path) -> np.ndarray | None:
             if not image.mode.startswith("I"):
                 return None
             values = np.asarray(image)
+            _refuse_instances(image, str(path))
+    except DataError:
+        raise
     except Exception:  # read_photo says what is wrong
         return None
     return _in_bytes(values, str(path))

@@ -19,7 +19,7 @@ from face_parsing.data.masks import ids_of_colors, read_colors, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.labelled import enlarged, read_ids
-from face_parsing.drawing.matching import match_stems, refuse_replacing
+from face_parsing.drawing.matching import match_stems, note_subfolders, refuse_replacing
 from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
 from face_parsing.drawing.voc import ColorIds
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
@@ -28,6 +28,7 @@ from face_parsing.system.commands import UsageError
 
 def _each(source: Path, folder: Path, make: Callable[[Path, Path], None], *, overwrite: bool) -> int:
     """make(input, output) of each picture of source, to PNGs in the folder. Gives their number."""
+    note_subfolders(source)
     inputs = find_photos(source)
     outputs = [folder / f"{path.stem}.png" for path in inputs]
     refuse_replacing(outputs, inputs, overwrite=overwrite)
@@ -107,6 +108,7 @@ def overlay_photos(
     overwrite: bool = False,
 ) -> int:
     """Photos under their masks' colors, ``alpha`` parts of them, with a legend. Gives their number."""
+    note_subfolders(masks)
     matched = match_stems([images, masks])
     outputs = [folder / f"{stem}.jpg" for stem in matched]
     refuse_replacing(outputs, [path for paths in matched.values() for path in paths], overwrite=overwrite)

@@ -15,7 +15,7 @@ from face_parsing.data.masks import read_mask
 from face_parsing.data.photo_files import find_photos, photos_in
 from face_parsing.data.photos import read_photo
 from face_parsing.data.problems import DataError
-from face_parsing.drawing.matching import match_stems
+from face_parsing.drawing.matching import match_stems, note_subfolders
 from face_parsing.labels import IGNORE_INDEX, LabelSet
 
 
@@ -52,15 +52,25 @@ def numeric_order(paths: Iterable[Path]) -> list[Path]:
 def masks_in(folder: Path) -> list[Path]:
     """The masks of a folder, in any format that is read, in numeric order, or the one mask that it is.
 
-    Raises ValueError where there is none.
+    A note names its subfolders. Raises ValueError where there is no mask.
     """
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} of PNG masks.")
+    note_subfolders(folder)
     if not photos_in(folder):
         raise DataError(f"There are no PNG masks in {folder}.")
     return numeric_order(find_photos(folder))
+
+
+def _refuse_other_names(paths: Iterable[Path]) -> None:
+    """Raise DataError for a name of bytes that are no UTF-8: no list and no JSON can hold it."""
+    for path in paths:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{path}: the name is not UTF-8, so that no list can hold it; rename the file") from None
 
 
 class Labelled(NamedTuple):
@@ -78,10 +88,13 @@ class Labelled(NamedTuple):
 def labelled_in(masks: Path, images: Path | None) -> list[Labelled]:
     """The masks of a folder, each with its photo of the folder ``images`` unless that is None, in numeric order.
 
-    Raises ValueError for a missing folder and, with images, for each mask or photo without its partner.
+    Photos without a mask are left out, and a note names them. Raises ValueError for a missing folder, for a mask
+    without its photo and for a name that is not UTF-8.
     """
     found = masks_in(masks)
+    _refuse_other_names(found)
     if images is None:
         return [Labelled(mask, None) for mask in found]
-    photos = {stem: photo for stem, (_, photo) in match_stems([masks, images]).items()}
+    photos = {stem: photo for stem, (_, photo) in match_stems([masks, images], spare=True).items()}
+    _refuse_other_names(photos.values())
     return [Labelled(mask, photos[mask.stem]) for mask in found]

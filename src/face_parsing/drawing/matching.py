@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.data.photo_files import find_photos
+from face_parsing.data.photo_files import SUFFIXES_IN_WORDS, photos_in
+from face_parsing.data.photo_search import SYSTEM_FOLDERS, search_photos
 from face_parsing.system.commands import UsageError, refuse_existing
 
 NAMES_SHOWN = 5
@@ -25,23 +27,52 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def match_stems(places: Sequence[Path], stems: Sequence[str] | None = None) -> dict[str, list[Path]]:
-    """The files of each face, by stem, in the order of places: all of them folders of the same names, or all files.
+def note_subfolders(place: Path) -> None:
+    """Print a note on stderr where a folder has subfolders, as --recursive writes them: no subcommand reads these."""
+    folders = sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+    names = [name for name in folders if not name.startswith(".") and name not in SYSTEM_FOLDERS]
+    if names:
+        count = "1 subfolder is" if len(names) == 1 else f"{len(names)} subfolders are"
+        print(f"Note: {count} left out of {place} ({_list(names)}); name each by itself.", file=sys.stderr)
 
-    With stems these faces alone, which every folder must hold. Raises UsageError that names what lacks a partner.
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by what face-parsing calls their masks: a.heic beside a.jpg is a.heic, else a."""
+    if folder.is_dir() and not photos_in(folder):
+        raise UsageError(f"There are no photos in {folder}; it needs files such as {SUFFIXES_IN_WORDS}.")
+    return {name: path for path, name in search_photos([folder]).names.items()}
+
+
+def _go_by_whole_names(paths: dict[str, Path], wanted: Sequence[str]) -> None:
+    """Call a.heic by its whole name where this is wanted, also when no a.jpg lies beside it any more."""
+    for name, path in list(paths.items()):
+        if path.name in wanted and path.name not in paths:
+            paths[path.name] = paths.pop(name)
+
+
+def match_stems(
+    places: Sequence[Path], stems: Sequence[str] | None = None, *, spare: bool = False
+) -> dict[str, list[Path]]:
+    """The files of each face, by name, in the order of places: all of them folders of the same names, or all files.
+
+    With stems these faces alone, which every folder must hold. With ``spare`` what the first folder lacks is left out,
+    and a note says so. Raises UsageError that names what lacks a partner.
     """
     if all(place.is_file() for place in places):
         return {places[0].stem: list(places)}
     file = next((place for place in places if place.is_file()), None)
     if file is not None:
         raise UsageError(f"{file} is a file and others are folders; name files only, or folders only.")
-    found = {place: {path.stem: path for path in find_photos(place)} for place in places}
+    found = {place: _by_name(place) for place in places}
     wanted = list(stems or sorted(found[places[0]]))
     for place, paths in found.items():
+        _go_by_whole_names(paths, wanted)
         lacks = [stem for stem in wanted if stem not in paths]
         if lacks:
             raise UsageError(f"{place} lacks {_list(lacks)}{'' if stems else f', which {places[0]} has'}.")
         alone = sorted(paths.keys() - set(wanted))
-        if alone and not stems:
+        if alone and spare:
+            print(f"Note: {place} has {_list(alone)}, which {places[0]} lacks; left out.", file=sys.stderr)
+        elif alone and not stems:
             raise UsageError(f"{place} has {_list(alone)}, which {places[0]} lacks.")
     return {stem: [found[place][stem] for place in places] for stem in wanted}

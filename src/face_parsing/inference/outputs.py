@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from face_parsing.data.masks import save_mask
+from face_parsing.data.masks import INSTANCES, save_mask
 from face_parsing.drawing.overlays import save_colors, save_overlay
 from face_parsing.labels import CELEBAMASK, LabelSet
 from face_parsing.system.files import atomic_path
@@ -173,9 +173,12 @@ def _there(value: T | None) -> T:
 
 
 def save_instances(instances: np.ndarray, path: Path) -> None:
-    """Write whose each pixel is, (H, W) uint16, as a grey PNG of 16 bits."""
+    """Write whose each pixel is, (H, W) uint16, as a grey PNG of 16 bits that says so."""
+    text = PngImagePlugin.PngInfo()
+    for key, value in INSTANCES.items():
+        text.add_text(key, value)
     with atomic_path(path) as temporary:
-        Image.fromarray(instances.astype(np.uint16)).save(temporary, format="PNG")
+        Image.fromarray(instances.astype(np.uint16)).save(temporary, format="PNG", pnginfo=text)
 
 
 def save_facts(facts: Mapping[str, object], path: Path) -> None:
