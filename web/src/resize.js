@@ -129,10 +129,11 @@ function reduce({ data, width, height, channels }, across, down) {
   return { data: out, width: w, height: h, channels: 3 };
 }
 
-/** A picture resized as with Pillow's `reducing_gap` of 2: what is more than four times too large is reduced first. */
-export function resizeWithGap(picture, w, h) {
-  const across = Math.max(1, Math.trunc(picture.width / w / 2));
-  const down = Math.max(1, Math.trunc(picture.height / h / 2));
+/** A picture resized as with Pillow's `reducing_gap`: what is at least 2 `gap` times too large is reduced first. */
+export function resizeWithGap(picture, w, h, gap) {
+  const across = Math.max(1, Math.trunc(picture.width / w / gap));
+  const down = Math.max(1, Math.trunc(picture.height / h / gap));
   if (across === 1 && down === 1) return resize(picture, w, h);
-  return resize(reduce(picture, across, down), w, h, [picture.width / across, picture.height / down]);
+  const extent = [picture.width / across, picture.height / down].map(Math.fround); // Pillow's boxes are float32
+  return resize(reduce(picture, across, down), w, h, extent);
 }
