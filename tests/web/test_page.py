@@ -57,7 +57,7 @@ def write_photos(folder: Path) -> None:
     for place, size, turn in (((20, 30), 260, 0), ((330, 180), 400, 20), ((700, 60), 180, -10)):
         group.paste(portrait.resize((size, size)).rotate(turn, Image.Resampling.BICUBIC), place)
     group.save(folder / "group.jpg", quality=92)
-    square = quadrangle(FaceParser()(portrait).faces[0].points, margin=0.95)  # crops are wider than training photos
+    square = quadrangle(FaceParser()(portrait).faces[0].points)
     Image.fromarray(crop(np.array(portrait), square, 512)).save(folder / "aligned.png")
     portrait.transpose(Image.Transpose.ROTATE_90).save(folder / "lying.png")
     turned = portrait.resize((400, 400)).transpose(Image.Transpose.ROTATE_90)

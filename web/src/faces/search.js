@@ -75,11 +75,11 @@ async function* seenTurned(detector, small, standing) {
   }
 }
 
-/** The candidates, of `small`, as each is seen in its own crop; left out where its place has a sure one. */
+/** The candidates, of `small`, as each is seen in its own crop; left out where its place has a surer one. */
 async function seenAgain(detector, photo, small, shrink, candidates, known) {
   const found = [];
   for (const face of scaled(candidates, shrink)) {
-    const sure = [...known, ...found].filter(({ score }) => score >= SURE);
+    const sure = [...known, ...found].filter(({ score }) => score >= Math.max(SURE, face.score));
     if (sure.some((other) => overlap(face.box, other.box) > OVERLAP)) continue;
     const again = await standUp(detector, photo, small, shrink, face);
     if (again) found.push(again);
@@ -87,10 +87,12 @@ async function seenAgain(detector, photo, small, shrink, candidates, known) {
   return found;
 }
 
-/** Whether a face that was found in a turned photo scores so much more than those found upright there. */
+/** Whether a face that was found in a turned photo scores so much more than one that stands at its place. One that was
+ * found upright there, and lies in its own crop, is beaten by a higher score.
+ */
 function beats(face, standing, by) {
   const there = standing.filter((other) => overlap(face.box, other.box) > OVERLAP);
-  return face.score > Math.max(0, ...there.map(({ score }) => score)) + by;
+  return there.every((other) => face.score > other.score + (Math.abs(roll(other.points)) < 45 ? by : 0));
 }
 
 /** The photo with a longer side of `side` at most, and how many of its pixels are one there. */
