@@ -62,7 +62,8 @@ function moreSides(first, { width, height }) {
 
 /** Of each quarter turn of a photo the faces that may lie so; `standing` are those that were found upright. */
 async function* seenTurned(detector, small, standing) {
-  if (!standing.some(({ score }) => score >= SURE)) {
+  const sure = standing.filter(({ score }) => score >= SURE);
+  if (!sure.length) {
     for (const turns of [1, 2, 3]) {
       yield bestOf(await facesTurned(detector, small, turns, [FIRST_SIDE, COARSE_SIDE, FINE_SIDE]));
     }
@@ -71,7 +72,7 @@ async function* seenTurned(detector, small, standing) {
   const { small: tiny, shrink } = shrunk(small, TURNED_SIDE);
   for (const turns of [1, 2, 3]) {
     const seen = scaled(await facesTurned(detector, tiny, turns, [TURNED_SIDE]), shrink);
-    yield bestOf(seen.filter((face) => face.score >= TURNED_SCORE && beats(face, standing, 0)));
+    yield bestOf(seen.filter((face) => face.score >= TURNED_SCORE && beats(face, sure, 0)));
   }
 }
 
