@@ -46,7 +46,7 @@ class Seen:
 
 
 def write_photos(folder: Path) -> None:
-    """The portrait as it is, aligned and lying, ten drawn faces, several in a photo, a broken file, and a film."""
+    """The portrait as it is, aligned and lying, ten drawn faces, several in a photo, two in a tall one, and others."""
     folder.mkdir()
     portrait = Image.open(ROOT / "docs" / "images" / "astronaut.jpg").convert("RGB")
     shutil.copy(ROOT / "docs" / "images" / "astronaut.jpg", folder / "portrait.jpg")
@@ -57,10 +57,14 @@ def write_photos(folder: Path) -> None:
     for place, size, turn in (((20, 30), 260, 0), ((330, 180), 400, 20), ((700, 60), 180, -10)):
         group.paste(portrait.resize((size, size)).rotate(turn, Image.Resampling.BICUBIC), place)
     group.save(folder / "group.jpg", quality=92)
-    square = quadrangle(FaceParser()(portrait).faces[0].points, margin=0.95)  # crops are wider than training photos
+    square = quadrangle(FaceParser()(portrait).faces[0].points)
     Image.fromarray(crop(np.array(portrait), square, 512)).save(folder / "aligned.png")
     portrait.transpose(Image.Transpose.ROTATE_90).save(folder / "lying.png")
     turned = portrait.resize((400, 400)).transpose(Image.Transpose.ROTATE_90)
+    tall = Image.new("RGB", (700, 1800), (110, 120, 130))  # much larger than faces are looked for, one upright, one not
+    tall.paste(portrait.resize((600, 600)), (40, 60))
+    tall.paste(portrait.resize((560, 560)).transpose(Image.Transpose.ROTATE_90), (90, 1100))
+    tall.save(folder / "tall.jpg", quality=92)
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn by a quarter to the right": upright again
     turned.save(folder / "turned.jpg", quality=90, exif=exif)
@@ -146,7 +150,7 @@ def test_its_masks_are_those_of_python(seen: Seen, masks: dict[str, np.ndarray])
         assert found.shape == masks[name].shape, name
         agreement[name] = float((found == masks[name]).mean())
     print(agreement)
-    assert len(agreement) == 15
+    assert len(agreement) == 16
     assert min(agreement.values()) >= 0.999, agreement
 
 
@@ -158,6 +162,7 @@ def test_its_faces_are_those_of_python(seen: Seen, parsed: dict[str, ParsedPhoto
     assert said["aligned.png"].startswith("One face was found, aligned already.")
     assert parsed["lying.png"].found == "faces"
     assert said["group.jpg"].startswith("3 faces were found.")
+    assert said["tall.jpg"].startswith("2 faces were found.")
 
 
 def test_threads_where_a_host_allows_them_and_by_the_service_worker_elsewhere(

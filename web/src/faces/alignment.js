@@ -6,7 +6,6 @@
 import { resizeWithGap, roundHalfEven } from "../resize.js";
 
 const [EYES_TO_SIDE, MOUTH_TO_SIDE, BELOW_EYES] = [4.0, 3.6, 0.1];
-const WIDER = 1.05;
 
 const plus = (a, b) => [a[0] + b[0], a[1] + b[1]];
 const minus = (a, b) => [a[0] - b[0], a[1] - b[1]];
@@ -28,7 +27,7 @@ export function roll(points) {
 /** The corners of a face's crop in the photo; `margin` 2 is twice as wide about the same center. */
 export function quadrangle(points, margin = 1) {
   const { middle, across, down } = eyesOf(points);
-  const side = WIDER * Math.max(EYES_TO_SIDE * Math.hypot(...across), MOUTH_TO_SIDE * Math.hypot(...down));
+  const side = Math.max(EYES_TO_SIDE * Math.hypot(...across), MOUTH_TO_SIDE * Math.hypot(...down));
   let right = plus(across, [down[1], -down[0]]);
   right = times(right, ((1 / Math.max(Math.hypot(...right), 1e-6)) * side * margin) / 2);
   const below = [-right[1], right[0]];
@@ -75,7 +74,7 @@ function pieceOf({ data, width, height, channels }, square, shrink) {
     return { innerFirst, innerLast, size, exact, before, after, origin: innerFirst - before * exact };
   });
   let inner = part(data, width, channels, ...axes);
-  if (shrink > 1) inner = resizeWithGap(inner, axes[0].size, axes[1].size);
+  if (shrink > 1) inner = resizeWithGap(inner, axes[0].size, axes[1].size, 2);
   const piece = withBorder(inner, ...axes);
   return { piece, origin: axes.map((axis) => axis.origin), exact: axes.map((axis) => axis.exact) };
 }

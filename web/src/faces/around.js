@@ -14,6 +14,8 @@ const CELLS = 144; // along that square's side
 const STEP = 20; // mean difference in red, green and blue of neighbors that are not one thing
 const DEPTH = 6; // cells inside of the crop's edge from which it goes on
 const GAP = 4; // cells that are left out between such as are reached, up to twice so wide
+const LIKE = 20; // clothes go on in colors so near to those inside the crop: a way's length in red, green and blue
+const CLOTH = CLASSES.find(({ name }) => name === "cloth").id;
 const START = Math.round((CELLS * (1 - 1 / REACH)) / 2) + DEPTH;
 
 /** Write what goes on beyond a face's crop into a photo's mask, and its number into owner. `around` is the whole photo's
@@ -23,7 +25,9 @@ export function fillAround(photo, quadrangle, number, mask, around, owner) {
   const { width, height } = photo;
   const corners = widened(quadrangle, REACH);
   const { classes, seeds, free } = cellsOf(corners, number, mask, around, owner, width, height);
-  spread(seeds, classes, crop(photo, corners, CELLS).data);
+  const colors = crop(photo, corners, CELLS).data;
+  leaveOut(classes, seeds, free, colors);
+  spread(seeds, classes, colors);
   const keep = closed(seeds, GAP);
   for (let i = 0; i < keep.length; i++) keep[i] &= free[i] && classes[i] ? 1 : 0;
   if (!keep.includes(1)) return;
@@ -69,6 +73,24 @@ function cellsOf([corner, right, , below], number, mask, around, owner, width, h
     }
   }
   return { classes, seeds, free };
+}
+
+/** Take the clothes out of the free cells' classes whose color is like none of the seeds' clothes. */
+function leaveOut(classes, seeds, free, colors) {
+  const steps = new Set(); // in steps of 8, of which there are few
+  const colorOf = (cell) => [0, 1, 2].map((c) => colors[cell * 3 + c]);
+  for (let cell = 0; cell < classes.length; cell++) {
+    if (!seeds[cell] || classes[cell] !== CLOTH) continue;
+    const [red, green, blue] = colorOf(cell);
+    steps.add(((red >> 3) << 10) | ((green >> 3) << 5) | (blue >> 3));
+  }
+  const known = [...steps].map((step) => [step >> 10, (step >> 5) & 31, step & 31].map((value) => value * 8 + 4));
+  const near = (a, b) => (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2 <= LIKE ** 2;
+  for (let cell = 0; cell < classes.length; cell++) {
+    if (!free[cell] || classes[cell] !== CLOTH) continue;
+    const color = colorOf(cell);
+    if (!known.some((one) => near(one, color))) classes[cell] = 0;
+  }
 }
 
 /** Reach, from the cells that are kept, all neighbors of one class and about one color. */

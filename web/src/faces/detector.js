@@ -1,7 +1,7 @@
 // Faces in a photo, by YuNet: a box, five points and a score each. As src/face_parsing/faces/detector.py, whose
 // roundings to float32 are kept, so that both find a face at the same place.
 
-import { resize, roundHalfEven } from "../resize.js";
+import { resizeWithGap, roundHalfEven } from "../resize.js";
 import { Graph } from "../runtime.js";
 
 const STRIDES = [8, 16, 32]; // pixels that a place of each of the network's three maps stands for
@@ -63,7 +63,7 @@ export class Detector {
     const { width: W, height: H } = picture;
     const shrink = side / Math.max(H, W);
     const [w, h] = [W, H].map((one) => Math.max(1, roundHalfEven(one * shrink)));
-    const small = padded(resize(picture, w, h));
+    const small = padded(resizeWithGap(picture, w, h, 1));
     const outputs = await this.graph.run(small.data, "uint8", [1, small.height, small.width, 3]);
     const found = STRIDES.flatMap((stride) => [...facesAt(outputs, stride, small.width / stride, leastScore)]);
     found.sort((a, b) => b.score - a.score);

@@ -10,13 +10,16 @@ import { portraitFace } from "./portrait.js";
 
 const CANDIDATE = 0.6; // the least score of what may be a face at first sight
 const FIRST_SIDE = 320;
-const MORE_SIDES = [160, 640];
+const FINE_SIDE = 640; // at the look for small faces
+// At that for a face that fills the photo: the first look is sure of none, or of one of such a part of it.
+const [COARSE_SIDE, HUGE] = [160, 0.6];
+const [TURNED_SIDE, TURNED_SCORE] = [224, 0.75]; // at turned copies of a photo that has a sure face
 const SEARCHED = 640; // the longer side to which a large photo is brought before that, once
 const SURE = 0.92; // from this score on, a face that was found stands upright
 const CLEARLY = 0.02; // a face lies only if it scores so much more than where it stands: most faces stand
 const LEAST_SCORE = 0.85;
 const LEAST_SIZE = 16; // pixels of the shorter side of a face's box
-const [AGAIN, AGAIN_SIDE, AGAIN_MARGIN] = [3, 320, 1.5];
+const [AGAIN, AGAIN_SIDE, AGAIN_MARGIN] = [3, 256, 1.26];
 const [FILLS, FILLS_SCORE] = [0.7, 0.88]; // a face larger than this part of the photo, for which such a score is enough
 const STILL = 2; // degrees: a face whose roll changes by less stands
 
@@ -36,40 +39,69 @@ export async function chooseFaces(detector, photo) {
 
 async function findFaces(detector, photo, small, shrink, seen) {
   const upright = scaled(seen, 1 / shrink);
-  for (const side of MORE_SIDES) upright.push(...(await detector.detect(small, side, CANDIDATE)));
-  let faces = [];
-  const lookAgain = async (candidates) => {
-    for (const face of scaled(bestOf(candidates), shrink)) {
-      if (faces.some((other) => other.score >= SURE && overlap(face.box, other.box) > OVERLAP)) continue;
-      const again = await standUp(detector, photo, small, shrink, face);
-      if (again) faces.push(again);
-    }
-  };
-  await lookAgain(upright);
-  if (Math.max(0, ...faces.map(({ score }) => score)) < SURE) {
-    // One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
-    const standing = faces;
-    faces = [];
-    for (const turns of [1, 2, 3]) await lookAgain(await seenTurned(detector, small, turns));
-    faces = [...standing, ...faces.filter((face) => beats(face, standing))];
+  for (const side of moreSides(upright, small)) upright.push(...(await detector.detect(small, side, CANDIDATE)));
+  const lookAgain = (candidates, known) => seenAgain(detector, photo, small, shrink, candidates, known);
+  const standing = await lookAgain(bestOf(upright), []);
+  const lying = [];
+  // One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
+  for await (const candidates of seenTurned(detector, small, scaled(standing, 1 / shrink))) {
+    lying.push(...(await lookAgain(candidates, lying)));
   }
+  const faces = [...standing, ...lying.filter((face) => beats(face, standing, CLEARLY))];
   const counts = ({ score, box }) => score >= LEAST_SCORE && Math.min(box[2], box[3]) >= LEAST_SIZE;
   const side = ({ points }) => sideOf(quadrangle(points));
   return bestOf(faces).filter(counts).sort((a, b) => side(b) - side(a));
 }
 
-/** Whether a face that was found in a turned photo is seen clearly better than those found upright there. */
-function beats(face, standing) {
-  const there = standing.filter((other) => overlap(face.box, other.box) > OVERLAP);
-  return face.score > Math.max(0, ...there.map(({ score }) => score)) + CLEARLY;
+/** At which sizes a photo is looked at after the first look, which has seen these. */
+function moreSides(first, { width, height }) {
+  const sides = first.filter(({ score }) => score >= LEAST_SCORE).flatMap(({ box }) => [box[2], box[3]]);
+  const largest = Math.fround(Math.max(0, ...sides) / Math.max(width, height));
+  return 0 < largest && largest < Math.fround(HUGE) ? [FINE_SIDE] : [COARSE_SIDE, FINE_SIDE];
 }
 
-/** The photo with a longer side of SEARCHED at most, and how many of its pixels are one there. */
-function shrunk(photo) {
-  const factor = Math.max(photo.width, photo.height) / SEARCHED;
+/** Of each quarter turn of a photo the faces that may lie so; `standing` are those that were found upright. */
+async function* seenTurned(detector, small, standing) {
+  const sure = standing.filter(({ score }) => score >= SURE);
+  if (!sure.length) {
+    for (const turns of [1, 2, 3]) {
+      yield bestOf(await facesTurned(detector, small, turns, [FIRST_SIDE, COARSE_SIDE, FINE_SIDE]));
+    }
+    return;
+  }
+  const { small: tiny, shrink } = shrunk(small, TURNED_SIDE);
+  for (const turns of [1, 2, 3]) {
+    const seen = scaled(await facesTurned(detector, tiny, turns, [TURNED_SIDE]), shrink);
+    yield bestOf(seen.filter((face) => face.score >= TURNED_SCORE && beats(face, sure, 0)));
+  }
+}
+
+/** The candidates, of `small`, as each is seen in its own crop; left out where its place has a surer one. */
+async function seenAgain(detector, photo, small, shrink, candidates, known) {
+  const found = [];
+  for (const face of scaled(candidates, shrink)) {
+    const sure = [...known, ...found].filter(({ score }) => score >= Math.max(SURE, face.score));
+    if (sure.some((other) => overlap(face.box, other.box) > OVERLAP)) continue;
+    const again = await standUp(detector, photo, small, shrink, face);
+    if (again) found.push(again);
+  }
+  return found;
+}
+
+/** Whether a face that was found in a turned photo scores so much more than one that stands at its place. One that was
+ * found upright there, and lies in its own crop, is beaten by a higher score.
+ */
+function beats(face, standing, by) {
+  const there = standing.filter((other) => overlap(face.box, other.box) > OVERLAP);
+  return there.every((other) => face.score > other.score + (Math.abs(roll(other.points)) < 45 ? by : 0));
+}
+
+/** The photo with a longer side of `side` at most, and how many of its pixels are one there. */
+function shrunk(photo, side = SEARCHED) {
+  const factor = Math.max(photo.width, photo.height) / side;
   if (factor <= 1) return { small: photo, shrink: 1 };
-  const [w, h] = [photo.width, photo.height].map((side) => Math.max(1, roundHalfEven(side / factor)));
-  return { small: resizeWithGap(photo, w, h), shrink: factor };
+  const [w, h] = [photo.width, photo.height].map((one) => Math.max(1, roundHalfEven(one / factor)));
+  return { small: resizeWithGap(photo, w, h, 1), shrink: factor };
 }
 
 async function firstLook(detector, small, shrink) {
@@ -103,16 +135,17 @@ function turned({ data, width, height, channels }, turns) {
 }
 
 /** The faces of a turned photo, at their places in the photo as it is. */
-async function seenTurned(detector, small, turns) {
+async function facesTurned(detector, small, turns, sides) {
   const picture = turned(small, turns);
   const faces = [];
-  for (const side of [FIRST_SIDE, ...MORE_SIDES]) faces.push(...(await detector.detect(picture, side, CANDIDATE)));
+  for (const side of sides) faces.push(...(await detector.detect(picture, side, CANDIDATE)));
   const { width, height } = small;
   const back = ([x, y]) => ({ 1: [width - y, x], 2: [width - x, height - y], 3: [y, height - x] })[turns].map(Math.fround);
   return faces.map(({ box, points, score }) => {
-    const [a, b] = [back([box[0], box[1]]), back([box[0] + box[2], box[1] + box[3]])];
+    const [a, b] = [back([box[0], box[1]]), back([box[0] + box[2], box[1] + box[3]].map(Math.fround))];
     const [left, top] = [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
-    return { box: [left, top, Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])], points: points.map(back), score };
+    const size = [Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])].map(Math.fround);
+    return { box: [left, top, ...size], points: points.map(back), score };
   });
 }
 
