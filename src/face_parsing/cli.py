@@ -31,6 +31,7 @@ from face_parsing.system.commands import (
     positive,
     refuse_existing,
     refuse_for_onnx,
+    refuse_inputs,
     sample_bits,
 )
 from face_parsing.system.cores import usable_cores
@@ -183,6 +184,7 @@ def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
     if args.submission:
         found.refuse_one_stem()
     files, names = _files(args), found.names
+    refuse_inputs(files.places(args.output, names), [*names, *([args.points] if args.points else [])])
     wanted = [] if args.resume else [path for one in found.photos for path in files.replaced(args.output, names[one])]
     if args.submission:
         wanted.append(args.output / "submission.zip")

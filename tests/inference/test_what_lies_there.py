@@ -111,6 +111,20 @@ def test_what_was_written_is_not_read_the_second_time(place: str, tmp_path: Path
     assert masks(tmp_path / place) == ["a.png", "sub/a.png"]
 
 
+@pytest.mark.parametrize("more", [(), ("--overwrite",), ("--resume",)])
+@pytest.mark.parametrize("folder", ["masks", "color", "crops"])
+def test_no_photo_is_replaced_by_what_is_made_of_it(
+    folder: str, more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = save(tmp_path / "in" / folder / "q.png")
+    before = photo.read_bytes()
+    words = ("--input", photo.parent, "--output", tmp_path / "in", "--color", "--crops", *more)
+    assert run(*words) == 2
+    assert f"{photo} is an input, and {photo} would be written in its place; choose" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+    assert [path for path in (tmp_path / "in").rglob("*") if path.is_file()] == [photo]
+
+
 def test_a_face_on_its_side_gets_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     upright = save(tmp_path / "in" / "upright.jpg")
     assert run("--input", upright, "--output", tmp_path / "a", "--faces", "off") == 0

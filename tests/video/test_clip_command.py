@@ -9,6 +9,8 @@ import pytest
 from made_clips import moving_face, read_pictures, write_clip
 
 from face_parsing.cli import main
+from face_parsing.system.commands import UsageError
+from face_parsing.video import parse_video
 
 PHOTO = Path(__file__).resolve().parents[2] / "docs/images/astronaut.jpg"
 
@@ -71,6 +73,18 @@ def test_wrong_calls_are_refused(tmp_path: Path, clip: Path, capsys: pytest.Capt
     for sentence, line in cases.items():
         assert main(line) == 2, line
         assert sentence in capsys.readouterr().err
+
+
+def test_no_clip_is_replaced_by_its_masks(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "masks" / "odd.mkv"
+    own.parent.mkdir()
+    own.write_bytes(clip.read_bytes())
+    for more in ([], ["--overwrite"], ["--resume"]):
+        assert main([*words(own, output=tmp_path), *more]) == 2
+        assert f"{own} is an input, and {own} would be written in its place" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="is an input"):
+        parse_video(own, tmp_path, overwrite=True)
+    assert own.read_bytes() == clip.read_bytes()
 
 
 def test_without_pyav_the_extra_is_named(

@@ -77,6 +77,14 @@ class Files:
         asked = {"mask": True, **asdict(self)}
         return {kind: output / folder / f"{name}{end}" for kind, (folder, end) in KINDS.items() if asked[kind]}
 
+    def places(self, output: Path, names: Mapping[Path, str]) -> list[Path]:
+        """All that may be written of photos of these names, and the photos that lie where crops go."""
+        places = [path for name in names.values() for path in self.paths(output, name).values()]
+        if not self.crops:
+            return places
+        folders = {(output / folder).resolve() for folder in (CROPS, CROP_MASKS)}
+        return places + [photo for photo in names if folders.intersection(photo.resolve().parents)]
+
     def replaced(self, output: Path, name: str) -> list[Path]:
         """All that are there and would be written anew."""
         there = [path for path in self.paths(output, name).values() if path.exists()]

@@ -208,6 +208,22 @@ def refuse_existing(wanted: Sequence[Path], *, overwrite: bool) -> None:
         raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another output.")
 
 
+def refuse_inputs(written: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raise UsageError where a file that is read would be replaced by what is made of it, whatever leads to it."""
+    read = {(facts.st_dev, facts.st_ino): path for path in inputs if (facts := _facts(path)) is not None}
+    for path in written:
+        facts = _facts(path)
+        if facts is not None and (source := read.get((facts.st_dev, facts.st_ino))) is not None:
+            raise UsageError(f"{source} is an input, and {path} would be written in its place; choose another output.")
+
+
+def _facts(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # not there, or a name that no file can have
+        return None
+
+
 def refuse_for_onnx(path: Path, asked: Mapping[str, object], *, alone: bool) -> None:
     """Raise UsageError where an ONNX file shall do what only checkpoints do.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from face_parsing import __version__
 from face_parsing.faces.tracking import FaceTracker
-from face_parsing.system.commands import refuse_existing
+from face_parsing.system.commands import refuse_existing, refuse_inputs
 from face_parsing.system.cores import usable_cores
 from face_parsing.system.files import atomic_path
 from face_parsing.video.clip import Clip, read_clip
@@ -83,6 +83,7 @@ def parse_video(
     wanted = ["mask", *(name for name, given in asked.items() if given)]
     files = result_paths(Path(folder), clip.path.stem, wanted)
     place = Path(folder) / f".{clip.path.stem}.parts"
+    refuse_inputs(list(files.values()), [clip.path])
     if not resume:
         refuse_existing(list(files.values()), overwrite=overwrite)
     elif all(file.exists() for file in files.values()) and not place.exists():
