@@ -17,7 +17,7 @@ from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
 from face_parsing.faces.given import faces_of, read_given_faces
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
-from face_parsing.inference.outputs import Files, written_places
+from face_parsing.inference.outputs import RESULTS, Files, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parsed_folder import FacesOf, Report, parse_folder
 from face_parsing.parser import FaceParser, default_weights
@@ -180,7 +180,9 @@ def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
         raise UsageError("--submission takes no --recursive: the challenge's masks lie in one folder.")
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
-    found = search_photos(args.input, recursive=args.recursive, own=written_places(args.output, args.input))
+    found = search_photos(
+        args.input, recursive=args.recursive, own=written_places(args.output, args.input), results=RESULTS
+    )
     if args.submission:
         found.refuse_one_stem()
     files, names = _files(args), found.names

@@ -111,6 +111,23 @@ def test_what_was_written_is_not_read_the_second_time(place: str, tmp_path: Path
     assert masks(tmp_path / place) == ["a.png", "sub/a.png"]
 
 
+def test_results_of_an_earlier_run_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in"
+    for name in ("a.jpg", "sub/a.jpg", "dataset/masks/a.jpg", "dataset/masks/a.png", "dataset/color/b.jpg"):
+        save(source / name)
+    (source / "dataset" / "masks" / "a.png").unlink()
+    words = ("--input", source, "--recursive", "--color", "--overlay", "--crops")
+    assert run(*words, "--output", source / "out") == 0
+    wanted = ["a.png", "dataset/color/b.png", "dataset/masks/a.png", "sub/a.png"]
+    assert masks(source / "out") == wanted
+    capsys.readouterr()
+    assert run(*words, "--output", source / "out2") == 0
+    assert masks(source / "out2") == wanted
+    assert "Note: not parsed: 5 folders of an earlier run's results (color, crop_masks, crops and 2 more" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("more", [(), ("--overwrite",), ("--resume",)])
 @pytest.mark.parametrize("folder", ["masks", "color", "crops"])
 def test_no_photo_is_replaced_by_what_is_made_of_it(

@@ -52,6 +52,9 @@ class Left(enum.Enum):
     CLOSED = _Kind("folder that cannot be opened", "folders that cannot be opened", True)
     RAW_TWIN = _Kind("raw file beside its photo", "raw files beside their photos")
     SUBFOLDER = _Kind("subfolder", "subfolders", advice="--recursive reads them")
+    RESULTS = _Kind(
+        "folder of an earlier run's results", "folders of an earlier run's results", advice="move photos out"
+    )
     LOOP = _Kind("link to a folder that is read anyway", "links to folders that are read anyway")
     OTHER = _Kind("other file", "other files")
 
@@ -104,17 +107,20 @@ class FoundPhotos:
         refuse_one_name((path, path.stem) for path in self.names)
 
 
-def search_photos(sources: Sequence[Path], *, recursive: bool = False, own: Sequence[Path] = ()) -> FoundPhotos:
+def search_photos(
+    sources: Sequence[Path], *, recursive: bool = False, own: Sequence[Path] = (), results: Sequence[str] = ()
+) -> FoundPhotos:
     """The photos that files and folders are or hold, each once, in their order.
 
     ``recursive`` looks into subfolders, into each once, whatever links lead to it. ``own`` are files and folders that
-    the caller itself writes: nobody asked for these. Raises ValueError where there is no photo, or two of one name.
+    the caller itself writes: nobody asked for these. ``results`` are what its subfolders of results are called, masks
+    first: where such masks lie, all of these are left out, as of an earlier run. Raises ValueError where there is no photo, or two of one name.
     """
     found = FoundPhotos()
     skipped = {identity for path in own if (identity := _identity(path)) is not None}
     for source in sources:
         if source.is_dir():
-            _Search(found, recursive, skipped).read(source)
+            _Search(found, recursive, skipped, results).read(source)
         elif source.is_file():
             found.names.setdefault(source, source.stem)
         else:
@@ -166,8 +172,8 @@ def _identity(path: Path) -> Identity | None:
 class _Search:
     """One folder that is searched."""
 
-    def __init__(self, found: FoundPhotos, recursive: bool, own: set[Identity]) -> None:
-        self.found, self.recursive, self.own = found, recursive, own
+    def __init__(self, found: FoundPhotos, recursive: bool, own: set[Identity], results: Sequence[str]) -> None:
+        self.found, self.recursive, self.own, self.results = found, recursive, own, results
         self.seen: set[Identity] = set()
         self.waiting: list[tuple[Path, str]] = []
         """Folders, the next one last, and what stands in front of their photos' names."""
@@ -228,14 +234,26 @@ class _Search:
             for path, _ in folders:
                 self._leave(Left.SUBFOLDER, path)
             return
+        if any(path.name in self.results[:1] and _holds_masks(path) for path, _ in folders):
+            for path, _ in folders:
+                if path.name in self.results:
+                    self._leave(Left.RESULTS, path)
+            folders = [one for one in folders if one[0].name not in self.results]
         self.waiting += [one for one in reversed(folders) if not one[0].is_symlink()]
         self.links += [one for one in folders if one[0].is_symlink()]
 
 
-def _holds_itself(link: Path) -> bool:
-    """Whether a link leads to a folder that it lies in, however deep."""
-    place, target = link.parent.resolve(), link.resolve()
-    return target == place or target in place.parents
+def _holds_masks(folder: Path) -> bool:
+    """Whether the first PNG of a folder, however deep, is a mask as we write them: of a palette that begins black."""
+    first = next((path for path in folder.rglob("*.png") if path.is_file()), None)
+    if first is None:
+        return False
+    try:
+        with first.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return False
+    return head[12:16] == b"IHDR" and head[25] == 3 and head[37:44] == b"PLTE\0\0\0"
 
 
 def _kind_of_link(path: Path) -> Left:
