@@ -52,9 +52,7 @@ class Left(enum.Enum):
     CLOSED = _Kind("folder that cannot be opened", "folders that cannot be opened", True)
     RAW_TWIN = _Kind("raw file beside its photo", "raw files beside their photos")
     SUBFOLDER = _Kind("subfolder", "subfolders", advice="--recursive reads them")
-    RESULTS = _Kind(
-        "folder of an earlier run's results", "folders of an earlier run's results", advice="move photos out"
-    )
+    RESULTS = _Kind("folder of earlier results", "folders of earlier results", advice="move photos out of them")
     LOOP = _Kind("link to a folder that is read anyway", "links to folders that are read anyway")
     OTHER = _Kind("other file", "other files")
 
@@ -114,7 +112,9 @@ def search_photos(
 
     ``recursive`` looks into subfolders, into each once, whatever links lead to it. ``own`` are files and folders that
     the caller itself writes: nobody asked for these. ``results`` are what its subfolders of results are called, masks
-    first: where such masks lie, all of these are left out, as of an earlier run. Raises ValueError where there is no photo, or two of one name.
+    first: where such masks lie, all of these are left out, as of an earlier run.
+
+    Raises ValueError where there is no photo, or two of one name.
     """
     found = FoundPhotos()
     skipped = {identity for path in own if (identity := _identity(path)) is not None}
