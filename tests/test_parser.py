@@ -203,3 +203,11 @@ def test_what_is_no_photo_is_told() -> None:
         TypeError, match="a photo is a path, a Pillow image or an array, or a list of these, and not int"
     ):
         FaceParser()(3)  # type: ignore[call-overload]
+
+
+def test_probabilities_that_nobody_asked_for_are_refused_before_anything_is_written(
+    result: ParsedPhoto, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="astronaut has no probabilities; make the parser with soft=True"):
+        result.save(tmp_path / "out", color=True, json=True, soft=True)
+    assert not (tmp_path / "out").exists()
