@@ -24,6 +24,7 @@ from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
 from face_parsing.system.commands import (
     UsageError,
+    a_path,
     add_overwrite,
     command,
     command_parser,
@@ -54,9 +55,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
     files = parser.add_argument_group("photos and masks")
-    files.add_argument("--input", type=Path, nargs="+", required=True, help="photos, clips, or folders of photos")
+    files.add_argument("--input", type=a_path, nargs="+", required=True, help="photos, clips, or folders of photos")
     files.add_argument("--recursive", action="store_true", help="also their subfolders: masks/<subfolder>/<name>.png")
-    files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
+    files.add_argument("--output", type=a_path, required=True, help="folder for masks/<name>.png; it is created")
     files.add_argument(
         "--bits", type=sample_bits, help="how many bits the samples of 16-bit files hold (all, or what the file says)"
     )
@@ -69,7 +70,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
-        "--model_path", type=Path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
+        "--model_path", type=a_path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
     )
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")

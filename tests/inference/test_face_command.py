@@ -208,6 +208,10 @@ def test_options_that_exclude_each_other(
         ("--least_size", "-1", "-1 is not from 0 to 100000"),
         ("--margin", "0.1", "0.1 is not from 0.5 to 4"),
         ("--margin", "wide", "invalid margin value: 'wide'"),
+        ("--input", "", "argument --input: the path is empty; name a file or folder"),
+        ("--output", "", "argument --output: the path is empty"),
+        ("--points", "", "argument --points: the path is empty"),
+        ("--model_path", "", "argument --model_path: the path is empty"),
         ("--faces", "best", "invalid choice: 'best'"),
     ],
 )

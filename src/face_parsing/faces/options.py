@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 from face_parsing.faces.choice import FACES_MODES, FacesMode
 from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE
-from face_parsing.system.commands import UsageError
+from face_parsing.system.commands import UsageError, a_path
 
 NO_FACE = {"whole": "parsed whole", "empty": "given an empty mask", "skip": "left out"}
 """What is done with a photo without a face, and how that is told."""
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out (1)")
     group.add_argument(
         "--points",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="faces that you name instead: FILE.json {photo: [box or five points]}, or FILE.csv, a line a face",
     )

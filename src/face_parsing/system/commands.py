@@ -121,6 +121,7 @@ class _Help(argparse.HelpFormatter):
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         kinds: dict[Any, str] = {
             Path: "PATH",
+            a_path: "PATH",
             int: "N",
             positive: "N",
             sample_bits: "N",
@@ -182,6 +183,13 @@ def add_mask_ids(group: argparse._ActionsContainer) -> None:
         default="auto",
         help="where a mask's ids come from: its indices, its palette's colors, or (auto) what the palette says",
     )
+
+
+def a_path(text: str) -> Path:
+    """An argument's path. An empty one would mean the current folder, which nobody named."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; name a file or folder")
+    return Path(text)
 
 
 def positive(text: str) -> int:
