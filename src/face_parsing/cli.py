@@ -17,7 +17,7 @@ from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
 from face_parsing.faces.given import faces_of, read_given_faces
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
-from face_parsing.inference.outputs import RESULTS, Files, written_places
+from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parsed_folder import FacesOf, Report, parse_folder
 from face_parsing.parser import FaceParser, default_weights
@@ -276,9 +276,9 @@ def _run_photos(args: argparse.Namespace) -> int:
     if not distributed.is_main():
         return 0
     for failure in report.failures:
-        print(f"{PROGRAM}: {failure}", file=sys.stderr)
+        print(f"{PROGRAM}: {printable(failure)}", file=sys.stderr)
     for note in [*odd_order(odd, MEND if args.submission else MEND_BY_FACES), *found.notes()]:
-        print(f"Note: {note}", file=sys.stderr)
+        print(f"Note: {printable(note)}", file=sys.stderr)
     asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
     there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
     print(f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")

@@ -11,7 +11,7 @@ import numpy as np
 
 from face_parsing.faces.options import NO_FACE
 from face_parsing.inference.folder import for_each_photo
-from face_parsing.inference.outputs import Files
+from face_parsing.inference.outputs import Files, printable
 from face_parsing.parser import FaceParser
 from face_parsing.results import ParsedPhoto
 
@@ -54,7 +54,7 @@ class Report:
             f"faces: {sum(n for _, n in self.found.values())} in {how['faces'] + how['portrait']} photos{portraits}"
         ]
         for kind, done in NO_FACE.items():
-            names = [path.name for path in sorted(self.found) if self.found[path][0] == kind]
+            names = [printable(path.name) for path in sorted(self.found) if self.found[path][0] == kind]
             if names:
                 more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
                 named = ", ".join(names[:NAMED])
@@ -81,6 +81,7 @@ def parse_folder(
     ``faces_of`` names the faces instead of a search. ``look`` is shown the masks of photos in which nobody looked for
     faces. The other options are those of predict_folder.
     """
+    refused = {photo: why for photo in photos if (why := files.why_not(output, names[photo], photo))}
     report = Report()
 
     def parse(paths: Sequence[Path], pixels: Sequence[np.ndarray]) -> Sequence[ParsedPhoto]:
@@ -101,7 +102,9 @@ def parse_folder(
         if look is not None and result.found == "off":
             look(path, result.mask)
 
-    report.failures = for_each_photo(
-        parse, photos, write, batch_size=batch_size, at_once=at_once, bits=bits, progress=progress
-    )
+    failures = for_each_photo(
+        parse, [photo for photo in photos if photo not in refused], write,
+        batch_size=batch_size, at_once=at_once, bits=bits, progress=progress,
+    )  # fmt: skip
+    report.failures = [*refused.values(), *failures]
     return report

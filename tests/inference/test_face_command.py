@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,24 @@ def test_nothing_is_replaced_unasked_and_a_run_goes_on(
         (output / "masks" / f"{name}.png").unlink()
     assert run(*words, "--crops") == 2
     assert "crop" in capsys.readouterr().err
+
+
+def test_one_odd_name_leaves_the_others(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    latin = os.fsdecode(b"caf\xe9.png")
+    for name, words, reason in (
+        (latin, ("--json",), "its name is not in UTF-8, as JSON must be; rename it or leave out --json"),
+        (250 * "a" + ".png", ("--crops",), f"{250 * 'a'}_1.png is longer than names of files may be here; rename it"),
+        (251 * "b" + ".png", ("--json",), f"{251 * 'b'}.json is longer than names of files may be here; rename it"),
+    ):
+        odd, output = photos / name, tmp_path / name[:1]
+        odd.write_bytes((photos / "dark.png").read_bytes())
+        assert run("--input", photos, "--output", output, *words) == 1
+        printed = capsys.readouterr()
+        assert reason in printed.err
+        assert "wrote 3 of 4 masks" in printed.out
+        assert files_of(output / "masks") == ["bright.png", "dark.png", "white.png"]
+        assert run("--input", photos, "--output", tmp_path / "plain", "--overwrite") == 0
+        odd.unlink()
 
 
 REFUSED = [
