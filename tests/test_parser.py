@@ -211,3 +211,8 @@ def test_probabilities_that_nobody_asked_for_are_refused_before_anything_is_writ
     with pytest.raises(ValueError, match="astronaut has no probabilities; make the parser with soft=True"):
         result.save(tmp_path / "out", color=True, json=True, soft=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_face_outside_the_photo_is_refused(parser: FaceParser) -> None:
+    with pytest.raises(ValueError, match=r"the box 600, 0, 50, 50 of a face lies outside the photo of 512x512 pixels"):
+        parser(PHOTO, [[600, 0, 50, 50]])

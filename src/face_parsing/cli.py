@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
-from face_parsing.faces.given import faces_of, read_given_faces
+from face_parsing.faces.given import faces_of_photos, read_given_faces
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
 from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
@@ -202,13 +202,11 @@ def _files(args: argparse.Namespace) -> Files:
     return Files(**{name: getattr(args, name) for name in Files.__dataclass_fields__})
 
 
-def _given_faces(args: argparse.Namespace, photos: Sequence[Path]) -> FacesOf | None:
+def _given_faces(args: argparse.Namespace, names: Mapping[Path, str]) -> FacesOf | None:
     """The faces that --points names, of all photos. Raises GivenFacesError."""
     if args.points is None:
         return None
-    given = read_given_faces(args.points)
-    found = {photo: faces_of(given, photo, args.points) for photo in photos}
-    return found.__getitem__
+    return faces_of_photos(read_given_faces(args.points), names, args.points).__getitem__
 
 
 def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:
@@ -254,7 +252,7 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
 def _run_photos(args: argparse.Namespace) -> int:
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
-    given = _given_faces(args, own)
+    given = _given_faces(args, found.names)
     parser, at_once = _open_network(args, len(own))
     print(parser.weights)
     order = FaceOrder(parser.labels)

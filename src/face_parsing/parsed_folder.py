@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from face_parsing.data.photos import PhotoError, read_photo
+from face_parsing.faces.given import why_outside
 from face_parsing.faces.options import NO_FACE
 from face_parsing.inference.folder import for_each_photo
 from face_parsing.inference.outputs import Files, printable
@@ -84,6 +86,13 @@ def parse_folder(
     refused = {photo: why for photo in photos if (why := files.why_not(output, names[photo], photo))}
     report = Report()
 
+    def read(path: Path) -> np.ndarray:
+        photo = read_photo(path, bits=bits)
+        for face in faces_of(path) if faces_of is not None else ():
+            if outside := why_outside(face, (photo.shape[0], photo.shape[1])):
+                raise PhotoError(f"{path}: {outside}; correct it in the file of --points")
+        return photo
+
     def parse(paths: Sequence[Path], pixels: Sequence[np.ndarray]) -> Sequence[ParsedPhoto]:
         if faces_of is not None:
             return [parser(photo, faces_of(path)) for path, photo in zip(paths, pixels, strict=True)]
@@ -104,7 +113,7 @@ def parse_folder(
 
     failures = for_each_photo(
         parse, [photo for photo in photos if photo not in refused], write,
-        batch_size=batch_size, at_once=at_once, bits=bits, progress=progress,
+        batch_size=batch_size, at_once=at_once, progress=progress, read=read,
     )  # fmt: skip
     report.failures = [*refused.values(), *failures]
     return report

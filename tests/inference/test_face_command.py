@@ -151,6 +151,32 @@ def test_faces_are_named_in_a_file(photos: Path, tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "more").exists()
 
 
+def test_faces_are_named_by_path(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "sub").mkdir()
+    (photos / "sub" / "dark.png").write_bytes((photos / "dark.png").read_bytes())
+    points = tmp_path / "faces.json"
+    content = {"bright.png": [], "dark.png": [[1, 2, 30, 40]], "white.png": [], "sub/dark.png": [[1, 2, 30, 40]] * 2}
+    points.write_text(json.dumps(content))
+    words = ("--input", photos, "--recursive", "--points", points, "--crops")
+    assert run(*words, "--output", tmp_path / "out") == 0
+    assert files_of(tmp_path / "out" / "crops") == ["dark_1.png", "sub/dark_1.png", "sub/dark_2.png"]
+    del content["sub/dark.png"]
+    points.write_text(json.dumps(content))
+    assert run(*words, "--output", tmp_path / "more") == 2
+    assert "faces.json: dark.png may be dark.png or sub/dark.png; name each" in capsys.readouterr().err
+
+
+def test_a_box_outside_the_photo_is_no_face(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = tmp_path / "faces.json"
+    points.write_text(json.dumps({"bright.png": [[5, 5, 20, 20]], "dark.png": [[500, 5, 20, 20]], "white.png": []}))
+    assert run("--input", photos, "--output", tmp_path / "out", "--points", points) == 1
+    reason = (
+        "the box 500, 5, 20, 20 of a face lies outside the photo of 60x64 pixels; correct it in the file of --points"
+    )
+    assert f"{photos / 'dark.png'}: {reason}" in capsys.readouterr().err
+    assert files_of(tmp_path / "out" / "masks") == ["bright.png", "white.png"]
+
+
 def test_nothing_is_replaced_unasked_and_a_run_goes_on(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

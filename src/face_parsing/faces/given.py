@@ -1,6 +1,7 @@
 """Faces that the user names instead of letting them be detected: a file of boxes or of five points, by photo.
 
-JSON, by the photo's file name (a face is a box of four numbers or five points; our own ``--json`` files have both):
+JSON, by the photo's file name, or its path below the searched folder (a face is a box of four numbers or five points;
+our own ``--json`` files have both):
 
     {"a.jpg": [[100, 80, 220, 300], [[151, 190], [250, 192], [200, 250], [160, 300], [245, 301]]], "empty.jpg": []}
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +46,46 @@ def read_given_faces(path: Path) -> GivenFaces:
     return readers[path.suffix.lower()](text, path)
 
 
-def faces_of(given: GivenFaces, photo: Path, source: Path) -> list[np.ndarray]:
-    """The faces of a photo, by its name or, without the suffix, its stem. Raises GivenFacesError where it has none."""
-    for name in (photo.name, photo.stem):
-        if name in given:
-            return given[name]
-    raise GivenFacesError(f"{source} does not name {photo.name}; add it, with no face if it has none.")
+def faces_of_photos(given: GivenFaces, names: Mapping[Path, str], source: Path) -> dict[Path, list[np.ndarray]]:
+    """The faces of each photo; ``names`` says what these are called, with folders in front and without the suffix.
+
+    The file calls a photo by its path, below the searched folder or as it was named; by its file's name; or by either
+    without the suffix. Raises GivenFacesError where a photo has none, or has a name that others have too.
+    """
+    keys = keys_of_photos(given, names)
+    several = {key for key, count in Counter(keys.values()).items() if count > 1}
+    for photo, key in keys.items():
+        if key is None:
+            raise GivenFacesError(f"{source} does not name {photo.name}; add it, with no face if it has none.")
+        if key in several:
+            first, second, *_ = [_paths(one, names[one])[0] for one in keys if keys[one] == key]
+            raise GivenFacesError(f"{source}: {key} may be {first} or {second}; name each with its folder and suffix.")
+    return {photo: given[key] for photo, key in keys.items() if key is not None}
+
+
+def keys_of_photos(given: GivenFaces, names: Mapping[Path, str]) -> dict[Path, str | None]:
+    """What the file calls each photo, or None."""
+    return {
+        photo: next((key for key in (*_paths(photo, name), photo.name, photo.stem) if key in given), None)
+        for photo, name in names.items()
+    }
+
+
+def _paths(photo: Path, name: str) -> list[str]:
+    """What a photo may be called exactly: below the searched folder, as it was named, and without the suffix."""
+    below = Path(name).parent
+    return [(below / photo.name).as_posix(), str(photo), (below / photo.stem).as_posix()]
+
+
+def why_outside(face: np.ndarray, size: tuple[int, int]) -> str | None:
+    """Why a box (4,) or points (5, 2) are no face of a photo of that height and width: nothing of them lies in it."""
+    H, W = size
+    first, last = (face[:2], face[:2] + face[2:]) if face.shape == (4,) else (face.min(0), face.max(0))
+    if (last > 0).all() and (first < (W, H)).all():
+        return None
+    what = "box" if face.shape == (4,) else "points"
+    numbers = ", ".join(f"{value:g}" for value in face.ravel())
+    return f"the {what} {numbers} of a face lie{'s' * (what == 'box')} outside the photo of {W}x{H} pixels"
 
 
 def _of_json(text: str, path: Path) -> GivenFaces:
