@@ -208,7 +208,7 @@ def test_what_is_no_photo_is_told() -> None:
 def test_probabilities_that_nobody_asked_for_are_refused_before_anything_is_written(
     result: ParsedPhoto, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="astronaut has no probabilities; make the parser with soft=True"):
+    with pytest.raises(ValueError, match="astronaut has no probabilities to save; make the parser with soft=True"):
         result.save(tmp_path / "out", color=True, json=True, soft=True)
     assert not (tmp_path / "out").exists()
 
