@@ -61,10 +61,20 @@ def test_what_is_left_is_told_by_kind_and_count(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._a.jpg", "list.txt", "clip.mov", "a.xmp"])
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._a.jpg", "list.txt", "a.xmp"])
 def test_what_is_no_photo_is_not_missed(name: str, tmp_path: Path) -> None:
     found = search_photos([fill(tmp_path, "a.jpg", name, data=b"anything")])
     assert (found.missed, found.line()) == (0, f"1 other file ({name})")
+
+
+def test_clips_in_a_folder_are_told(tmp_path: Path) -> None:
+    found = search_photos([fill(tmp_path / "mixed", "a.jpg", "clip.MOV")])
+    assert (found.missed, found.line()) == (0, "1 clip (clip.MOV; name each by itself after --input)")
+    clips = fill(tmp_path / "clips", "a.mp4", "b.mkv")
+    with pytest.raises(
+        ValueError, match=r"no photos in .*It holds 2 clips \(a\.mp4, b\.mkv; name each by itself after --"
+    ):
+        search_photos([clips])
 
 
 def test_a_folder_with_photos_alone_has_nothing_to_tell(tmp_path: Path) -> None:

@@ -14,6 +14,12 @@ PHOTO_SUFFIXES = (
 NEWER_SUFFIXES = (".avif", ".heic", ".heif", ".hif")
 """Of phones, which often put the same photo as a JPEG beside it."""
 
+CLIP_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".wmv", ".flv",
+    ".ogv", ".mxf", ".y4m",
+)  # fmt: skip
+"""What clips are called. A GIF, a WebP or a PNG is a photo, of which the first frame counts."""
+
 SUFFIXES_IN_WORDS = ".jpg, .png, .webp, .bmp, .tif, .gif, .jp2, .ppm, .avif and .heic"
 """The usual ones, for messages."""
 

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from face_parsing.data.photo_files import NEWER_SUFFIXES, SUFFIXES_IN_WORDS, is_photo_name, refuse_one_name
+from face_parsing.data.photo_files import (
+    CLIP_SUFFIXES,
+    NEWER_SUFFIXES,
+    SUFFIXES_IN_WORDS,
+    is_photo_name,
+    refuse_one_name,
+)
 
 # Cameras' raw files and pictures of programs, which are photos to their owners and are not read.
 RAW_SUFFIXES = (
@@ -51,6 +57,7 @@ class Left(enum.Enum):
     DANGLING = _Kind("link to nothing", "links to nothing", True)
     CLOSED = _Kind("folder that cannot be opened", "folders that cannot be opened", True)
     RAW_TWIN = _Kind("raw file beside its photo", "raw files beside their photos")
+    CLIP = _Kind("clip", "clips", advice="name each by itself after --input")
     SUBFOLDER = _Kind("subfolder", "subfolders", advice="--recursive reads them")
     RESULTS = _Kind("folder of earlier results", "folders of earlier results", advice="move photos out of them")
     LOOP = _Kind("link to a folder that is read anyway", "links to folders that are read anyway")
@@ -267,6 +274,8 @@ def _kind_of_file(path: Path, stems: set[str]) -> Left:
     suffix = path.suffix.lower()
     if suffix in UNREAD_SUFFIXES:
         return Left.RAW_TWIN if suffix in RAW_SUFFIXES and path.stem in stems else Left.UNREAD
+    if suffix in CLIP_SUFFIXES:
+        return Left.CLIP
     if suffix in SIDECARS or not path.is_file():
         return Left.OTHER
     try:

@@ -8,16 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from face_parsing.data.photo_files import CLIP_SUFFIXES
 from face_parsing.data.photos import MAX_PIXELS
 from face_parsing.system.commands import UsageError
 from face_parsing.video.decoding import decoded
 from face_parsing.video.orientation import Orientation, orientation_of
-
-CLIP_SUFFIXES = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".wmv", ".flv",
-    ".ogv", ".mxf", ".y4m",
-)  # fmt: skip
-"""What clips are called. A GIF, a WebP or a PNG is a photo, of which the first frame counts."""
 
 USUAL_RATE = Fraction(25)  # frames/s of a clip that does not say
 
