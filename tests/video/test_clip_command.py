@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import av
 import pytest
 from made_clips import moving_face, read_pictures, write_clip
 
@@ -85,6 +86,22 @@ def test_no_clip_is_replaced_by_its_masks(tmp_path: Path, clip: Path, capsys: py
     with pytest.raises(UsageError, match="is an input"):
         parse_video(own, tmp_path, overwrite=True)
     assert own.read_bytes() == clip.read_bytes()
+
+
+def test_a_clip_that_was_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = moving_face(PHOTO, 10, size=(128, 96), face=96)
+    # The index stands first, as in clips for the web: it says how many frames there were.
+    whole = write_clip(tmp_path / "whole.mp4", frames, options={"g": "1", "bf": "0"}, muxer={"movflags": "+faststart"})
+    with av.open(str(whole)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: packets[6].pos])
+    assert main([*words(whole, output=tmp_path / "out"), "--faces", "off"]) == 0
+    assert "the clip ends" not in capsys.readouterr().err
+    assert main([*words(cut, output=tmp_path / "out"), "--faces", "off"]) == 0
+    printed = capsys.readouterr()
+    assert f"{cut}: the clip ends after 6 of 10 frames." in printed.err
+    assert "wrote the masks of 6 frames" in printed.out
 
 
 def test_without_pyav_the_extra_is_named(

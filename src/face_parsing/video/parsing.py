@@ -46,6 +46,8 @@ class ParsedClip:
     broken: tuple[tuple[int, float], ...] = ()
     was_there: bool = False
     """All files were there already, and nothing was done: the counts are then 0."""
+    declared: int | None = None
+    """How many frames the clip says that it has: more than it has where it was cut."""
 
     def notes(self) -> list[str]:
         """What a reader should know, a sentence each; of a clip without trouble none."""
@@ -55,6 +57,8 @@ class ParsedClip:
         ]
         if len(self.broken) > NAMED:
             notes.append(f"and {len(self.broken) - NAMED} more broken frames")
+        if self.declared is not None and not self.was_there and self.frames < self.declared:
+            notes.append(f"the clip ends after {self.frames} of {self.declared} frames")
         return notes
 
 
@@ -95,7 +99,10 @@ def parse_video(
     with _bar(clip, progress) as step:
         counts = parse_frames(clip, network_of(parser, at_once), parts, wanted, step)
     _finish(clip, parts, files)
-    return ParsedClip(files, counts.frames, counts.without_face, tuple(sorted(counts.numbers)), tuple(counts.broken))
+    return ParsedClip(
+        files, counts.frames, counts.without_face, tuple(sorted(counts.numbers)), tuple(counts.broken),
+        declared=clip.declared,
+    )  # fmt: skip
 
 
 def shipped_parser() -> FaceParser:
