@@ -232,6 +232,7 @@ REFUSED = [
     (("--faces", "off", "--points", "faces.json"), "--points needs faces"),
     (("--points", "faces.json", "--least_score", 0.5), "--points names the faces, and --least_score is about looking"),
     (("--points", "faces.json", "--faces", "auto"), "--points names the faces, and --faces auto is about looking"),
+    (("--points", "faces.json", "--faces", "largest"), "names the faces, and --faces largest is about looking"),
     (("--points", "faces.json"), "faces.json cannot be read: No such file"),
 ]
 

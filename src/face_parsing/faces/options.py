@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no_face", choices=NO_FACE, help="a photo without a face is parsed whole (whole), gets an empty mask, or none"
     )
-    group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out (1)")
+    group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out, 0.5 to 4 (1)")
     group.add_argument(
         "--points",
         type=a_path,
@@ -85,8 +85,8 @@ def refuse(args: argparse.Namespace) -> None:
     if asked and mode_of(args) == "off":
         why = "was given" if args.faces else "is the default with --model_path"
         raise UsageError(f"{asked[0]} needs faces, and --faces off {why}; add --faces all, or leave {asked[0]} out.")
-    if args.points is not None and (args.least_score is not None or args.faces == "auto"):
-        other = "--least_score" if args.least_score is not None else "--faces auto"
+    if args.points is not None and (args.least_score is not None or args.faces in ("auto", "largest")):
+        other = "--least_score" if args.least_score is not None else f"--faces {args.faces}"
         raise UsageError(f"--points names the faces, and {other} is about looking for them; leave one of them out.")
 
 
