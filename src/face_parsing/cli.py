@@ -281,7 +281,8 @@ def _run_photos(args: argparse.Namespace) -> int:
     there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
     print(f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
     if missed:
-        rest = "; no submission.zip was written" if args.submission else ""
+        named = f" (the note names {found.missed} of them)" if found.missed else ""
+        rest = named + "; no submission.zip was written" if args.submission else named
         print(f"{PROGRAM}: {missed} of {asked} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:

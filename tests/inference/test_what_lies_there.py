@@ -44,7 +44,7 @@ def test_the_folder_of_the_issue(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"wrote 3 of 4 masks to {output / 'masks'}" in printed.out
     assert notes(printed.err) == [
         "Note: not parsed: 1 link to nothing (annexed.jpg), 1 subfolder (below; --recursive reads them).",
-        "inference.py: 1 of 4 photos could not be read.",
+        "inference.py: 1 of 4 photos could not be read (the note names 1 of them).",
     ]
     (source / "annexed.jpg").unlink()
     assert run("--input", source, "--output", output, "--overwrite", "--recursive") == 0
@@ -86,7 +86,11 @@ def test_no_submission_lacks_a_photo(gap: str, tmp_path: Path, capsys: pytest.Ca
         save(source / "face.avif")
     assert run("--input", source, "--output", output, "--submission") == (2 if gap == "twin" else 1)
     assert not (output / "submission.zip").exists()
-    wanted = "would both become face.png" if gap == "twin" else "1 of 2 photos could not be read; no submission.zip was"
+    wanted = (
+        "would both become face.png"
+        if gap == "twin"
+        else "could not be read (the note names 1 of them); no submission.zip was"
+    )
     assert wanted in capsys.readouterr().err
 
 
