@@ -15,7 +15,7 @@ from pathlib import Path
 from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
-from face_parsing.faces.given import faces_of_photos, read_given_faces
+from face_parsing.faces.given import faces_of_photos, read_given_faces, unused_note
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
 from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
@@ -206,7 +206,10 @@ def _given_faces(args: argparse.Namespace, names: Mapping[Path, str]) -> FacesOf
     """The faces that --points names, of all photos. Raises GivenFacesError."""
     if args.points is None:
         return None
-    return faces_of_photos(read_given_faces(args.points), names, args.points).__getitem__
+    given = read_given_faces(args.points)
+    if distributed.is_main() and (note := unused_note(given, names, args.points)):
+        print(f"Note: {printable(note)}", file=sys.stderr)
+    return faces_of_photos(given, names, args.points).__getitem__
 
 
 def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:

@@ -92,6 +92,17 @@ def test_what_is_no_face_is_refused(face: Any, reason: str, tmp_path: Path) -> N
         ("faces.json", "[]", r'must hold \{"photo\.jpg": \[face'),
         ("faces.json", '{"a.jpg": 3}', "must hold"),
         ("faces.json", "[" * 100_000, "is no JSON"),
+        (
+            "faces.json",
+            '{"a.jpg": [], "a.jpg": []}',
+            r"faces\.json: it names a\.jpg twice; put all its faces",
+        ),
+        (
+            "faces.csv",
+            "file;x;y;width;height\na.jpg;1,5;2;3;4\n",
+            r"line 1 is separated by semicolons; save it",
+        ),
+        ("faces.csv", "a.jpg\t1\t2\t3\t4\n", r"faces\.csv: line 1 is separated by tabs; save it with commas"),
         ("faces.txt", "", r"read from FILE\.json or FILE\.csv"),
         ("faces.csv", "a.jpg,1,2,3\n", r"faces\.csv: line 1 is neither"),
         ("faces.csv", "a.jpg,1,2,3,4\nb.jpg,1,2,x,4\n", "line 2 is neither"),

@@ -166,6 +166,15 @@ def test_faces_are_named_by_path(photos: Path, tmp_path: Path, capsys: pytest.Ca
     assert "faces.json: dark.png may be dark.png or sub/dark.png; name each" in capsys.readouterr().err
 
 
+def test_a_photo_that_is_not_there_gets_a_word(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = tmp_path / "faces.csv"
+    points.write_text("bright.png\ndark.png\nwhite.png\ngroup.jpg,1,2,3,4\nfar.jpg\n")
+    assert run("--input", photos, "--output", tmp_path / "out", "--points", points) == 0
+    assert f"Note: {points} also names group.jpg, far.jpg, which --input has not." in capsys.readouterr().err
+
+
 def test_a_box_outside_the_photo_is_no_face(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = tmp_path / "faces.json"
     points.write_text(json.dumps({"bright.png": [[5, 5, 20, 20]], "dark.png": [[500, 5, 20, 20]], "white.png": []}))

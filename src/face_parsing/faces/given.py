@@ -23,6 +23,8 @@ import numpy as np
 
 MOST_BYTES = 64 * 2**20  # of a file: half a million faces
 
+NAMED = 3  # photos in a sentence
+
 GivenFaces = dict[str, list[np.ndarray]]
 """By a photo's name: boxes (4,) x, y, width, height, or points (5, 2), float64."""
 
@@ -71,6 +73,16 @@ def keys_of_photos(given: GivenFaces, names: Mapping[Path, str]) -> dict[Path, s
     }
 
 
+def unused_note(given: GivenFaces, names: Mapping[Path, str], source: Path) -> str | None:
+    """A sentence on what the file names and the photos have not, or None."""
+    used = set(keys_of_photos(given, names).values())
+    unused = [key for key in given if key not in used]
+    if not unused:
+        return None
+    more = f" and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
+    return f"{source} also names {', '.join(unused[:NAMED])}{more}, which --input has not."
+
+
 def _paths(photo: Path, name: str) -> list[str]:
     """What a photo may be called exactly: below the searched folder, as it was named, and without the suffix."""
     below = Path(name).parent
@@ -90,10 +102,11 @@ def why_outside(face: np.ndarray, size: tuple[int, int]) -> str | None:
 
 def _of_json(text: str, path: Path) -> GivenFaces:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "too deep"
-        raise GivenFacesError(f"{path} is no JSON ({reason}).") from None
+        reason = "too deep" if isinstance(error, RecursionError) else str(error)
+        twice = isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError)
+        raise GivenFacesError(f"{path}: {reason}." if twice else f"{path} is no JSON ({reason}).") from None
     if isinstance(content, dict) and isinstance(content.get("file"), str) and "faces" in content:
         content = {Path(content["file"]).name: content["faces"]}  # as --json writes it
     if not isinstance(content, dict) or not all(isinstance(faces, list) for faces in content.values()):
@@ -104,11 +117,21 @@ def _of_json(text: str, path: Path) -> GivenFaces:
     }
 
 
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where a key stands in it twice: Python takes the last one."""
+    twice = next((key for key, count in Counter(key for key, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"it names {twice} twice; put all its faces into one list")
+    return dict(pairs)
+
+
 def _of_csv(text: str, path: Path) -> GivenFaces:
     found: GivenFaces = {}
     rows = csv.reader(text.splitlines())
     try:
         for row in rows:
+            if other := _other_separator(row):
+                raise GivenFacesError(f"{path}: line {rows.line_num} is separated by {other}; save it with commas.")
             cells = [cell.strip() for cell in row]
             while cells and not cells[-1]:  # spreadsheets fill short lines
                 cells.pop()
@@ -120,6 +143,12 @@ def _of_csv(text: str, path: Path) -> GivenFaces:
     except csv.Error as error:
         raise GivenFacesError(f"{path}: line {rows.line_num}: {error}.") from None
     return found
+
+
+def _other_separator(row: Sequence[str]) -> str | None:
+    """What separates a line that is not separated by commas: it comes as often as a box has numbers, or oftener."""
+    line = ",".join(row)
+    return next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if line.count(sign) >= 4), None)
 
 
 def _is_number(text: str) -> bool:
