@@ -64,7 +64,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     add_overwrite(files)
-    files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
+    files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there, however made")
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     face_options.add_arguments(parser)
 
@@ -135,7 +135,7 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
     """
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
     asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
-    paths = args.model_path or [default_weights(checkpoint=any(asked.values()) or args.device == "cuda")]
+    paths = args.model_path or [default_weights(checkpoint=any(asked.values()), device=args.device)]
     at_once, threads = 0, args.threads
     if paths[0].suffix == ".onnx":
         refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
@@ -237,6 +237,8 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
     of_photos = [name for name in ("submission", "crops", "soft", "points") if getattr(args, name)]
     if of_photos:
         raise UsageError(f"--{of_photos[0]} is for photos alone; leave it out, or parse the clips by themselves.")
+    if args.no_face == "skip":
+        raise UsageError("A clip has a mask of every frame: give --no_face empty or whole for clips.")
     if distributed.world_size() > 1:
         raise UsageError("A clip is for one process; start it without torchrun.")
     wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name)]

@@ -69,6 +69,11 @@ def test_wrong_calls_are_refused(tmp_path: Path, clip: Path, capsys: pytest.Capt
         "would both become clip.mkv": words(clip, twin, output=tmp_path),
         "--submission is for photos alone": [*words(clip, output=tmp_path), "--submission"],
         "--crops is for photos alone": [*words(clip, output=tmp_path), "--crops"],
+        "A clip has a mask of every frame: give --no_face empty or whole": [
+            *words(clip, output=tmp_path),
+            "--no_face",
+            "skip",
+        ],
         "--resume and --overwrite exclude each other": [*words(clip, output=tmp_path), "--resume", "--overwrite"],
     }
     for sentence, line in cases.items():

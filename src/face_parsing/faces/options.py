@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"leave out faces whose shorter side is smaller ({LEAST_SIZE:g})",
     )
     group.add_argument(
-        "--no_face", choices=NO_FACE, help="a photo without a face is parsed whole (whole), gets an empty mask, or none"
+        "--no_face",
+        choices=NO_FACE,
+        help="a photo without a face is parsed whole (whole), gets an empty mask, or none; of clips a frame, never none",
     )
     group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out, 0.5 to 4 (1)")
     group.add_argument(
