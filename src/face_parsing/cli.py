@@ -155,22 +155,11 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
         **face_options.given(args),
     )
     if args.submission:
-        _refuse_to_submit(parser)
+        from face_parsing.inference.run_py import refuse_to_submit
+
+        assert parser.checkpoint is not None
+        refuse_to_submit(parser.checkpoint.content, parser.weights.files[0])
     return parser, at_once
-
-
-def _refuse_to_submit(parser: FaceParser) -> None:
-    """Raise UsageError or SubmissionError where the challenge forbids the network."""
-    from face_parsing.inference.run_py import check_network
-
-    assert parser.checkpoint is not None
-    content = parser.checkpoint.content
-    if content.get("track") != "challenge":
-        raise UsageError(
-            f"{parser.weights.files[0]} was trained on the track {content.get('track')!r}, with what the challenge "
-            "forbids; leave out --submission or name a checkpoint of the track 'challenge'."
-        )
-    check_network(content["model"].get("name", "unet"))
 
 
 def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no_face",
         choices=NO_FACE,
-        help="a photo without a face is parsed whole (whole), gets an empty mask, or none; of clips a frame, never none",
+        help="a photo without a face is parsed whole (whole), gets an empty mask, or none (no clip's frame)",
     )
     group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out, 0.5 to 4 (1)")
     group.add_argument(
