@@ -132,6 +132,18 @@ def test_two_of_one_name(tmp_path: Path) -> None:
         search_photos([tmp_path], recursive=True)
 
 
+def test_all_photos_of_one_name_are_told_at_once(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{stem}.{suffix}" for stem in "abcdef" for suffix in ("jpg", "png")))
+    start = r"^a\.jpg and a\.png in .* would both become a\.png, and so would 5 more pairs "
+    pairs = r"\(b\.jpg and b\.png, c\.jpg and c\.png, d\.jpg and d\.png and 2 more\); rename one of each\.$"
+    with pytest.raises(ValueError, match=start + pairs):
+        search_photos([tmp_path])
+    for stem in "cdef":
+        (tmp_path / f"{stem}.png").unlink()
+    with pytest.raises(ValueError, match=r"so would 1 more pair \(b\.jpg and b\.png\); rename one of each\.$"):
+        search_photos([tmp_path])
+
+
 def test_a_folder_without_photos_says_what_it_holds(tmp_path: Path) -> None:
     fill(tmp_path, "deep/a.jpg", "b.psd")
     with pytest.raises(ValueError, match=r"no photos in .*It holds 1 photo in a format .*1 subfolder \(deep; --rec"):
