@@ -273,7 +273,9 @@ def _run_photos(args: argparse.Namespace) -> int:
         print(f"Note: {printable(note)}", file=sys.stderr)
     asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
     there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
-    print(f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
+    print(
+        f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(found.names), sep="\n"
+    )
     if missed:
         named = f" (the note names {found.missed} of them)" if found.missed else ""
         rest = named + "; no submission.zip was written" if args.submission else named

@@ -46,8 +46,8 @@ class Report:
         """How many masks were written."""
         return sum(how != "skip" for how, _ in self.found.values())
 
-    def lines(self) -> list[str]:
-        """What was found, for people: faces, and the photos without one by name."""
+    def lines(self, names: Mapping[Path, str]) -> list[str]:
+        """What was found, for people: faces, and the photos without one, as parse_folder has their ``names``."""
         how = Counter(kind for kind, _ in self.found.values())
         if set(how) <= {"off"}:
             return []
@@ -56,11 +56,11 @@ class Report:
             f"faces: {sum(n for _, n in self.found.values())} in {how['faces'] + how['portrait']} photos{portraits}"
         ]
         for kind, done in NO_FACE.items():
-            names = [printable(path.name) for path in sorted(self.found) if self.found[path][0] == kind]
-            if names:
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                named = ", ".join(names[:NAMED])
-                lines.append(f"{len(names)} of {len(self.found)} photos without a face: {done} ({named}{more})")
+            photos = [path for path in sorted(self.found) if self.found[path][0] == kind]
+            if photos:
+                more = f" and {len(photos) - NAMED} more" if len(photos) > NAMED else ""
+                named = ", ".join(printable((Path(names[one]).parent / one.name).as_posix()) for one in photos[:NAMED])
+                lines.append(f"{len(photos)} of {len(self.found)} photos without a face: {done} ({named}{more})")
         return lines
 
 

@@ -132,6 +132,11 @@ def test_two_of_one_name(tmp_path: Path) -> None:
         search_photos([tmp_path], recursive=True)
 
 
+def test_one_photo_keeps_its_suffix(tmp_path: Path) -> None:
+    (note,) = search_photos([fill(tmp_path, "a.jpg", "a.heic")]).notes()
+    assert note == "1 mask keeps the photo's suffix (a.heic.png): another one has the plain name."
+
+
 def test_all_photos_of_one_name_are_told_at_once(tmp_path: Path) -> None:
     fill(tmp_path, *(f"{stem}.{suffix}" for stem in "abcdef" for suffix in ("jpg", "png")))
     start = r"^a\.jpg and a\.png in .* would both become a\.png, and so would 5 more pairs "

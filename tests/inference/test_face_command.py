@@ -175,6 +175,18 @@ def test_a_photo_that_is_not_there_gets_a_word(
     assert f"Note: {points} also names group.jpg, far.jpg, which --input has not." in capsys.readouterr().err
 
 
+def test_a_photo_of_a_subfolder_is_named_with_it(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "sub").mkdir()
+    (photos / "dark.png").rename(photos / "sub" / "dark.png")
+    (photos / "sub" / "gone.jpg").symlink_to("nowhere.jpg")
+    assert run("--input", photos, "--output", tmp_path / "out", "--recursive") == 1
+    printed = capsys.readouterr()
+    assert "1 of 3 photos without a face: parsed whole (sub/dark.png)" in printed.out
+    assert "Note: not parsed: 1 link to nothing (sub/gone.jpg)." in printed.err
+
+
 def test_a_box_outside_the_photo_is_no_face(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = tmp_path / "faces.json"
     points.write_text(json.dumps({"bright.png": [[5, 5, 20, 20]], "dark.png": [[500, 5, 20, 20]], "white.png": []}))

@@ -127,7 +127,7 @@ def test_results_of_an_earlier_run_are_left_out(tmp_path: Path, capsys: pytest.C
     capsys.readouterr()
     assert run(*words, "--output", source / "out2") == 0
     assert masks(source / "out2") == wanted
-    assert "Note: not parsed: 5 folders of earlier results (color, crop_masks, crops and 2 more" in (
+    assert "Note: not parsed: 5 folders of earlier results (out/color, out/crop_masks, out/crops and 2 more" in (
         capsys.readouterr().err
     )
 

@@ -50,10 +50,8 @@ def refuse_one_name(names: Iterable[tuple[Path, str]], folder: Path | None = Non
     if others := pairs[1:]:
         some = ", ".join(f"{one.name} and {other.name}" for one, other, _ in others[:NAMED])
         rest = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        more, mend = (
-            f", and so would {len(others)} more pair{'s' * (len(others) > 1)} ({some}{rest})",
-            f"{mend} of each",
-        )
+        more = f", and so would {len(others)} more pair{'s' * (len(others) > 1)} ({some}{rest})"
+        mend = "rename one of each"
     raise ValueError(f"{both} would both become {name}.png{more}; {mend}.")
 
 

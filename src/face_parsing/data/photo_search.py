@@ -64,8 +64,8 @@ class Left(enum.Enum):
     OTHER = _Kind("other file", "other files")
 
     def say(self, paths: Sequence[Path]) -> str:
-        """So many, and the first ones' names."""
-        kind, names = self.value, ", ".join(path.name for path in paths[:NAMED])
+        """So many, and the first ones' paths below the searched folder."""
+        kind, names = self.value, ", ".join(path.as_posix() for path in paths[:NAMED])
         more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
         advice = f"; {kind.advice}" if kind.advice else ""
         return f"{len(paths)} {kind.one if len(paths) == 1 else kind.several} ({names}{more}{advice})"
@@ -80,6 +80,8 @@ class FoundPhotos:
 
     names: dict[Path, str] = field(default_factory=dict)
     left: dict[Left, list[Path]] = field(default_factory=dict)
+    below: dict[Path, Path] = field(default_factory=dict)
+    """Where all in ``left`` lie below the searched folder."""
     renamed: list[Path] = field(default_factory=list)
     """Photos that keep their suffix in their name, because another one has the name without it."""
 
@@ -95,16 +97,16 @@ class FoundPhotos:
 
     def line(self) -> str:
         """One line on all that is not done, by kind and count; empty where there is nothing."""
-        return ", ".join(kind.say(self.left[kind]) for kind in Left if self.left.get(kind))
+        kinds = [kind for kind in Left if self.left.get(kind)]
+        return ", ".join(kind.say([self.below[path] for path in self.left[kind]]) for kind in kinds)
 
     def notes(self) -> list[str]:
         """What a person should know, in a sentence each."""
         notes = [f"not parsed: {self.line()}."] if self.left else []
         if self.renamed:
+            many = "1 mask keeps" if len(self.renamed) == 1 else f"{len(self.renamed)} masks keep"
             first = f"{self.names[self.renamed[0]]}.png"
-            notes.append(
-                f"{len(self.renamed)} masks keep the photo's suffix ({first}): another one has the plain name."
-            )
+            notes.append(f"{many} the photo's suffix ({first}): another one has the plain name.")
         return notes
 
     def refuse_one_stem(self) -> None:
@@ -181,6 +183,7 @@ class _Search:
 
     def __init__(self, found: FoundPhotos, recursive: bool, own: set[Identity], results: Sequence[str]) -> None:
         self.found, self.recursive, self.own, self.results = found, recursive, own, results
+        self.root = Path()
         self.seen: set[Identity] = set()
         self.waiting: list[tuple[Path, str]] = []
         """Folders, the next one last, and what stands in front of their photos' names."""
@@ -189,6 +192,7 @@ class _Search:
 
     def read(self, root: Path) -> None:
         """Find all that root holds. Raises OSError where it cannot be opened."""
+        self.root = root
         self._read(root, "", list(root.iterdir()))
         while self.waiting or self.links:
             folder, prefix = self.waiting.pop() if self.waiting else self.links.pop(0)
@@ -206,6 +210,7 @@ class _Search:
 
     def _leave(self, kind: Left, path: Path) -> None:
         self.found.left.setdefault(kind, []).append(path)
+        self.found.below[path] = path.relative_to(self.root)
 
     def _read(self, folder: Path, prefix: str, entries: list[Path]) -> None:
         """Take the photos of a folder, whose entries these are, and sort the rest."""
