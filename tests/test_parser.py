@@ -232,3 +232,7 @@ def test_a_gpu_is_for_onnx_files_too_where_there_is_no_pytorch(
     assert "put onnxruntime-gpu in the place of onnxruntime with pip" in capsys.readouterr().err
     assert main(["--input", str(PHOTO), "--output", str(tmp_path / "out"), "--tta"]) == 2
     assert "What was asked for takes a checkpoint, which needs PyTorch" in capsys.readouterr().err
+
+
+def test_the_line_of_weights_is_one_sentence(parser: FaceParser) -> None:
+    assert "research and education alone; faces are found by face_detector.onnx" in str(parser.weights)

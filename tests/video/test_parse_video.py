@@ -169,7 +169,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, whole: FaceParser) -> No
     file = tmp_path / "out/masks/clip.mkv"
     file.parent.mkdir(parents=True)
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"masks/clip\.mkv would be replaced; add --overwrite"):
+    with pytest.raises(UsageError, match=r"masks/clip\.mkv would be replaced; pass overwrite=True or"):
         parse_video(path, tmp_path / "out", whole, progress=False)
     assert file.read_text(encoding="utf-8") == "mine"
     assert parse_video(path, tmp_path / "out", whole, resume=True, progress=False).was_there

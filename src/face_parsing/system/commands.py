@@ -208,12 +208,12 @@ def sample_bits(text: str) -> int:
     return value
 
 
-def refuse_existing(wanted: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise UsageError where files would be replaced that nobody asked to replace."""
+def refuse_existing(wanted: Sequence[Path], *, overwrite: bool, mend: str = "add --overwrite") -> None:
+    """Raise UsageError where files would be replaced that nobody asked to replace; ``mend`` says how to ask."""
     existing = [path for path in wanted if path.exists()]
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another output.")
+        raise UsageError(f"{existing[0]}{more} would be replaced; {mend} or choose another output.")
 
 
 def refuse_inputs(written: Sequence[Path], inputs: Sequence[Path]) -> None:

@@ -75,5 +75,5 @@ def _sentence(parsed: ParsedClip, *, looked: bool) -> str:
         count = len(parsed.numbers)
         said += f"; {count} face{'s' if count != 1 else ''}"
         if parsed.without_face:
-            said += f", none in {parsed.without_face} frames"
+            said += f", none in {parsed.without_face} frame{'s' * (parsed.without_face > 1)}"
     return said

@@ -89,7 +89,7 @@ def parse_video(
     place = Path(folder) / f".{clip.path.stem}.parts"
     refuse_inputs(list(files.values()), [clip.path])
     if not resume:
-        refuse_existing(list(files.values()), overwrite=overwrite)
+        refuse_existing(list(files.values()), overwrite=overwrite, mend="pass overwrite=True")
     elif all(file.exists() for file in files.values()) and not place.exists():
         return ParsedClip(files, was_there=True)
     at_once = at_once or min(MOST_AT_ONCE, usable_cores())
