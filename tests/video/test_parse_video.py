@@ -198,7 +198,7 @@ def test_what_was_stopped_goes_on_and_gives_the_same(
     with pytest.raises(StopError):
         parse_video(face_clip, tmp_path / "parts", of_faces, **at_once)
     assert not list((tmp_path / "parts").glob("*/face.*"))
-    with pytest.raises(UsageError, match="holds the beginning of an earlier run; add --resume .resume=True. to"):
+    with pytest.raises(UsageError, match=r"holds the beginning of an earlier run; add --resume \(resume=True\) to"):
         parse_video(face_clip, tmp_path / "parts", of_faces, **at_once)
     with pytest.raises(UsageError, match="was begun with another choice of results"):
         parse_video(face_clip, tmp_path / "parts", of_faces, resume=True, color=True, **at_once)

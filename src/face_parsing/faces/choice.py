@@ -60,14 +60,17 @@ def _given_face(one: GivenFace, photo: np.ndarray, run: RunDetector | None) -> F
             f"a face is a Face, five points (5, 2) or a box (4,) of x, y, width and height, and not {values.shape}; "
             "faces are a list of these."
         )
-    if outside := why_outside(values, photo.shape[:2]):
-        raise ValueError(f"{outside}; correct it.")
+    outside = why_outside(values, (photo.shape[0], photo.shape[1]))
     if values.shape == (5, 2):
         if side_of(quadrangle(values)) < 1:
             raise ValueError("the five points of a face are one point; give eyes, nose and corners of the mouth.")
+        if outside:
+            raise ValueError(f"{outside}; correct them.")
         return Face(box_of_points(values), values, 1.0)
     if min(values[2:]) <= 0:
         raise ValueError(f"the box of a face is x, y, width and height, and {values.tolist()} has none.")
+    if outside:
+        raise ValueError(f"{outside}; correct it.")
     face = Face(values, points_of_box(values), 0.0)
     seen = stand_up(run, photo, *shrunk(photo), face) if run is not None else None
     return Face(values, face.points if seen is None else seen.points, 1.0)
