@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, colorize
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
+from face_parsing.parser import default_weights
 from face_parsing.weights import LICENCE, find_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -203,3 +205,34 @@ def test_what_is_no_photo_is_told() -> None:
         TypeError, match="a photo is a path, a Pillow image or an array, or a list of these, and not int"
     ):
         FaceParser()(3)  # type: ignore[call-overload]
+
+
+def test_probabilities_that_nobody_asked_for_are_refused_before_anything_is_written(
+    result: ParsedPhoto, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="astronaut has no probabilities to save; make the parser with soft=True"):
+        result.save(tmp_path / "out", color=True, json=True, soft=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_face_outside_the_photo_is_refused(parser: FaceParser) -> None:
+    with pytest.raises(ValueError, match=r"the box 600, 0, 50, 50 of a face lies outside the photo of 512x512 pixels"):
+        parser(PHOTO, [[600, 0, 50, 50]])
+
+
+def test_a_gpu_is_for_onnx_files_too_where_there_is_no_pytorch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert default_weights(checkpoint=False, device="cuda") == find_weights("face_parsing.pth")
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else real(name, *rest))
+    assert default_weights(checkpoint=False, device="cuda") == find_weights("face_parsing.onnx")
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert main(["--input", str(PHOTO), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 2
+    assert "put onnxruntime-gpu in the place of onnxruntime with pip" in capsys.readouterr().err
+    assert main(["--input", str(PHOTO), "--output", str(tmp_path / "out"), "--tta"]) == 2
+    assert "What was asked for takes a checkpoint, which needs PyTorch" in capsys.readouterr().err
+
+
+def test_the_line_of_weights_is_one_sentence(parser: FaceParser) -> None:
+    assert "research and education alone; faces are found by face_detector.onnx" in str(parser.weights)

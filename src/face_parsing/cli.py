@@ -9,21 +9,22 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
-from face_parsing.faces.given import faces_of, read_given_faces
+from face_parsing.faces.given import faces_of_photos, read_given_faces, unused_note
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
-from face_parsing.inference.outputs import Files, written_places
+from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
 from face_parsing.parsed_folder import FacesOf, Report, parse_folder
 from face_parsing.parser import FaceParser, default_weights
 from face_parsing.system import distributed
 from face_parsing.system.commands import (
     UsageError,
+    a_path,
     add_overwrite,
     command,
     command_parser,
@@ -31,6 +32,7 @@ from face_parsing.system.commands import (
     positive,
     refuse_existing,
     refuse_for_onnx,
+    refuse_inputs,
     sample_bits,
 )
 from face_parsing.system.cores import usable_cores
@@ -53,22 +55,22 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         " --input docs/images/astronaut.jpg --output parsed --color --overlay",
     )
     files = parser.add_argument_group("photos and masks")
-    files.add_argument("--input", type=Path, nargs="+", required=True, help="photos, clips, or folders of photos")
+    files.add_argument("--input", type=a_path, nargs="+", required=True, help="photos, clips, or folders of photos")
     files.add_argument("--recursive", action="store_true", help="also their subfolders: masks/<subfolder>/<name>.png")
-    files.add_argument("--output", type=Path, required=True, help="folder for masks/<name>.png; it is created")
+    files.add_argument("--output", type=a_path, required=True, help="folder for masks/<name>.png; it is created")
     files.add_argument(
         "--bits", type=sample_bits, help="how many bits the samples of 16-bit files hold (all, or what the file says)"
     )
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     add_overwrite(files)
-    files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there already")
+    files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there, however made")
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     face_options.add_arguments(parser)
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
-        "--model_path", type=Path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
+        "--model_path", type=a_path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
     )
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
@@ -133,7 +135,7 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
     """
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
     asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
-    paths = args.model_path or [default_weights(checkpoint=any(asked.values()) or args.device == "cuda")]
+    paths = args.model_path or [default_weights(checkpoint=any(asked.values()), device=args.device)]
     at_once, threads = 0, args.threads
     if paths[0].suffix == ".onnx":
         refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
@@ -153,22 +155,11 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
         **face_options.given(args),
     )
     if args.submission:
-        _refuse_to_submit(parser)
+        from face_parsing.inference.run_py import refuse_to_submit
+
+        assert parser.checkpoint is not None
+        refuse_to_submit(parser.checkpoint.content, parser.weights.files[0])
     return parser, at_once
-
-
-def _refuse_to_submit(parser: FaceParser) -> None:
-    """Raise UsageError or SubmissionError where the challenge forbids the network."""
-    from face_parsing.inference.run_py import check_network
-
-    assert parser.checkpoint is not None
-    content = parser.checkpoint.content
-    if content.get("track") != "challenge":
-        raise UsageError(
-            f"{parser.weights.files[0]} was trained on the track {content.get('track')!r}, with what the challenge "
-            "forbids; leave out --submission or name a checkpoint of the track 'challenge'."
-        )
-    check_network(content["model"].get("name", "unet"))
 
 
 def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
@@ -179,10 +170,13 @@ def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
         raise UsageError("--submission takes no --recursive: the challenge's masks lie in one folder.")
     if args.resume and args.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
-    found = search_photos(args.input, recursive=args.recursive, own=written_places(args.output, args.input))
+    found = search_photos(
+        args.input, recursive=args.recursive, own=written_places(args.output, args.input), results=RESULTS
+    )
     if args.submission:
         found.refuse_one_stem()
     files, names = _files(args), found.names
+    refuse_inputs(files.places(args.output, names), [*names, *([args.points] if args.points else [])])
     wanted = [] if args.resume else [path for one in found.photos for path in files.replaced(args.output, names[one])]
     if args.submission:
         wanted.append(args.output / "submission.zip")
@@ -197,13 +191,14 @@ def _files(args: argparse.Namespace) -> Files:
     return Files(**{name: getattr(args, name) for name in Files.__dataclass_fields__})
 
 
-def _given_faces(args: argparse.Namespace, photos: Sequence[Path]) -> FacesOf | None:
+def _given_faces(args: argparse.Namespace, names: Mapping[Path, str]) -> FacesOf | None:
     """The faces that --points names, of all photos. Raises GivenFacesError."""
     if args.points is None:
         return None
     given = read_given_faces(args.points)
-    found = {photo: faces_of(given, photo, args.points) for photo in photos}
-    return found.__getitem__
+    if distributed.is_main() and (note := unused_note(given, names, args.points)):
+        print(f"Note: {printable(note)}", file=sys.stderr)
+    return faces_of_photos(given, names, args.points).__getitem__
 
 
 def _pack(args: argparse.Namespace, parser: FaceParser, photos: Sequence[Path]) -> None:
@@ -231,6 +226,8 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
     of_photos = [name for name in ("submission", "crops", "soft", "points") if getattr(args, name)]
     if of_photos:
         raise UsageError(f"--{of_photos[0]} is for photos alone; leave it out, or parse the clips by themselves.")
+    if args.no_face == "skip":
+        raise UsageError("A clip has a mask of every frame: give --no_face empty or whole for clips.")
     if distributed.world_size() > 1:
         raise UsageError("A clip is for one process; start it without torchrun.")
     wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name)]
@@ -249,7 +246,7 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
 def _run_photos(args: argparse.Namespace) -> int:
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
-    given = _given_faces(args, own)
+    given = _given_faces(args, found.names)
     parser, at_once = _open_network(args, len(own))
     print(parser.weights)
     order = FaceOrder(parser.labels)
@@ -271,14 +268,17 @@ def _run_photos(args: argparse.Namespace) -> int:
     if not distributed.is_main():
         return 0
     for failure in report.failures:
-        print(f"{PROGRAM}: {failure}", file=sys.stderr)
+        print(f"{PROGRAM}: {printable(failure)}", file=sys.stderr)
     for note in [*odd_order(odd, MEND if args.submission else MEND_BY_FACES), *found.notes()]:
-        print(f"Note: {note}", file=sys.stderr)
+        print(f"Note: {printable(note)}", file=sys.stderr)
     asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
     there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
-    print(f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(), sep="\n")
+    print(
+        f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(found.names), sep="\n"
+    )
     if missed:
-        rest = "; no submission.zip was written" if args.submission else ""
+        named = f" (the note names {found.missed} of them)" if found.missed else ""
+        rest = named + "; no submission.zip was written" if args.submission else named
         print(f"{PROGRAM}: {missed} of {asked} photos could not be read{rest}.", file=sys.stderr)
         return 1
     if args.submission:

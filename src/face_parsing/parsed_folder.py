@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from face_parsing.data.photos import PhotoError, read_photo
+from face_parsing.faces.given import why_outside
 from face_parsing.faces.options import NO_FACE
 from face_parsing.inference.folder import for_each_photo
-from face_parsing.inference.outputs import Files
+from face_parsing.inference.outputs import Files, printable
 from face_parsing.parser import FaceParser
 from face_parsing.results import ParsedPhoto
 
@@ -44,8 +46,8 @@ class Report:
         """How many masks were written."""
         return sum(how != "skip" for how, _ in self.found.values())
 
-    def lines(self) -> list[str]:
-        """What was found, for people: faces, and the photos without one by name."""
+    def lines(self, names: Mapping[Path, str]) -> list[str]:
+        """What was found, for people: faces, and the photos without one, as parse_folder has their ``names``."""
         how = Counter(kind for kind, _ in self.found.values())
         if set(how) <= {"off"}:
             return []
@@ -54,11 +56,11 @@ class Report:
             f"faces: {sum(n for _, n in self.found.values())} in {how['faces'] + how['portrait']} photos{portraits}"
         ]
         for kind, done in NO_FACE.items():
-            names = [path.name for path in sorted(self.found) if self.found[path][0] == kind]
-            if names:
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                named = ", ".join(names[:NAMED])
-                lines.append(f"{len(names)} of {len(self.found)} photos without a face: {done} ({named}{more})")
+            photos = [path for path in sorted(self.found) if self.found[path][0] == kind]
+            if photos:
+                more = f" and {len(photos) - NAMED} more" if len(photos) > NAMED else ""
+                named = ", ".join(printable((Path(names[one]).parent / one.name).as_posix()) for one in photos[:NAMED])
+                lines.append(f"{len(photos)} of {len(self.found)} photos without a face: {done} ({named}{more})")
         return lines
 
 
@@ -81,7 +83,15 @@ def parse_folder(
     ``faces_of`` names the faces instead of a search. ``look`` is shown the masks of photos in which nobody looked for
     faces. The other options are those of predict_folder.
     """
+    refused = {photo: why for photo in photos if (why := files.why_not(output, names[photo], photo))}
     report = Report()
+
+    def read(path: Path) -> np.ndarray:
+        photo = read_photo(path, bits=bits)
+        for face in faces_of(path) if faces_of is not None else ():
+            if outside := why_outside(face, (photo.shape[0], photo.shape[1])):
+                raise PhotoError(f"{path}: {outside}; correct it in the file of --points")
+        return photo
 
     def parse(paths: Sequence[Path], pixels: Sequence[np.ndarray]) -> Sequence[ParsedPhoto]:
         if faces_of is not None:
@@ -101,7 +111,9 @@ def parse_folder(
         if look is not None and result.found == "off":
             look(path, result.mask)
 
-    report.failures = for_each_photo(
-        parse, photos, write, batch_size=batch_size, at_once=at_once, bits=bits, progress=progress
-    )
+    failures = for_each_photo(
+        parse, [photo for photo in photos if photo not in refused], write,
+        batch_size=batch_size, at_once=at_once, progress=progress, read=read,
+    )  # fmt: skip
+    report.failures = [*refused.values(), *failures]
     return report

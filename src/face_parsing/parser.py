@@ -96,7 +96,7 @@ class FaceParser:
         asked = {"tta": tta, "size": size, "precision": precision != "fp32"}
         asked["postprocess"] = postprocess is not None
         if model_path is None:
-            paths = [default_weights(checkpoint=any(asked.values()) or device == "cuda")]
+            paths = [default_weights(checkpoint=any(asked.values()), device=device)]
         else:
             several = [model_path] if isinstance(model_path, str | os.PathLike) else model_path
             paths = [Path(path) for path in several]
@@ -210,17 +210,25 @@ def _positive(name: str, value: float) -> float:
     return value
 
 
-def default_weights(*, checkpoint: bool) -> Path:
-    """The shipped reference network in 8 bits, or its checkpoint. Raises ValueError or OSError with one sentence."""
+def default_weights(*, checkpoint: bool, device: str = "auto") -> Path:
+    """The shipped reference network in 8 bits, or its checkpoint; on a GPU the checkpoint, where PyTorch is installed.
+
+    Raises ValueError or OSError with one sentence.
+    """
     if checkpoint:
         _need_torch("What was asked for takes a checkpoint, which")
-    return find_weights(REFERENCE if checkpoint else EIGHT_BITS)
+    on_gpu = device == "cuda" and _has_torch()
+    return find_weights(REFERENCE if checkpoint or on_gpu else EIGHT_BITS)
+
+
+def _has_torch() -> bool:
+    import importlib.util  # not at every start: it takes its milliseconds
+
+    return importlib.util.find_spec("torch") is not None
 
 
 def _need_torch(what: str) -> None:
-    import importlib.util  # not at every start: it takes its milliseconds
-
-    if importlib.util.find_spec("torch") is None:
+    if not _has_torch():
         raise UsageError(f'{what} needs PyTorch: pip install "face-parsing[train]", or parse with an ONNX file.')
 
 

@@ -148,8 +148,12 @@ class ParsedPhoto:
 
         Returns the files under ``mask``, ``color``, ``overlay``, ``instances``, ``json``, ``soft``, and ``crop_1``,
         ``crop_mask_1`` and so on. Of a photo that is to be left out (``found`` is skip) only the JSON file is written.
-        Raises FileExistsError where a file is there already.
+        Raises FileExistsError where a file is there already, and ValueError for probabilities that nobody asked for.
         """
+        if soft and self.probabilities is None:
+            raise ValueError(
+                f"{self.name} has no probabilities to save; make the parser with soft=True, or leave soft out."
+            )
         files = Files(color=color, overlay=overlay, instances=instances, json=json, soft=soft, crops=crops)
         output = Path(folder)
         existing = files.replaced(output, self.name)

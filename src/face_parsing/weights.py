@@ -32,7 +32,7 @@ class Weights:
     def __str__(self) -> str:
         line = f"weights {' + '.join(map(str, self.files))}, track {self.track[:100]}; licence: {self.licence[:300]}"
         if self.detector is not None:
-            line += f"; faces are found by {self.detector.name}, which is pretrained (MIT)"
+            line = line.removesuffix(".") + f"; faces are found by {self.detector.name}, which is pretrained (MIT)"
         return "".join(sign if sign.isprintable() else " " for sign in line)  # files are strangers' too
 
 

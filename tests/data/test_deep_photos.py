@@ -65,7 +65,9 @@ def test_what_the_user_says_is_scaled(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_nobody_says_a_warning_names_what_scales(kind: str, tmp_path: Path) -> None:
     path = written(kind, tmp_path / kind)
-    with pytest.warns(PhotoWarning, match=r"4095 of 65535.*'inference\.py --bits 12' scales them") as caught:
+    with pytest.warns(
+        PhotoWarning, match=r"4095 of 65535.*'--bits 12' of inference\.py or face-parsing scales them"
+    ) as caught:
         photo = read_photo(path)
     assert str(path) in str(caught[0].message)
     if kind != "alpha.png":  # of which nearly all is the white behind it

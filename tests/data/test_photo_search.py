@@ -61,10 +61,20 @@ def test_what_is_left_is_told_by_kind_and_count(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._a.jpg", "list.txt", "clip.mov", "a.xmp"])
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._a.jpg", "list.txt", "a.xmp"])
 def test_what_is_no_photo_is_not_missed(name: str, tmp_path: Path) -> None:
     found = search_photos([fill(tmp_path, "a.jpg", name, data=b"anything")])
     assert (found.missed, found.line()) == (0, f"1 other file ({name})")
+
+
+def test_clips_in_a_folder_are_told(tmp_path: Path) -> None:
+    found = search_photos([fill(tmp_path / "mixed", "a.jpg", "clip.MOV")])
+    assert (found.missed, found.line()) == (0, "1 clip (clip.MOV; name each by itself after --input)")
+    clips = fill(tmp_path / "clips", "a.mp4", "b.mkv")
+    with pytest.raises(
+        ValueError, match=r"no photos in .*It holds 2 clips \(a\.mp4, b\.mkv; name each by itself after --"
+    ):
+        search_photos([clips])
 
 
 def test_a_folder_with_photos_alone_has_nothing_to_tell(tmp_path: Path) -> None:
@@ -120,6 +130,23 @@ def test_two_of_one_name(tmp_path: Path) -> None:
         search_photos([tmp_path / "x"])
     with pytest.raises(ValueError, match=r"x/a\.jpg and .*x/a\.png would both become x/a\.png"):
         search_photos([tmp_path], recursive=True)
+
+
+def test_one_photo_keeps_its_suffix(tmp_path: Path) -> None:
+    (note,) = search_photos([fill(tmp_path, "a.jpg", "a.heic")]).notes()
+    assert note == "1 mask keeps the photo's suffix (a.heic.png): another one has the plain name."
+
+
+def test_all_photos_of_one_name_are_told_at_once(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{stem}.{suffix}" for stem in "abcdef" for suffix in ("jpg", "png")))
+    start = r"^a\.jpg and a\.png in .* would both become a\.png, and so would 5 more pairs "
+    pairs = r"\(b\.jpg and b\.png, c\.jpg and c\.png, d\.jpg and d\.png and 2 more\); rename one of each\.$"
+    with pytest.raises(ValueError, match=start + pairs):
+        search_photos([tmp_path])
+    for stem in "cdef":
+        (tmp_path / f"{stem}.png").unlink()
+    with pytest.raises(ValueError, match=r"so would 1 more pair \(b\.jpg and b\.png\); rename one of each\.$"):
+        search_photos([tmp_path])
 
 
 def test_a_folder_without_photos_says_what_it_holds(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_parsing.faces.given import GivenFacesError, faces_of, read_given_faces
+from face_parsing.faces.given import GivenFacesError, faces_of_photos, read_given_faces, why_outside
 
 BOX = [10.0, 20.0, 30.5, 40.0]
 POINTS = [[15.0, 30.0], [33.0, 31.0], [24.0, 40.0], [17.0, 50.0], [31.0, 51.0]]
@@ -27,10 +27,24 @@ def test_json_has_boxes_points_and_photos_without_a_face(tmp_path: Path) -> None
     for face, values in zip(found["a.jpg"], (BOX, POINTS, POINTS, BOX), strict=True):
         np.testing.assert_array_equal(face, values)
     path = tmp_path / "faces.json"
-    assert len(faces_of(found, Path("photos/a.jpg"), path)) == 4
-    assert faces_of(found, Path("photos/b.png"), path) == []
+    named = {Path("photos/a.jpg"): "a", Path("photos/b.png"): "b"}
+    assert [len(faces) for faces in faces_of_photos(found, named, path).values()] == [4, 0]
     with pytest.raises(GivenFacesError, match=r"faces\.json does not name c\.png; add it, with no face if it has none"):
-        faces_of(found, Path("c.png"), path)
+        faces_of_photos(found, {Path("c.png"): "c"}, path)
+
+
+def test_photos_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    names = {Path("in/x.jpg"): "x", Path("in/a/x.jpg"): "a/x", Path("in/b/x.jpg"): "b/x"}
+    content = {"x.jpg": [], "a/x.jpg": [BOX], "in/b/x.jpg": [BOX, POINTS]}
+    path = written(tmp_path, content)
+    assert [len(faces) for faces in faces_of_photos(read_given_faces(path), names, path).values()] == [0, 1, 2]
+    path = written(tmp_path, {"x.jpg": [], "a/x": [BOX]})
+    with pytest.raises(GivenFacesError, match=r"faces\.json: x\.jpg may be x\.jpg or b/x\.jpg; name each"):
+        faces_of_photos(read_given_faces(path), names, path)
+    twins = {Path("a.jpg"): "a", Path("a.heic"): "a.heic"}
+    path = written(tmp_path, {"a": [BOX]})
+    with pytest.raises(GivenFacesError, match=r"a may be a\.jpg or a\.heic"):
+        faces_of_photos(read_given_faces(path), twins, path)
 
 
 def test_a_json_file_of_the_command_is_read(tmp_path: Path) -> None:
@@ -78,6 +92,17 @@ def test_what_is_no_face_is_refused(face: Any, reason: str, tmp_path: Path) -> N
         ("faces.json", "[]", r'must hold \{"photo\.jpg": \[face'),
         ("faces.json", '{"a.jpg": 3}', "must hold"),
         ("faces.json", "[" * 100_000, "is no JSON"),
+        (
+            "faces.json",
+            '{"a.jpg": [], "a.jpg": []}',
+            r"faces\.json: it names a\.jpg twice; put all its faces",
+        ),
+        (
+            "faces.csv",
+            "file;x;y;width;height\na.jpg;1,5;2;3;4\n",
+            r"line 1 is separated by semicolons; save it",
+        ),
+        ("faces.csv", "a.jpg\t1\t2\t3\t4\n", r"faces\.csv: line 1 is separated by tabs; save it with commas"),
         ("faces.txt", "", r"read from FILE\.json or FILE\.csv"),
         ("faces.csv", "a.jpg,1,2,3\n", r"faces\.csv: line 1 is neither"),
         ("faces.csv", "a.jpg,1,2,3,4\nb.jpg,1,2,x,4\n", "line 2 is neither"),
@@ -94,3 +119,20 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(GivenFacesError, match=r"bytes\.csv cannot be read: it is no text in UTF-8"):
         read_given_faces(tmp_path / "bytes.csv")
+
+
+@pytest.mark.parametrize(
+    ("face", "outside"),
+    [
+        ([-5, -5, 6, 6], None),
+        ([63, 47, 500, 500], None),
+        ([64, 10, 5, 5], "the box 64, 10, 5, 5 of a face lies outside the photo of 64x48 pixels"),
+        ([10, 48.5, 5, 5], "the box 10, 48.5, 5, 5 of a face lies outside"),
+        ([-20, 10, 20, 5], "the box -20, 10, 20, 5 of a face lies outside"),
+        ([[x + 50, y] for x, y in POINTS], "the points 65, 30, 83, 31, 74, 40, 67, 50, 81, 51 of a face lie outside"),
+        (POINTS, None),
+    ],
+)
+def test_a_face_outside_the_photo_is_none(face: Any, outside: str | None) -> None:
+    why = why_outside(np.array(face, np.float64), (48, 64))
+    assert why is None if outside is None else str(why).startswith(outside)

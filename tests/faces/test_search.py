@@ -144,7 +144,7 @@ def test_given_faces_are_taken_as_they_are(run: RunDetector, portrait: np.ndarra
     (seen,) = given_faces([box], portrait, run)
     (found,) = find_faces(run, portrait)
     np.testing.assert_allclose(seen.points, found.points, atol=12)
-    empty = np.zeros((64, 64, 3), np.uint8)
+    empty = np.zeros((400, 400, 3), np.uint8)
     np.testing.assert_allclose(given_faces([box], empty, run)[0].points, second.points)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,53 @@ def test_faces_are_named_in_a_file(photos: Path, tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "more").exists()
 
 
+def test_faces_are_named_by_path(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "sub").mkdir()
+    (photos / "sub" / "dark.png").write_bytes((photos / "dark.png").read_bytes())
+    points = tmp_path / "faces.json"
+    content = {"bright.png": [], "dark.png": [[1, 2, 30, 40]], "white.png": [], "sub/dark.png": [[1, 2, 30, 40]] * 2}
+    points.write_text(json.dumps(content))
+    words = ("--input", photos, "--recursive", "--points", points, "--crops")
+    assert run(*words, "--output", tmp_path / "out") == 0
+    assert files_of(tmp_path / "out" / "crops") == ["dark_1.png", "sub/dark_1.png", "sub/dark_2.png"]
+    del content["sub/dark.png"]
+    points.write_text(json.dumps(content))
+    assert run(*words, "--output", tmp_path / "more") == 2
+    assert "faces.json: dark.png may be dark.png or sub/dark.png; name each" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_not_there_gets_a_word(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = tmp_path / "faces.csv"
+    points.write_text("bright.png\ndark.png\nwhite.png\ngroup.jpg,1,2,3,4\nfar.jpg\n")
+    assert run("--input", photos, "--output", tmp_path / "out", "--points", points) == 0
+    assert f"Note: {points} also names group.jpg, far.jpg, which --input has not." in capsys.readouterr().err
+
+
+def test_a_photo_of_a_subfolder_is_named_with_it(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "sub").mkdir()
+    (photos / "dark.png").rename(photos / "sub" / "dark.png")
+    (photos / "sub" / "gone.jpg").symlink_to("nowhere.jpg")
+    assert run("--input", photos, "--output", tmp_path / "out", "--recursive") == 1
+    printed = capsys.readouterr()
+    assert "1 of 3 photos without a face: parsed whole (sub/dark.png)" in printed.out
+    assert "Note: not parsed: 1 link to nothing (sub/gone.jpg)." in printed.err
+
+
+def test_a_box_outside_the_photo_is_no_face(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = tmp_path / "faces.json"
+    points.write_text(json.dumps({"bright.png": [[5, 5, 20, 20]], "dark.png": [[500, 5, 20, 20]], "white.png": []}))
+    assert run("--input", photos, "--output", tmp_path / "out", "--points", points) == 1
+    reason = (
+        "the box 500, 5, 20, 20 of a face lies outside the photo of 60x64 pixels; correct it in the file of --points"
+    )
+    assert f"{photos / 'dark.png'}: {reason}" in capsys.readouterr().err
+    assert files_of(tmp_path / "out" / "masks") == ["bright.png", "white.png"]
+
+
 def test_nothing_is_replaced_unasked_and_a_run_goes_on(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +225,24 @@ def test_nothing_is_replaced_unasked_and_a_run_goes_on(
     assert "crop" in capsys.readouterr().err
 
 
+def test_one_odd_name_leaves_the_others(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    latin = os.fsdecode(b"caf\xe9.png")
+    for name, words, reason in (
+        (latin, ("--json",), "its name is not in UTF-8, as JSON must be; rename it or leave out --json"),
+        (250 * "a" + ".png", ("--crops",), f"{250 * 'a'}_1.png is longer than names of files may be here; rename it"),
+        (251 * "b" + ".png", ("--json",), f"{251 * 'b'}.json is longer than names of files may be here; rename it"),
+    ):
+        odd, output = photos / name, tmp_path / name[:1]
+        odd.write_bytes((photos / "dark.png").read_bytes())
+        assert run("--input", photos, "--output", output, *words) == 1
+        printed = capsys.readouterr()
+        assert reason in printed.err
+        assert "wrote 3 of 4 masks" in printed.out
+        assert files_of(output / "masks") == ["bright.png", "dark.png", "white.png"]
+        assert run("--input", photos, "--output", tmp_path / "plain", "--overwrite") == 0
+        odd.unlink()
+
+
 REFUSED = [
     (("--submission", "--faces", "all"), "--submission takes no --faces: the detector of faces is pretrained"),
     (("--submission", "--faces", "auto", "--margin", 2), "takes no --faces, --margin: the detector"),
@@ -187,6 +253,7 @@ REFUSED = [
     (("--faces", "off", "--points", "faces.json"), "--points needs faces"),
     (("--points", "faces.json", "--least_score", 0.5), "--points names the faces, and --least_score is about looking"),
     (("--points", "faces.json", "--faces", "auto"), "--points names the faces, and --faces auto is about looking"),
+    (("--points", "faces.json", "--faces", "largest"), "names the faces, and --faces largest is about looking"),
     (("--points", "faces.json"), "faces.json cannot be read: No such file"),
 ]
 
@@ -208,6 +275,10 @@ def test_options_that_exclude_each_other(
         ("--least_size", "-1", "-1 is not from 0 to 100000"),
         ("--margin", "0.1", "0.1 is not from 0.5 to 4"),
         ("--margin", "wide", "invalid margin value: 'wide'"),
+        ("--input", "", "argument --input: the path is empty; name a file or folder"),
+        ("--output", "", "argument --output: the path is empty"),
+        ("--points", "", "argument --points: the path is empty"),
+        ("--model_path", "", "argument --model_path: the path is empty"),
         ("--faces", "best", "invalid choice: 'best'"),
     ],
 )

@@ -44,7 +44,7 @@ def test_the_folder_of_the_issue(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"wrote 3 of 4 masks to {output / 'masks'}" in printed.out
     assert notes(printed.err) == [
         "Note: not parsed: 1 link to nothing (annexed.jpg), 1 subfolder (below; --recursive reads them).",
-        "inference.py: 1 of 4 photos could not be read.",
+        "inference.py: 1 of 4 photos could not be read (the note names 1 of them).",
     ]
     (source / "annexed.jpg").unlink()
     assert run("--input", source, "--output", output, "--overwrite", "--recursive") == 0
@@ -86,7 +86,11 @@ def test_no_submission_lacks_a_photo(gap: str, tmp_path: Path, capsys: pytest.Ca
         save(source / "face.avif")
     assert run("--input", source, "--output", output, "--submission") == (2 if gap == "twin" else 1)
     assert not (output / "submission.zip").exists()
-    wanted = "would both become face.png" if gap == "twin" else "1 of 2 photos could not be read; no submission.zip was"
+    wanted = (
+        "would both become face.png"
+        if gap == "twin"
+        else "could not be read (the note names 1 of them); no submission.zip was"
+    )
     assert wanted in capsys.readouterr().err
 
 
@@ -109,6 +113,37 @@ def test_what_was_written_is_not_read_the_second_time(place: str, tmp_path: Path
     (tmp_path / place / "masks" / "sub" / "a.png").unlink()
     assert run(*words, "--resume") == 0
     assert masks(tmp_path / place) == ["a.png", "sub/a.png"]
+
+
+def test_results_of_an_earlier_run_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in"
+    for name in ("a.jpg", "sub/a.jpg", "dataset/masks/a.jpg", "dataset/masks/a.png", "dataset/color/b.jpg"):
+        save(source / name)
+    (source / "dataset" / "masks" / "a.png").unlink()
+    words = ("--input", source, "--recursive", "--color", "--overlay", "--crops")
+    assert run(*words, "--output", source / "out") == 0
+    wanted = ["a.png", "dataset/color/b.png", "dataset/masks/a.png", "sub/a.png"]
+    assert masks(source / "out") == wanted
+    capsys.readouterr()
+    assert run(*words, "--output", source / "out2") == 0
+    assert masks(source / "out2") == wanted
+    assert "Note: not parsed: 5 folders of earlier results (out/color, out/crop_masks, out/crops and 2 more" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",), ("--resume",)])
+@pytest.mark.parametrize("folder", ["masks", "color", "crops"])
+def test_no_photo_is_replaced_by_what_is_made_of_it(
+    folder: str, more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = save(tmp_path / "in" / folder / "q.png")
+    before = photo.read_bytes()
+    words = ("--input", photo.parent, "--output", tmp_path / "in", "--color", "--crops", *more)
+    assert run(*words) == 2
+    assert f"{photo} is an input, and {photo} would be written in its place; choose" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+    assert [path for path in (tmp_path / "in").rglob("*") if path.is_file()] == [photo]
 
 
 def test_a_face_on_its_side_gets_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

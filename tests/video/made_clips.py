@@ -53,11 +53,12 @@ def write_clip(
     options: dict[str, str] | None = None,
     sound: str = "",
     given: str = "rgb24",
+    muxer: dict[str, str] | None = None,
     **context: Any,
 ) -> Path:
     """Write frames (H, W, 3), shown at ``times`` in parts 1 / rate of a second, and the sound of a codec, if named."""
     H, W = frames[0].shape[:2]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=muxer or {}) as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = W, H, kind
         stream.codec_context.time_base = Fraction(1, rate)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import av
 import pytest
 from made_clips import moving_face, read_pictures, write_clip
 
 from face_parsing.cli import main
+from face_parsing.system.commands import UsageError
+from face_parsing.video import parse_video
 
 PHOTO = Path(__file__).resolve().parents[2] / "docs/images/astronaut.jpg"
 
@@ -66,11 +69,44 @@ def test_wrong_calls_are_refused(tmp_path: Path, clip: Path, capsys: pytest.Capt
         "would both become clip.mkv": words(clip, twin, output=tmp_path),
         "--submission is for photos alone": [*words(clip, output=tmp_path), "--submission"],
         "--crops is for photos alone": [*words(clip, output=tmp_path), "--crops"],
+        "A clip has a mask of every frame: give --no_face empty or whole": [
+            *words(clip, output=tmp_path),
+            "--no_face",
+            "skip",
+        ],
         "--resume and --overwrite exclude each other": [*words(clip, output=tmp_path), "--resume", "--overwrite"],
     }
     for sentence, line in cases.items():
         assert main(line) == 2, line
         assert sentence in capsys.readouterr().err
+
+
+def test_no_clip_is_replaced_by_its_masks(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "masks" / "odd.mkv"
+    own.parent.mkdir()
+    own.write_bytes(clip.read_bytes())
+    for more in ([], ["--overwrite"], ["--resume"]):
+        assert main([*words(own, output=tmp_path), *more]) == 2
+        assert f"{own} is an input, and {own} would be written in its place" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="is an input"):
+        parse_video(own, tmp_path, overwrite=True)
+    assert own.read_bytes() == clip.read_bytes()
+
+
+def test_a_clip_that_was_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = moving_face(PHOTO, 10, size=(128, 96), face=96)
+    # The index stands first, as in clips for the web: it says how many frames there were.
+    whole = write_clip(tmp_path / "whole.mp4", frames, options={"g": "1", "bf": "0"}, muxer={"movflags": "+faststart"})
+    with av.open(str(whole)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: packets[6].pos])
+    assert main([*words(whole, output=tmp_path / "out"), "--faces", "off"]) == 0
+    assert "the clip ends" not in capsys.readouterr().err
+    assert main([*words(cut, output=tmp_path / "out"), "--faces", "off"]) == 0
+    printed = capsys.readouterr()
+    assert f"{cut}: the clip ends after 6 of 10 frames." in printed.err
+    assert "wrote the masks of 6 frames" in printed.out
 
 
 def test_without_pyav_the_extra_is_named(

@@ -169,7 +169,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, whole: FaceParser) -> No
     file = tmp_path / "out/masks/clip.mkv"
     file.parent.mkdir(parents=True)
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"masks/clip\.mkv would be replaced; add --overwrite"):
+    with pytest.raises(UsageError, match=r"masks/clip\.mkv would be replaced; pass overwrite=True or"):
         parse_video(path, tmp_path / "out", whole, progress=False)
     assert file.read_text(encoding="utf-8") == "mine"
     assert parse_video(path, tmp_path / "out", whole, resume=True, progress=False).was_there
@@ -198,7 +198,7 @@ def test_what_was_stopped_goes_on_and_gives_the_same(
     with pytest.raises(StopError):
         parse_video(face_clip, tmp_path / "parts", of_faces, **at_once)
     assert not list((tmp_path / "parts").glob("*/face.*"))
-    with pytest.raises(UsageError, match="holds the beginning of an earlier run; add --resume"):
+    with pytest.raises(UsageError, match=r"holds the beginning of an earlier run; add --resume \(resume=True\) to"):
         parse_video(face_clip, tmp_path / "parts", of_faces, **at_once)
     with pytest.raises(UsageError, match="was begun with another choice of results"):
         parse_video(face_clip, tmp_path / "parts", of_faces, resume=True, color=True, **at_once)

@@ -112,5 +112,6 @@ def darkness(values: np.ndarray) -> str | None:
     fitting = next(bits for bits in USUAL_BITS if brightest < 2**bits)
     return (
         f"the brightest of its 16-bit samples is {brightest} of 65535, so it is read as almost black; if it holds "
-        f"{fitting} bits, 'inference.py --bits {fitting}' scales them; other commands need it saved with 8 bits"
+        f"{fitting} bits, '--bits {fitting}' of inference.py or face-parsing scales them; other commands need it saved "
+        "with 8 bits"
     )

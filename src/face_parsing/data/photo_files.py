@@ -14,6 +14,14 @@ PHOTO_SUFFIXES = (
 NEWER_SUFFIXES = (".avif", ".heic", ".heif", ".hif")
 """Of phones, which often put the same photo as a JPEG beside it."""
 
+CLIP_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".wmv", ".flv",
+    ".ogv", ".mxf", ".y4m",
+)  # fmt: skip
+"""What clips are called. A GIF, a WebP or a PNG is a photo, of which the first frame counts."""
+
+NAMED = 3  # in a sentence
+
 SUFFIXES_IN_WORDS = ".jpg, .png, .webp, .bmp, .tif, .gif, .jp2, .ppm, .avif and .heic"
 """The usual ones, for messages."""
 
@@ -31,15 +39,20 @@ def photos_in(folder: Path) -> list[Path]:
 def refuse_one_name(names: Iterable[tuple[Path, str]], folder: Path | None = None) -> None:
     """Raise ValueError where two photos have one name, as whose mask the later one would replace the earlier one's."""
     seen: dict[str, Path] = {}
-    for path, name in names:
-        if name in seen:
-            first, second, mend = (
-                (seen[name].name, f"{path.name} in {folder}", "rename one")
-                if folder is not None
-                else (seen[name], path, "rename one or call twice")
-            )
-            raise ValueError(f"{first} and {second} would both become {name}.png; {mend}.")
-        seen[name] = path
+    pairs = [(seen[name], path, name) for path, name in names if seen.setdefault(name, path) is not path]
+    if not pairs:
+        return
+    first, second, name = pairs[0]
+    both, mend = f"{first} and {second}", "rename one or call twice"
+    if folder is not None:
+        both, mend = f"{first.name} and {second.name} in {folder}", "rename one"
+    more = ""
+    if others := pairs[1:]:
+        some = ", ".join(f"{one.name} and {other.name}" for one, other, _ in others[:NAMED])
+        rest = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        more = f", and so would {len(others)} more pair{'s' * (len(others) > 1)} ({some}{rest})"
+        mend = "rename one of each"
+    raise ValueError(f"{both} would both become {name}.png{more}; {mend}.")
 
 
 def find_photos(source: Path) -> list[Path]:

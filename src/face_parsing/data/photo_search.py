@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from face_parsing.data.photo_files import NEWER_SUFFIXES, SUFFIXES_IN_WORDS, is_photo_name, refuse_one_name
+from face_parsing.data.photo_files import (
+    CLIP_SUFFIXES,
+    NEWER_SUFFIXES,
+    SUFFIXES_IN_WORDS,
+    is_photo_name,
+    refuse_one_name,
+)
 
 # Cameras' raw files and pictures of programs, which are photos to their owners and are not read.
 RAW_SUFFIXES = (
@@ -51,13 +57,15 @@ class Left(enum.Enum):
     DANGLING = _Kind("link to nothing", "links to nothing", True)
     CLOSED = _Kind("folder that cannot be opened", "folders that cannot be opened", True)
     RAW_TWIN = _Kind("raw file beside its photo", "raw files beside their photos")
+    CLIP = _Kind("clip", "clips", advice="name each by itself after --input")
     SUBFOLDER = _Kind("subfolder", "subfolders", advice="--recursive reads them")
+    RESULTS = _Kind("folder of earlier results", "folders of earlier results", advice="move photos out of them")
     LOOP = _Kind("link to a folder that is read anyway", "links to folders that are read anyway")
     OTHER = _Kind("other file", "other files")
 
     def say(self, paths: Sequence[Path]) -> str:
-        """So many, and the first ones' names."""
-        kind, names = self.value, ", ".join(path.name for path in paths[:NAMED])
+        """So many, and the first ones' paths below the searched folder."""
+        kind, names = self.value, ", ".join(path.as_posix() for path in paths[:NAMED])
         more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
         advice = f"; {kind.advice}" if kind.advice else ""
         return f"{len(paths)} {kind.one if len(paths) == 1 else kind.several} ({names}{more}{advice})"
@@ -72,6 +80,8 @@ class FoundPhotos:
 
     names: dict[Path, str] = field(default_factory=dict)
     left: dict[Left, list[Path]] = field(default_factory=dict)
+    below: dict[Path, Path] = field(default_factory=dict)
+    """Where all in ``left`` lie below the searched folder."""
     renamed: list[Path] = field(default_factory=list)
     """Photos that keep their suffix in their name, because another one has the name without it."""
 
@@ -87,16 +97,16 @@ class FoundPhotos:
 
     def line(self) -> str:
         """One line on all that is not done, by kind and count; empty where there is nothing."""
-        return ", ".join(kind.say(self.left[kind]) for kind in Left if self.left.get(kind))
+        kinds = [kind for kind in Left if self.left.get(kind)]
+        return ", ".join(kind.say([self.below[path] for path in self.left[kind]]) for kind in kinds)
 
     def notes(self) -> list[str]:
         """What a person should know, in a sentence each."""
         notes = [f"not parsed: {self.line()}."] if self.left else []
         if self.renamed:
+            many = "1 mask keeps" if len(self.renamed) == 1 else f"{len(self.renamed)} masks keep"
             first = f"{self.names[self.renamed[0]]}.png"
-            notes.append(
-                f"{len(self.renamed)} masks keep the photo's suffix ({first}): another one has the plain name."
-            )
+            notes.append(f"{many} the photo's suffix ({first}): another one has the plain name.")
         return notes
 
     def refuse_one_stem(self) -> None:
@@ -104,17 +114,22 @@ class FoundPhotos:
         refuse_one_name((path, path.stem) for path in self.names)
 
 
-def search_photos(sources: Sequence[Path], *, recursive: bool = False, own: Sequence[Path] = ()) -> FoundPhotos:
+def search_photos(
+    sources: Sequence[Path], *, recursive: bool = False, own: Sequence[Path] = (), results: Sequence[str] = ()
+) -> FoundPhotos:
     """The photos that files and folders are or hold, each once, in their order.
 
     ``recursive`` looks into subfolders, into each once, whatever links lead to it. ``own`` are files and folders that
-    the caller itself writes: nobody asked for these. Raises ValueError where there is no photo, or two of one name.
+    the caller itself writes: nobody asked for these. ``results`` are what its subfolders of results are called, masks
+    first: where such masks lie, all of these are left out, as of an earlier run.
+
+    Raises ValueError where there is no photo, or two of one name.
     """
     found = FoundPhotos()
     skipped = {identity for path in own if (identity := _identity(path)) is not None}
     for source in sources:
         if source.is_dir():
-            _Search(found, recursive, skipped).read(source)
+            _Search(found, recursive, skipped, results).read(source)
         elif source.is_file():
             found.names.setdefault(source, source.stem)
         else:
@@ -166,8 +181,9 @@ def _identity(path: Path) -> Identity | None:
 class _Search:
     """One folder that is searched."""
 
-    def __init__(self, found: FoundPhotos, recursive: bool, own: set[Identity]) -> None:
-        self.found, self.recursive, self.own = found, recursive, own
+    def __init__(self, found: FoundPhotos, recursive: bool, own: set[Identity], results: Sequence[str]) -> None:
+        self.found, self.recursive, self.own, self.results = found, recursive, own, results
+        self.root = Path()
         self.seen: set[Identity] = set()
         self.waiting: list[tuple[Path, str]] = []
         """Folders, the next one last, and what stands in front of their photos' names."""
@@ -176,6 +192,7 @@ class _Search:
 
     def read(self, root: Path) -> None:
         """Find all that root holds. Raises OSError where it cannot be opened."""
+        self.root = root
         self._read(root, "", list(root.iterdir()))
         while self.waiting or self.links:
             folder, prefix = self.waiting.pop() if self.waiting else self.links.pop(0)
@@ -193,6 +210,7 @@ class _Search:
 
     def _leave(self, kind: Left, path: Path) -> None:
         self.found.left.setdefault(kind, []).append(path)
+        self.found.below[path] = path.relative_to(self.root)
 
     def _read(self, folder: Path, prefix: str, entries: list[Path]) -> None:
         """Take the photos of a folder, whose entries these are, and sort the rest."""
@@ -228,14 +246,26 @@ class _Search:
             for path, _ in folders:
                 self._leave(Left.SUBFOLDER, path)
             return
+        if any(path.name in self.results[:1] and _holds_masks(path) for path, _ in folders):
+            for path, _ in folders:
+                if path.name in self.results:
+                    self._leave(Left.RESULTS, path)
+            folders = [one for one in folders if one[0].name not in self.results]
         self.waiting += [one for one in reversed(folders) if not one[0].is_symlink()]
         self.links += [one for one in folders if one[0].is_symlink()]
 
 
-def _holds_itself(link: Path) -> bool:
-    """Whether a link leads to a folder that it lies in, however deep."""
-    place, target = link.parent.resolve(), link.resolve()
-    return target == place or target in place.parents
+def _holds_masks(folder: Path) -> bool:
+    """Whether the first PNG of a folder, however deep, is a mask as we write them: of a palette that begins black."""
+    first = next((path for path in folder.rglob("*.png") if path.is_file()), None)
+    if first is None:
+        return False
+    try:
+        with first.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return False
+    return head[12:16] == b"IHDR" and head[25] == 3 and head[37:44] == b"PLTE\0\0\0"
 
 
 def _kind_of_link(path: Path) -> Left:
@@ -249,6 +279,8 @@ def _kind_of_file(path: Path, stems: set[str]) -> Left:
     suffix = path.suffix.lower()
     if suffix in UNREAD_SUFFIXES:
         return Left.RAW_TWIN if suffix in RAW_SUFFIXES and path.stem in stems else Left.UNREAD
+    if suffix in CLIP_SUFFIXES:
+        return Left.CLIP
     if suffix in SIDECARS or not path.is_file():
         return Left.OTHER
     try:

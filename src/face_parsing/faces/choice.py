@@ -9,6 +9,7 @@ import numpy as np
 
 from face_parsing.faces.alignment import box_of_points, points_of_box, quadrangle, side_of
 from face_parsing.faces.detector import Face, RunDetector
+from face_parsing.faces.given import why_outside
 from face_parsing.faces.portrait import portrait_face
 from face_parsing.faces.search import find_faces, first_look, shrunk, stand_up
 
@@ -52,19 +53,24 @@ def given_faces(given: Sequence[GivenFace], photo: np.ndarray, run: RunDetector 
 
 def _given_face(one: GivenFace, photo: np.ndarray, run: RunDetector | None) -> Face:
     if isinstance(one, Face):
-        return one
+        return one  # detected, or followed out of the photo
     values = np.asarray(one, dtype=np.float64)
     if values.shape not in ((4,), (5, 2)) or not np.isfinite(values).all():
         raise ValueError(
             f"a face is a Face, five points (5, 2) or a box (4,) of x, y, width and height, and not {values.shape}; "
             "faces are a list of these."
         )
+    outside = why_outside(values, (photo.shape[0], photo.shape[1]))
     if values.shape == (5, 2):
         if side_of(quadrangle(values)) < 1:
             raise ValueError("the five points of a face are one point; give eyes, nose and corners of the mouth.")
+        if outside:
+            raise ValueError(f"{outside}; correct them.")
         return Face(box_of_points(values), values, 1.0)
     if min(values[2:]) <= 0:
         raise ValueError(f"the box of a face is x, y, width and height, and {values.tolist()} has none.")
+    if outside:
+        raise ValueError(f"{outside}; correct it.")
     face = Face(values, points_of_box(values), 0.0)
     seen = stand_up(run, photo, *shrunk(photo), face) if run is not None else None
     return Face(values, face.points if seen is None else seen.points, 1.0)

@@ -1,6 +1,7 @@
 """Faces that the user names instead of letting them be detected: a file of boxes or of five points, by photo.
 
-JSON, by the photo's file name (a face is a box of four numbers or five points; our own ``--json`` files have both):
+JSON, by the photo's file name, or its path below the searched folder (a face is a box of four numbers or five points;
+our own ``--json`` files have both):
 
     {"a.jpg": [[100, 80, 220, 300], [[151, 190], [250, 192], [200, 250], [160, 300], [245, 301]]], "empty.jpg": []}
 
@@ -13,13 +14,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 MOST_BYTES = 64 * 2**20  # of a file: half a million faces
+
+NAMED = 3  # photos in a sentence
 
 GivenFaces = dict[str, list[np.ndarray]]
 """By a photo's name: boxes (4,) x, y, width, height, or points (5, 2), float64."""
@@ -44,20 +48,65 @@ def read_given_faces(path: Path) -> GivenFaces:
     return readers[path.suffix.lower()](text, path)
 
 
-def faces_of(given: GivenFaces, photo: Path, source: Path) -> list[np.ndarray]:
-    """The faces of a photo, by its name or, without the suffix, its stem. Raises GivenFacesError where it has none."""
-    for name in (photo.name, photo.stem):
-        if name in given:
-            return given[name]
-    raise GivenFacesError(f"{source} does not name {photo.name}; add it, with no face if it has none.")
+def faces_of_photos(given: GivenFaces, names: Mapping[Path, str], source: Path) -> dict[Path, list[np.ndarray]]:
+    """The faces of each photo; ``names`` says what these are called, with folders in front and without the suffix.
+
+    The file calls a photo by its path, below the searched folder or as it was named; by its file's name; or by either
+    without the suffix. Raises GivenFacesError where a photo has none, or has a name that others have too.
+    """
+    keys = keys_of_photos(given, names)
+    several = {key for key, count in Counter(keys.values()).items() if count > 1}
+    for photo, key in keys.items():
+        if key is None:
+            raise GivenFacesError(f"{source} does not name {photo.name}; add it, with no face if it has none.")
+        if key in several:
+            first, second, *_ = [_paths(one, names[one])[0] for one in keys if keys[one] == key]
+            raise GivenFacesError(f"{source}: {key} may be {first} or {second}; name each with its folder and suffix.")
+    return {photo: given[key] for photo, key in keys.items() if key is not None}
+
+
+def keys_of_photos(given: GivenFaces, names: Mapping[Path, str]) -> dict[Path, str | None]:
+    """What the file calls each photo, or None."""
+    return {
+        photo: next((key for key in (*_paths(photo, name), photo.name, photo.stem) if key in given), None)
+        for photo, name in names.items()
+    }
+
+
+def unused_note(given: GivenFaces, names: Mapping[Path, str], source: Path) -> str | None:
+    """A sentence on what the file names and the photos have not, or None."""
+    used = set(keys_of_photos(given, names).values())
+    unused = [key for key in given if key not in used]
+    if not unused:
+        return None
+    more = f" and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
+    return f"{source} also names {', '.join(unused[:NAMED])}{more}, which --input has not."
+
+
+def _paths(photo: Path, name: str) -> list[str]:
+    """What a photo may be called exactly: below the searched folder, as it was named, and without the suffix."""
+    below = Path(name).parent
+    return [(below / photo.name).as_posix(), str(photo), (below / photo.stem).as_posix()]
+
+
+def why_outside(face: np.ndarray, size: tuple[int, int]) -> str | None:
+    """Why a box (4,) or points (5, 2) are no face of a photo of that height and width: nothing of them lies in it."""
+    H, W = size
+    first, last = (face[:2], face[:2] + face[2:]) if face.shape == (4,) else (face.min(0), face.max(0))
+    if (last > 0).all() and (first < (W, H)).all():
+        return None
+    what = "box" if face.shape == (4,) else "points"
+    numbers = ", ".join(f"{value:g}" for value in face.ravel())
+    return f"the {what} {numbers} of a face lie{'s' * (what == 'box')} outside the photo of {W}x{H} pixels"
 
 
 def _of_json(text: str, path: Path) -> GivenFaces:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "too deep"
-        raise GivenFacesError(f"{path} is no JSON ({reason}).") from None
+        reason = "too deep" if isinstance(error, RecursionError) else str(error)
+        twice = isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError)
+        raise GivenFacesError(f"{path}: {reason}." if twice else f"{path} is no JSON ({reason}).") from None
     if isinstance(content, dict) and isinstance(content.get("file"), str) and "faces" in content:
         content = {Path(content["file"]).name: content["faces"]}  # as --json writes it
     if not isinstance(content, dict) or not all(isinstance(faces, list) for faces in content.values()):
@@ -68,11 +117,21 @@ def _of_json(text: str, path: Path) -> GivenFaces:
     }
 
 
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where a key stands in it twice: Python takes the last one."""
+    twice = next((key for key, count in Counter(key for key, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"it names {twice} twice; put all its faces into one list")
+    return dict(pairs)
+
+
 def _of_csv(text: str, path: Path) -> GivenFaces:
     found: GivenFaces = {}
     rows = csv.reader(text.splitlines())
     try:
         for row in rows:
+            if other := _other_separator(row):
+                raise GivenFacesError(f"{path}: line {rows.line_num} is separated by {other}; save it with commas.")
             cells = [cell.strip() for cell in row]
             while cells and not cells[-1]:  # spreadsheets fill short lines
                 cells.pop()
@@ -84,6 +143,12 @@ def _of_csv(text: str, path: Path) -> GivenFaces:
     except csv.Error as error:
         raise GivenFacesError(f"{path}: line {rows.line_num}: {error}.") from None
     return found
+
+
+def _other_separator(row: Sequence[str]) -> str | None:
+    """What separates a line that is not separated by commas: it comes as often as a box has numbers, or oftener."""
+    line = ",".join(row)
+    return next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if line.count(sign) >= 4), None)
 
 
 def _is_number(text: str) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 from face_parsing.faces.choice import FACES_MODES, FacesMode
 from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE
-from face_parsing.system.commands import UsageError
+from face_parsing.system.commands import UsageError, a_path
 
 NO_FACE = {"whole": "parsed whole", "empty": "given an empty mask", "skip": "left out"}
 """What is done with a photo without a face, and how that is told."""
@@ -39,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"leave out faces whose shorter side is smaller ({LEAST_SIZE:g})",
     )
     group.add_argument(
-        "--no_face", choices=NO_FACE, help="a photo without a face is parsed whole (whole), gets an empty mask, or none"
+        "--no_face",
+        choices=NO_FACE,
+        help="a photo without a face is parsed whole (whole), gets an empty mask, or none (no clip's frame)",
     )
-    group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out (1)")
+    group.add_argument("--margin", type=margin, metavar="X", help="how much wider a face is cut out, 0.5 to 4 (1)")
     group.add_argument(
         "--points",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="faces that you name instead: FILE.json {photo: [box or five points]}, or FILE.csv, a line a face",
     )
@@ -86,8 +87,8 @@ def refuse(args: argparse.Namespace) -> None:
     if asked and mode_of(args) == "off":
         why = "was given" if args.faces else "is the default with --model_path"
         raise UsageError(f"{asked[0]} needs faces, and --faces off {why}; add --faces all, or leave {asked[0]} out.")
-    if args.points is not None and (args.least_score is not None or args.faces == "auto"):
-        other = "--least_score" if args.least_score is not None else "--faces auto"
+    if args.points is not None and (args.least_score is not None or args.faces in ("auto", "largest")):
+        other = "--least_score" if args.least_score is not None else f"--faces {args.faces}"
         raise UsageError(f"--points names the faces, and {other} is about looking for them; leave one of them out.")
 
 

@@ -194,12 +194,13 @@ def for_each_photo(
     at_once: int = 0,
     bits: int | None = None,
     progress: bool = True,
+    read: Read | None = None,
 ) -> list[str]:
     """Read each photo, let ``parse`` find what is in it, and ``write`` it; as predict_folder does with masks.
 
-    Returns one line for each photo that could not be read.
+    ``read`` stands for read_photo with ``bits``. Returns one line for each photo that could not be read.
     """
-    read = partial(read_photo, bits=bits)
+    read = read or partial(read_photo, bits=bits)
     with _bar(len(photos), progress) as bar:
         if len(photos) == 1:
             return _alone(parse, photos[0], read, write)

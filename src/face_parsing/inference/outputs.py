@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import re
@@ -77,15 +78,56 @@ class Files:
         asked = {"mask": True, **asdict(self)}
         return {kind: output / folder / f"{name}{end}" for kind, (folder, end) in KINDS.items() if asked[kind]}
 
+    def places(self, output: Path, names: Mapping[Path, str]) -> list[Path]:
+        """All that may be written of photos of these names, and the photos that lie where crops go."""
+        places = [path for name in names.values() for path in self.paths(output, name).values()]
+        if not self.crops:
+            return places
+        folders = {(output / folder).resolve() for folder in (CROPS, CROP_MASKS)}
+        return places + [photo for photo in names if folders.intersection(photo.resolve().parents)]
+
+    def why_not(self, output: Path, name: str, photo: Path) -> str | None:
+        """Why the files of a photo cannot be called by its name, or None."""
+        if self.json and printable(str(photo)) != str(photo):
+            return f"{printable(str(photo))}: its name is not in UTF-8, as JSON must be; rename it or leave out --json"
+        wanted = [*self.paths(output, name).values(), *(crop_paths(output, name, 1) if self.crops else ())]
+        there = next(place for place in (output, *output.absolute().parents) if place.is_dir())
+        if too_long := next((path.name for path in wanted if _is_too_long(there / path.name)), None):
+            return (
+                f"{printable(str(photo))}: {printable(too_long)} is longer than names of files may be here; rename it"
+            )
+        return None
+
     def replaced(self, output: Path, name: str) -> list[Path]:
         """All that are there and would be written anew."""
-        there = [path for path in self.paths(output, name).values() if path.exists()]
+        there = [path for path in self.paths(output, name).values() if _is_there(path)]
         return there + (existing_crops(output, name) if self.crops else [])
 
     def are_there(self, output: Path, name: str) -> bool:
         """Whether a photo is done. With crops, one without a face never is: it is looked at again."""
         wanted = [*self.paths(output, name).values(), *(crop_paths(output, name, 1) if self.crops else ())]
-        return all(path.exists() for path in wanted)
+        return all(_is_there(path) for path in wanted)
+
+
+def printable(name: str) -> str:
+    """A name as a terminal and a text file take it: bytes that are not in UTF-8 become signs."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file exists; one of a name that no file can have does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _is_too_long(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def output_paths(output: Path, stem: str, *, color: bool = False, overlay: bool = False) -> dict[str, Path]:
@@ -102,7 +144,7 @@ def existing_crops(output: Path, stem: str) -> list[Path]:
     """The crops and their masks of a photo that are there already, numbered from 1 without a gap."""
     found: list[Path] = []
     for number in itertools.count(1):
-        there = [path for path in crop_paths(output, stem, number) if path.exists()]
+        there = [path for path in crop_paths(output, stem, number) if _is_there(path)]
         if not there:
             break
         found += there

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from face_parsing import labels, sizes
 from face_parsing.data import deep_photos, photos, raw_photos
 from face_parsing.inference import predict
 from face_parsing.models import BUILDERS, layers
+from face_parsing.system.commands import UsageError
 
 MAIN = '''
 def main() -> int:
@@ -132,3 +135,13 @@ def build_run_py(name: str) -> str:
     head = '"""Face parsing of one photo: python3 run.py --input x.jpg --output y.png --weights ckpt.pth"""\n'
     main = MAIN.replace("NETWORK", BUILDERS[name].__name__)
     return "\n\n\n".join([f"{head}\n{_merge_imports(imports)}", *parts, main.strip("\n")]) + "\n"
+
+
+def refuse_to_submit(content: Mapping[str, Any], path: Path) -> None:
+    """Raise UsageError or SubmissionError where the challenge forbids the network of a checkpoint."""
+    if content.get("track") != "challenge":
+        raise UsageError(
+            f"{path} was trained on the track {content.get('track')!r}, with what the challenge forbids; leave out "
+            "--submission or name a checkpoint of the track 'challenge'."
+        )
+    check_network(content["model"].get("name", "unet"))

@@ -121,6 +121,7 @@ class _Help(argparse.HelpFormatter):
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         kinds: dict[Any, str] = {
             Path: "PATH",
+            a_path: "PATH",
             int: "N",
             positive: "N",
             sample_bits: "N",
@@ -184,6 +185,13 @@ def add_mask_ids(group: argparse._ActionsContainer) -> None:
     )
 
 
+def a_path(text: str) -> Path:
+    """An argument's path. An empty one would mean the current folder, which nobody named."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; name a file or folder")
+    return Path(text)
+
+
 def positive(text: str) -> int:
     """An argument's whole number above 0."""
     value = int(text)
@@ -200,12 +208,28 @@ def sample_bits(text: str) -> int:
     return value
 
 
-def refuse_existing(wanted: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise UsageError where files would be replaced that nobody asked to replace."""
+def refuse_existing(wanted: Sequence[Path], *, overwrite: bool, mend: str = "add --overwrite") -> None:
+    """Raise UsageError where files would be replaced that nobody asked to replace; ``mend`` says how to ask."""
     existing = [path for path in wanted if path.exists()]
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]}{more} would be replaced; add --overwrite or choose another output.")
+        raise UsageError(f"{existing[0]}{more} would be replaced; {mend} or choose another output.")
+
+
+def refuse_inputs(written: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raise UsageError where a file that is read would be replaced by what is made of it, whatever leads to it."""
+    read = {(facts.st_dev, facts.st_ino): path for path in inputs if (facts := _facts(path)) is not None}
+    for path in written:
+        facts = _facts(path)
+        if facts is not None and (source := read.get((facts.st_dev, facts.st_ino))) is not None:
+            raise UsageError(f"{source} is an input, and {path} would be written in its place; choose another output.")
+
+
+def _facts(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # not there, or a name that no file can have
+        return None
 
 
 def refuse_for_onnx(path: Path, asked: Mapping[str, object], *, alone: bool) -> None:

@@ -8,16 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from face_parsing.data.photo_files import CLIP_SUFFIXES
 from face_parsing.data.photos import MAX_PIXELS
 from face_parsing.system.commands import UsageError
 from face_parsing.video.decoding import decoded
 from face_parsing.video.orientation import Orientation, orientation_of
-
-CLIP_SUFFIXES = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".wmv", ".flv",
-    ".ogv", ".mxf", ".y4m",
-)  # fmt: skip
-"""What clips are called. A GIF, a WebP or a PNG is a photo, of which the first frame counts."""
 
 USUAL_RATE = Fraction(25)  # frames/s of a clip that does not say
 
@@ -30,7 +25,8 @@ class VideoError(ValueError):
 class Clip:
     """What a file says of its pictures. Sizes are as shown; times are in ``time_base`` seconds from ``start``.
 
-    ``count`` is about how many frames there are, if that is known, ``aspect`` a pixel's width over its height,
+    ``count`` is about how many frames there are, if that is known, ``declared`` how many the file says there are, where
+    it says so, ``aspect`` a pixel's width over its height,
     ``sounds`` the number of sounds, and ``stored`` the width and height before the orientation. ``primaries`` and
     ``transfer`` say what the colors mean, in numbers of FFmpeg's.
     """
@@ -43,6 +39,7 @@ class Clip:
     rate: Fraction
     start: int
     count: int | None
+    declared: int | None
     aspect: Fraction
     sounds: int
     stored: tuple[int, int]
@@ -104,6 +101,7 @@ def read_clip(path: Path) -> Clip:
             Fraction(rate),
             0 if start is None else round(Fraction(start, av_time_base()) / stream.time_base),
             _count(container, stream, Fraction(rate)),
+            _declared(stream, Fraction(rate)),
             1 / aspect if orientation.swapped and aspect else aspect,
             len(container.streams.audio),
             (first.width, first.height),
@@ -124,6 +122,13 @@ def pictures_of(container: Any) -> Any:
     stream = container.streams.best("video") or container.streams.video[0]
     stream.codec_context.thread_count = 1
     return stream
+
+
+def _declared(stream: Any, rate: Fraction) -> int | None:
+    """How many frames a container says there are; None where an edit list may show fewer of them than are stored."""
+    if not stream.frames or (stream.duration and round(stream.duration * stream.time_base * rate) < stream.frames):
+        return None
+    return int(stream.frames)
 
 
 def _count(container: Any, stream: Any, rate: Fraction) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from face_parsing.system.commands import UsageError, refuse_existing
+from face_parsing.system.commands import UsageError, refuse_existing, refuse_inputs
 from face_parsing.video.clip import VideoError, need_av
 from face_parsing.video.parsing import ParsedClip, parse_video
 from face_parsing.video.streams import result_paths
@@ -28,8 +28,9 @@ def check_clips(clips: Sequence[Path], output: Path, wanted: Sequence[str], *, r
             raise UsageError(f"{other} and {clip} would both become {clip.stem}.mkv; rename one or call twice.")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them.")
+    paths = [path for clip in clips for path in result_paths(output, clip.stem, ["mask", *wanted]).values()]
+    refuse_inputs(paths, clips)
     if not resume:
-        paths = [path for clip in clips for path in result_paths(output, clip.stem, ["mask", *wanted]).values()]
         refuse_existing(paths, overwrite=overwrite)
 
 
@@ -74,5 +75,5 @@ def _sentence(parsed: ParsedClip, *, looked: bool) -> str:
         count = len(parsed.numbers)
         said += f"; {count} face{'s' if count != 1 else ''}"
         if parsed.without_face:
-            said += f", none in {parsed.without_face} frames"
+            said += f", none in {parsed.without_face} frame{'s' * (parsed.without_face > 1)}"
     return said

@@ -15,7 +15,7 @@ import numpy as np
 
 from face_parsing import __version__
 from face_parsing.faces.tracking import FaceTracker
-from face_parsing.system.commands import refuse_existing
+from face_parsing.system.commands import refuse_existing, refuse_inputs
 from face_parsing.system.cores import usable_cores
 from face_parsing.system.files import atomic_path
 from face_parsing.video.clip import Clip, read_clip
@@ -46,6 +46,8 @@ class ParsedClip:
     broken: tuple[tuple[int, float], ...] = ()
     was_there: bool = False
     """All files were there already, and nothing was done: the counts are then 0."""
+    declared: int | None = None
+    """How many frames the clip says that it has: more than it has where it was cut."""
 
     def notes(self) -> list[str]:
         """What a reader should know, a sentence each; of a clip without trouble none."""
@@ -55,6 +57,8 @@ class ParsedClip:
         ]
         if len(self.broken) > NAMED:
             notes.append(f"and {len(self.broken) - NAMED} more broken frames")
+        if self.declared is not None and not self.was_there and self.frames < self.declared:
+            notes.append(f"the clip ends after {self.frames} of {self.declared} frames")
         return notes
 
 
@@ -83,8 +87,9 @@ def parse_video(
     wanted = ["mask", *(name for name, given in asked.items() if given)]
     files = result_paths(Path(folder), clip.path.stem, wanted)
     place = Path(folder) / f".{clip.path.stem}.parts"
+    refuse_inputs(list(files.values()), [clip.path])
     if not resume:
-        refuse_existing(list(files.values()), overwrite=overwrite)
+        refuse_existing(list(files.values()), overwrite=overwrite, mend="pass overwrite=True")
     elif all(file.exists() for file in files.values()) and not place.exists():
         return ParsedClip(files, was_there=True)
     at_once = at_once or min(MOST_AT_ONCE, usable_cores())
@@ -94,7 +99,10 @@ def parse_video(
     with _bar(clip, progress) as step:
         counts = parse_frames(clip, network_of(parser, at_once), parts, wanted, step)
     _finish(clip, parts, files)
-    return ParsedClip(files, counts.frames, counts.without_face, tuple(sorted(counts.numbers)), tuple(counts.broken))
+    return ParsedClip(
+        files, counts.frames, counts.without_face, tuple(sorted(counts.numbers)), tuple(counts.broken),
+        declared=clip.declared,
+    )  # fmt: skip
 
 
 def shipped_parser() -> FaceParser:

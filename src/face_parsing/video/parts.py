@@ -39,8 +39,8 @@ class Parts:
                 self.remove()
             elif not resume:
                 raise UsageError(
-                    f"{self.folder} holds the beginning of an earlier run; add --resume to go on with it, or "
-                    "--overwrite to begin anew."
+                    f"{self.folder} holds the beginning of an earlier run; add --resume (resume=True) to go on with "
+                    "it, or --overwrite (overwrite=True) to begin anew."
                 )
             else:
                 self._check(path)
