@@ -117,7 +117,7 @@ def test_the_command_scales_and_warns(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "12").mkdir()
     for i in range(5):
         write_png(tmp_path / "12" / f"{i}.png", grey.astype(np.uint16) * 16)
-    words = ["--input", str(tmp_path / "12"), "--output"]
+    words = ["--faces", "off", "--input", str(tmp_path / "12"), "--output"]
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert cli.main([*words, str(tmp_path / "dark")]) == 0
@@ -125,7 +125,7 @@ def test_the_command_scales_and_warns(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(lines) == 4
     assert lines[-1].endswith("Warning: the same of 2 more.")
     assert cli.main([*words, str(tmp_path / "bright"), "--bits", "12"]) == 0
-    assert cli.main(["--input", str(tmp_path / "8.png"), "--output", str(tmp_path / "eight")]) == 0
+    assert cli.main(["--faces", "off", "--input", str(tmp_path / "8.png"), "--output", str(tmp_path / "eight")]) == 0
     eight, bright, dark = (
         np.asarray(Image.open(tmp_path / name))
         for name in ("eight/masks/8.png", "bright/masks/0.png", "dark/masks/0.png")
