@@ -44,7 +44,8 @@ class FaceParser:
     ``weights`` says which it is, ``labels`` which classes it tells apart, ``checkpoint`` what a ``.pth`` held (None for
     an ONNX file), ``faces`` which faces are parsed in aligned crops of ``size`` pixels. ``parse`` takes several photos
     of one size, each (H, W, 3) uint8, to their masks (H, W) uint8 as they are, without a look at faces, at once, which
-    is faster on a GPU and may round differently.
+    is faster on a GPU and may round differently. ``network`` gives scores and probabilities instead of masks;
+    ``detector`` finds faces, None where ``faces`` is off.
     """
 
     weights: Weights
@@ -52,6 +53,8 @@ class FaceParser:
     parse: Parse
     faces: FacesMode
     size: int
+    network: ExportedNetwork | CheckpointNetwork
+    detector: RunDetector | None
     checkpoint: CheckpointNetwork | None = None
 
     def __init__(
@@ -90,9 +93,9 @@ class FaceParser:
         the crops are. With ``soft`` results have ``probabilities``, which takes C bytes a pixel.
         """
         self.faces = _one_of("faces", faces or ("auto" if model_path is None else "off"), FACES_MODES)
-        self._no_face = _one_of("no_face", no_face, NO_FACE)
-        self._least_score, self._least_size = least_score, least_size
-        self._margin, self._soft = _positive("margin", margin), soft
+        self.no_face = _one_of("no_face", no_face, NO_FACE)
+        self.least_score, self.least_size = least_score, least_size
+        self.margin, self._soft = _positive("margin", margin), soft
         asked = {"tta": tta, "size": size, "precision": precision != "fp32"}
         asked["postprocess"] = postprocess is not None
         if model_path is None:
@@ -102,16 +105,16 @@ class FaceParser:
             paths = [Path(path) for path in several]
         if paths[0].suffix == ".onnx":
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
-            network: ExportedNetwork | CheckpointNetwork = read_onnx(paths[0], threads, device)
+            self.network = read_onnx(paths[0], threads, device)
         else:
-            network = self.checkpoint = _read_checkpoints(
+            self.network = self.checkpoint = _read_checkpoints(
                 paths, tta=tta, size=size, precision=precision, device=device, threads=threads, track=track,
                 postprocess=postprocess,
             )  # fmt: skip
+        network = self.network
         self.parse, self.labels, self.size = network.parse, network.labels, network.image_size
-        self._scores, self._probabilities = network.scores, network.probabilities
         detector = None if self.faces == "off" else find_weights(DETECTOR)
-        self._detector: RunDetector | None = None if detector is None else read_detector(detector, threads)
+        self.detector = None if detector is None else read_detector(detector, threads)
         self.weights = Weights(tuple(paths), network.track, network.licence, detector)
 
     def __repr__(self) -> str:
@@ -147,30 +150,30 @@ class FaceParser:
     def _look(self, pixels: np.ndarray, given: Sequence[GivenFace] | None) -> tuple[Found, list[Face]]:
         """How a photo (H, W, 3) is to be parsed, and its faces, largest first."""
         if given is not None:
-            faces = given_faces(given, pixels, self._detector)
-        elif self._detector is None:
+            faces = given_faces(given, pixels, self.detector)
+        elif self.detector is None:
             return "off", []
         else:
             is_portrait, faces = choose_faces(
-                self._detector, pixels, self.faces, least_score=self._least_score, least_size=self._least_size
+                self.detector, pixels, self.faces, least_score=self.least_score, least_size=self.least_size
             )
             if is_portrait:
                 return "portrait", faces
-        return ("faces", faces) if faces else (self._no_face, [])
+        return ("faces", faces) if faces else (self.no_face, [])
 
     def _parsed(
         self, photo: np.ndarray, found: Found, faces: Sequence[Face], *, name: str, file: Path | None
     ) -> ParsedPhoto:
         """The result of a photo (H, W, 3) of which it is known how it is to be parsed."""
         H, W = photo.shape[:2]
-        quadrangles = [quadrangle(face.points, margin=self._margin) for face in faces]
+        quadrangles = [quadrangle(face.points, margin=self.margin) for face in faces]
         parsed = np.zeros((H, W), np.uint8) if found in ("empty", "skip") else self.parse([photo])[0]
         soft = self._whole_probabilities(photo, found) if self._soft else None
         people = People(parsed, (parsed > 0).astype(np.uint16) if faces else np.zeros((H, W), np.uint16), [])
         if found == "faces":
             people = parse_people(
                 photo, quadrangles, parsed, self.labels,
-                scores=self._scores, size=self.size, probabilities=self._probabilities, soft=soft,
+                scores=self.network.scores, size=self.size, probabilities=self.network.probabilities, soft=soft,
             )  # fmt: skip
         mask, instances = people.mask, people.instances
         crop_masks: list[np.ndarray | None] = [*people.crop_masks] or [None] * len(faces)
@@ -191,8 +194,8 @@ class FaceParser:
             values[:, :, 0] = 255
             return values
         corners = np.array([[0, 0], [W, 0], [W, H], [0, H]], np.float64)
-        look = Look(corners, self._scores([photo])[0])
-        look.fill_probabilities(0, np.zeros((H, W), np.uint16), values, self._probabilities)
+        look = Look(corners, self.network.scores([photo])[0])
+        look.fill_probabilities(0, np.zeros((H, W), np.uint16), values, self.network.probabilities)
         return values
 
 

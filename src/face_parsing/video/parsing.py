@@ -117,21 +117,21 @@ def shipped_parser() -> FaceParser:
 
 def network_of(parser: FaceParser, at_once: int) -> Network:
     """What parses frames, so many at once."""
-    run_detector = parser._detector
+    run_detector = parser.detector
 
     def new_tracker() -> FaceTracker:
         assert run_detector is not None
         most = 1 if parser.faces == "largest" else 0
-        return FaceTracker(run_detector, parser._least_score, parser._least_size, most)
+        return FaceTracker(run_detector, parser.least_score, parser.least_size, most)
 
     return Network(
         parser.parse,
-        parser._scores,
+        parser.network.scores,
         parser.labels,
         parser.size,
         _score_scale(parser),
-        parser._margin,
-        parser._no_face == "whole",
+        parser.margin,
+        parser.no_face == "whole",
         1 if parser.checkpoint else at_once,
         new_tracker if run_detector is not None else None,
     )
@@ -141,7 +141,7 @@ def _score_scale(parser: FaceParser) -> float:
     """By how much logits differ where the network's scores differ by 1."""
     scores = np.zeros((1, len(parser.labels)), np.float32)
     scores[0, 0] = 1
-    first, second, *_ = parser._probabilities(scores)[0].astype(np.float64)
+    first, second, *_ = parser.network.probabilities(scores)[0].astype(np.float64)
     return float(np.log(first / second))
 
 
@@ -149,7 +149,7 @@ def _facts(clip: Clip, wanted: Sequence[str], parser: FaceParser) -> dict[str, o
     """What the segments of a run have in common, by the words that an error names them with."""
     stat = clip.path.stat()
     weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in parser.weights.files]
-    faces = [parser.faces, parser._least_score, parser._least_size, parser._margin, parser._no_face, parser.size]
+    faces = [parser.faces, parser.least_score, parser.least_size, parser.margin, parser.no_face, parser.size]
     return {
         "clip": [stat.st_size, stat.st_mtime_ns],
         "choice of results": list(wanted),
