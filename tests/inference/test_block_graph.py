@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from block_networks import C, network
 from PIL import Image
 
 from face_parsing.data.photos import read_photo
@@ -17,25 +18,11 @@ from face_parsing.inference.enlarging_convolution import EnlargingConvolution
 from face_parsing.inference.export import PhotoNetwork, export_model, trace
 from face_parsing.inference.onnx_export import write_onnx
 from face_parsing.inference.onnx_network import masks_of, read_onnx, run_onnx
-from face_parsing.inference.predict import fuse_conv_bn, normalize
-from face_parsing.models.light_unet import LightUNet
+from face_parsing.inference.predict import normalize
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.weights import find_weights
 
-C = 5
-
-
-def network(block: int, channels: tuple[int, ...] = (12, 16, 20, 24)) -> LightUNet:
-    """Of random weights, whose BatchNorms have seen something, with logits that tell classes apart."""
-    torch.manual_seed(block)
-    model = LightUNet(C, channels=channels, space_to_depth=block).train()
-    torch.nn.init.normal_(model.head[1].weight, std=0.5)  # type: ignore[arg-type]
-    with torch.no_grad():
-        for seed in range(3):
-            model(normalize(torch.from_numpy(make_pair(seed, size=64)[0][None])))
-    fused = fuse_conv_bn(model.eval())
-    assert isinstance(fused, LightUNet)
-    return fused
+CHANNELS = (12, 16, 20, 24)
 
 
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (1, 4), (2, 3), (6, 9), (8, 8)])
@@ -87,7 +74,7 @@ def test_the_blocks_are_the_logits(block: int, channels: tuple[int, ...], size: 
 
 
 def test_the_network_is_left_as_it_was() -> None:
-    model = network(2)
+    model = network(2, CHANNELS)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     BlockNetwork(model, half=True)
     assert list(model.state_dict()) == list(before)
@@ -131,7 +118,7 @@ def test_real_faces_get_the_masks_of_the_checkpoint(real_data: Path, tmp_path: P
 
 def test_what_stands_for_the_network_in_other_files_is_as_it_was() -> None:
     """``--mask``, ``--logits`` and 8 bits have the photo's normalisation and the network itself."""
-    model = network(2)
+    model = network(2, CHANNELS)
     photos = torch.from_numpy(make_pair(3, size=64)[0][None])
     with torch.no_grad():
         logits = PhotoNetwork(model, mask=False, half=False)(photos)

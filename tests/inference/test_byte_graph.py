@@ -9,31 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from block_networks import C, network
 
 from face_parsing.inference.byte_graph import GREY, ByteNetwork, write_byte_graph
 from face_parsing.inference.onnx_network import OUTPUTS, masks_of, run_onnx
-from face_parsing.inference.predict import fuse_conv_bn, normalize
-from face_parsing.models.light_unet import LightUNet
+from face_parsing.inference.predict import normalize
 from face_parsing.synthetic.dataset import make_pair
 
 onnx: Any = pytest.importorskip("onnx")
 onnxruntime: Any = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-C = 5
-
-
-def network(block: int) -> LightUNet:
-    """Of random weights, whose BatchNorms have seen something, with logits that tell classes apart."""
-    torch.manual_seed(block)
-    model = LightUNet(C, channels=(12, 16, 16), space_to_depth=block).train()
-    torch.nn.init.normal_(model.head[1].weight, std=0.5)  # type: ignore[arg-type]
-    with torch.no_grad():
-        for seed in range(3):
-            model(normalize(torch.from_numpy(make_pair(seed, size=64)[0][None])))
-    fused = fuse_conv_bn(model.eval())
-    assert isinstance(fused, LightUNet)
-    return fused
+CHANNELS = (12, 16, 16)
 
 
 def opened(scores: torch.Tensor, block: int) -> torch.Tensor:
@@ -46,7 +33,7 @@ def opened(scores: torch.Tensor, block: int) -> torch.Tensor:
 @pytest.mark.parametrize("block", [1, 2, 4])
 def test_the_first_convolution_reads_the_photo_and_gives_what_it_gave(block: int) -> None:
     """Away from the border: its padding stands for GREY."""
-    model = network(block)
+    model = network(block, CHANNELS)
     photo = torch.from_numpy(make_pair(7, size=64)[0][None])
     pixels = photo.permute(0, 3, 1, 2).float() - GREY
     blocks = normalize(photo)
@@ -65,7 +52,7 @@ def test_the_first_convolution_reads_the_photo_and_gives_what_it_gave(block: int
 @pytest.mark.parametrize("block", [1, 2, 4])
 def test_the_scores_are_the_logits_with_a_pixels_classes_side_by_side(block: int) -> None:
     """Away from the border."""
-    model = network(block)
+    model = network(block, CHANNELS)
     photo = torch.from_numpy(make_pair(8, size=96 * block)[0][None])
     with torch.no_grad():
         wanted = model(normalize(photo))
@@ -77,7 +64,7 @@ def test_the_scores_are_the_logits_with_a_pixels_classes_side_by_side(block: int
 
 
 def test_the_network_is_left_as_it_was() -> None:
-    model = network(2)
+    model = network(2, CHANNELS)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     ByteNetwork(model)
     for name, value in model.state_dict().items():
@@ -89,7 +76,7 @@ def test_a_file_can_be_read_by_what_it_says_of_itself(block: int, size: tuple[in
     """Sizes that are no multiples of the network's step are filled inside the graph."""
     H, W = size
     photos = [make_pair(seed, size=96)[0][:H, :W] for seed in range(6)]
-    model, path = network(block), tmp_path / "face.onnx"
+    model, path = network(block, CHANNELS), tmp_path / "face.onnx"
     write_byte_graph(model, path, photos, {"output": OUTPUTS["scores"]})
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (given,), (output,) = session.get_inputs(), session.get_outputs()
@@ -111,7 +98,7 @@ def test_a_file_can_be_read_by_what_it_says_of_itself(block: int, size: tuple[in
 def test_nothing_is_float_but_the_enlargements(tmp_path: Path) -> None:
     """As ONNX Runtime runs it: a Conv or a Relu in float would take longer than all that 8 bits gain elsewhere."""
     path = tmp_path / "face.onnx"
-    write_byte_graph(network(2), path, [make_pair(seed, size=64)[0] for seed in range(4)], {})
+    write_byte_graph(network(2, CHANNELS), path, [make_pair(seed, size=64)[0] for seed in range(4)], {})
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.log_severity_level = 3

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 
 from face_parsing.models.checkpoint import load_checkpoint
+from face_parsing.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Start = Callable[..., int]
@@ -30,6 +33,23 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert one.keys() == other.keys()
     different = [name for name in one if not torch.equal(one[name], other[name])]
     assert not different
+
+
+@contextmanager
+def interrupted_before(epoch: int) -> Iterator[None]:
+    """Trainings in here are interrupted before the epoch-th epoch, from 1, of all of them together."""
+    original, epochs = Trainer.train_epoch, 0
+
+    def count(self: Trainer, *args: object, **options: object) -> object:
+        nonlocal epochs
+        epochs += 1
+        if epochs == epoch:
+            raise KeyboardInterrupt
+        return original(self, *args, **options)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", count)
+        yield
 
 
 def history(output: Path) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_files import Start, assert_same_weights, history
+from run_files import Start, assert_same_weights, history, interrupted_before
 
 import average
 import evaluate
@@ -17,7 +17,6 @@ from face_parsing.data.problems import DataError
 from face_parsing.data.split import all_pairs, fold_split
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.training.folds import summary, table
-from face_parsing.training.trainer import Trainer
 
 ALL = "data.all_pairs=true"
 
@@ -72,17 +71,7 @@ def test_curves_without_scores_are_drawn(start: Start, pooled: Path, tmp_path: P
 def test_a_run_on_all_pairs_goes_on_bit_for_bit(start: Start, pooled: Path, tmp_path: Path) -> None:
     more = (ALL, f"data.root={pooled}")
     assert start(tmp_path / "whole", overrides=more) == 0
-    original, epochs = Trainer.train_epoch, 0
-
-    def stop_in_the_third(self: Trainer, *args: object, **options: object) -> object:
-        nonlocal epochs
-        epochs += 1
-        if epochs == 3:
-            raise KeyboardInterrupt
-        return original(self, *args, **options)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", stop_in_the_third)
+    with interrupted_before(3):
         assert start(tmp_path / "parts", overrides=more) == 130
     assert start(tmp_path / "parts", "--resume", overrides=more) == 0
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
@@ -141,17 +130,7 @@ def test_cross_validation_goes_on_where_it_was_stopped(
 ) -> None:
     output = tmp_path / "run"
     more = (f"data.root={pooled}", "schedule.stages=[{image_size: 32, epochs: 2, batch_size: 4}]")
-    original, epochs = Trainer.train_epoch, 0
-
-    def stop_in_the_second_fold(self: Trainer, *args: object, **options: object) -> object:
-        nonlocal epochs
-        epochs += 1
-        if epochs == 4:
-            raise KeyboardInterrupt
-        return original(self, *args, **options)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", stop_in_the_second_fold)
+    with interrupted_before(4):
         assert start(output, "--folds", "2", overrides=more) == 130
     assert not (output / "folds.json").exists()
     first = (output / "fold_1/checkpoints/best_model.pth").stat().st_mtime_ns

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_files import Start, history
+from run_files import Start, history, interrupted_before
 
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.training import tensorboard
-from face_parsing.training.trainer import Trainer
 
 
 def test_a_run_that_brings_nothing_better_ends(
@@ -43,17 +42,7 @@ def test_tensorboard_shows_curves_and_faces(start: Start, tmp_path: Path) -> Non
 
 def test_a_resumed_run_takes_back_what_tensorboard_had_of_later_epochs(start: Start, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    original, epochs = Trainer.train_epoch, 0
-
-    def stop_in_the_third(self: Trainer, *args: object, **options: object) -> object:
-        nonlocal epochs
-        epochs += 1
-        if epochs == 3:
-            raise KeyboardInterrupt
-        return original(self, *args, **options)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", stop_in_the_third)
+    with interrupted_before(3):
         assert start(tmp_path / "run", overrides=("run.tensorboard=true",)) == 130
     assert start(tmp_path / "run", "--resume", overrides=("run.tensorboard=true",)) == 0
     events = accumulator.EventAccumulator(str(tmp_path / "run/tensorboard"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_files import Start, assert_same_weights, history
+from run_files import Start, assert_same_weights, history, interrupted_before
 
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.training.averaging import average_weights
@@ -82,18 +82,7 @@ def test_the_result_is_the_average_of_the_last_cycles(
 
 def test_an_interrupted_run_of_cycles_goes_on_bit_for_bit(start: Start, tmp_path: Path) -> None:
     assert start(tmp_path / "whole", overrides=CYCLES) == 0
-    original = Trainer.train_epoch
-    epochs = 0
-
-    def break_in_the_last_cycle(self: Trainer, *args: object, **options: object) -> object:
-        nonlocal epochs
-        epochs += 1
-        if epochs == 5:
-            raise KeyboardInterrupt
-        return original(self, *args, **options)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", break_in_the_last_cycle)
+    with interrupted_before(5):
         assert start(tmp_path / "parts", overrides=CYCLES) == 130
     assert start(tmp_path / "parts", "--resume", overrides=CYCLES) == 0
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
