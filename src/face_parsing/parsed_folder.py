@@ -16,6 +16,7 @@ from face_parsing.inference.folder import for_each_photo
 from face_parsing.inference.outputs import Files, printable
 from face_parsing.parser import FaceParser
 from face_parsing.results import ParsedPhoto
+from face_parsing.system.wording import first_of
 
 NAMED = 5
 """Photos that a line names, at most."""
@@ -58,9 +59,9 @@ class Report:
         for kind, done in NO_FACE.items():
             photos = [path for path in sorted(self.found) if self.found[path][0] == kind]
             if photos:
-                more = f" and {len(photos) - NAMED} more" if len(photos) > NAMED else ""
-                named = ", ".join(printable((Path(names[one]).parent / one.name).as_posix()) for one in photos[:NAMED])
-                lines.append(f"{len(photos)} of {len(self.found)} photos without a face: {done} ({named}{more})")
+                files = [printable((Path(names[one]).parent / one.name).as_posix()) for one in photos]
+                named = first_of(files, NAMED)
+                lines.append(f"{len(photos)} of {len(self.found)} photos without a face: {done} ({named})")
         return lines
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from face_parsing.system.wording import first_of
+
 # As data.photos reads them, whatever they are called.
 PHOTO_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".bmp",
@@ -48,9 +50,8 @@ def refuse_one_name(names: Iterable[tuple[Path, str]], folder: Path | None = Non
         both, mend = f"{first.name} and {second.name} in {folder}", "rename one"
     more = ""
     if others := pairs[1:]:
-        some = ", ".join(f"{one.name} and {other.name}" for one, other, _ in others[:NAMED])
-        rest = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        more = f", and so would {len(others)} more pair{'s' * (len(others) > 1)} ({some}{rest})"
+        some = first_of([f"{one.name} and {other.name}" for one, other, _ in others], NAMED)
+        more = f", and so would {len(others)} more pair{'s' * (len(others) > 1)} ({some})"
         mend = "rename one of each"
     raise ValueError(f"{both} would both become {name}.png{more}; {mend}.")
 

@@ -18,6 +18,7 @@ from face_parsing.data.photo_files import (
     is_photo_name,
     refuse_one_name,
 )
+from face_parsing.system.wording import first_of
 
 # Cameras' raw files and pictures of programs, which are photos to their owners and are not read.
 RAW_SUFFIXES = (
@@ -65,10 +66,9 @@ class Left(enum.Enum):
 
     def say(self, paths: Sequence[Path]) -> str:
         """So many, and the first ones' paths below the searched folder."""
-        kind, names = self.value, ", ".join(path.as_posix() for path in paths[:NAMED])
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        kind, names = self.value, first_of([path.as_posix() for path in paths], NAMED)
         advice = f"; {kind.advice}" if kind.advice else ""
-        return f"{len(paths)} {kind.one if len(paths) == 1 else kind.several} ({names}{more}{advice})"
+        return f"{len(paths)} {kind.one if len(paths) == 1 else kind.several} ({names}{advice})"
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 from face_parsing.data.photo_files import SUFFIXES_IN_WORDS, photos_in
 from face_parsing.data.photo_search import SYSTEM_FOLDERS, search_photos
 from face_parsing.system.commands import UsageError, refuse_existing
+from face_parsing.system.wording import first_of
 
 NAMES_SHOWN = 5
 
@@ -23,8 +24,7 @@ def refuse_replacing(outputs: Sequence[Path], inputs: Sequence[Path], *, overwri
 
 
 def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return first_of(names, NAMES_SHOWN)
 
 
 def note_subfolders(place: Path) -> None:

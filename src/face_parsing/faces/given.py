@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from face_parsing.system.wording import first_of
+
 MOST_BYTES = 64 * 2**20  # of a file: half a million faces
 
 NAMED = 3  # photos in a sentence
@@ -79,8 +81,7 @@ def unused_note(given: GivenFaces, names: Mapping[Path, str], source: Path) -> s
     unused = [key for key in given if key not in used]
     if not unused:
         return None
-    more = f" and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
-    return f"{source} also names {', '.join(unused[:NAMED])}{more}, which --input has not."
+    return f"{source} also names {first_of(unused, NAMED)}, which --input has not."
 
 
 def _paths(photo: Path, name: str) -> list[str]:

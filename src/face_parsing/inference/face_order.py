@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from face_parsing.labels import CELEBAMASK, LabelSet
+from face_parsing.system.wording import first_of
 
 NAMED = 3  # photos in a sentence
 MEND = "turn such a photo upright, or cut its face out"
@@ -53,10 +54,9 @@ def odd_order(photos: Sequence[Path], mend: str = MEND_BY_FACES) -> list[str]:
     """A sentence about these photos, if there are any, with what mends it."""
     if not photos:
         return []
-    names = ", ".join(sorted(path.name for path in photos)[:NAMED])
-    more = f" and {len(photos) - NAMED} more" if len(photos) > NAMED else ""
+    names = first_of(sorted(path.name for path in photos), NAMED)
     many = "1 mask looks" if len(photos) == 1 else f"{len(photos)} masks look"
-    return [f"{many} like no upright face ({names}{more}); {mend}."]
+    return [f"{many} like no upright face ({names}); {mend}."]
 
 
 def shows_upright_face(mask: np.ndarray, labels: LabelSet = CELEBAMASK) -> bool:
