@@ -8,7 +8,7 @@ from pathlib import Path
 
 from face_parsing.data.photo_files import SUFFIXES_IN_WORDS, photos_in
 from face_parsing.data.photo_search import SYSTEM_FOLDERS, search_photos
-from face_parsing.system.commands import UsageError, refuse_existing
+from face_parsing.system.commands import UsageError, refuse_existing, replaced_input
 from face_parsing.system.wording import first_of
 
 NAMES_SHOWN = 5
@@ -16,10 +16,8 @@ NAMES_SHOWN = 5
 
 def refuse_replacing(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool) -> None:
     """Raise UsageError where files would be replaced unasked, or an input by its own picture, asked or not."""
-    sources = {path.resolve() for path in inputs}
-    own = next((path for path in outputs if path.resolve() in sources), None)
-    if own is not None:
-        raise UsageError(f"{own} would be replaced by its own picture; choose another --output.")
+    if own := replaced_input(outputs, inputs):
+        raise UsageError(f"{own[0]} would be replaced by its own picture; choose another --output.")
     refuse_existing(outputs, overwrite=overwrite)
 
 

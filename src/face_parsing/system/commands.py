@@ -216,13 +216,21 @@ def refuse_existing(wanted: Sequence[Path], *, overwrite: bool, mend: str = "add
         raise UsageError(f"{existing[0]}{more} would be replaced; {mend} or choose another output.")
 
 
-def refuse_inputs(written: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Raise UsageError where a file that is read would be replaced by what is made of it, whatever leads to it."""
+def replaced_input(written: Sequence[Path], inputs: Sequence[Path]) -> tuple[Path, Path] | None:
+    """The first file to be written that is one of those that are read, whatever leads to it, and that one; or None."""
     read = {(facts.st_dev, facts.st_ino): path for path in inputs if (facts := _facts(path)) is not None}
     for path in written:
         facts = _facts(path)
         if facts is not None and (source := read.get((facts.st_dev, facts.st_ino))) is not None:
-            raise UsageError(f"{source} is an input, and {path} would be written in its place; choose another output.")
+            return path, source
+    return None
+
+
+def refuse_inputs(written: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raise UsageError where a file that is read would be replaced by what is made of it."""
+    if found := replaced_input(written, inputs):
+        path, source = found
+        raise UsageError(f"{source} is an input, and {path} would be written in its place; choose another output.")
 
 
 def _facts(path: Path) -> os.stat_result | None:
