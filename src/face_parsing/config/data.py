@@ -103,6 +103,9 @@ class Augmentation:
     people: Probability = 0.0
     """Probability that a person is cut out, hair and clothes with it, and laid over another training photo or its
     background: at 0.4 to 1.0 of the size, turned by up to 45 degrees, anywhere in it."""
+    degrade: Probability = 0.0
+    """Probability of a photo as a poor camera or poor light makes it: blurred, tiny and enlarged, dark and noisy, or of
+    another gamma."""
 
     @model_validator(mode="after")
     def _scale_order(self) -> Augmentation:

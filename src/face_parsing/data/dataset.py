@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from face_parsing.augmentation.accessories import AccessoryChoice
+from face_parsing.augmentation.degradation import Degradation
 from face_parsing.augmentation.hoods import HoodChoice
 from face_parsing.augmentation.people import PeopleChoice
 from face_parsing.augmentation.textures import TextureChoice
@@ -43,10 +44,11 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.textures: TextureChoice | None = None
         self.hoods: HoodChoice | None = None
         self.people: PeopleChoice | None = None
+        self.degrade = 0.0
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
-            paste, retexture, hood, people = (
-                options.pop(name, 0.0) for name in ("paste", "retexture", "hood", "people")
+            paste, retexture, hood, people, self.degrade = (
+                options.pop(name, 0.0) for name in ("paste", "retexture", "hood", "people", "degrade")
             )
             self.augmentation = {**options, "flip_table": store.labels.flip_table}
             self.transform = build_augmentation(**self.augmentation)
@@ -89,7 +91,10 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         return resize_pair(*self.store[index], key[2], rounding=self.rounding(key))
 
     def composite(self, key: SampleKey) -> tuple[np.ndarray, np.ndarray] | None:
-        """The pair of that key, not augmented yet, with what it gets of other faces; None where it gets nothing."""
+        """The pair of that key, with what it gets of other faces and as a poor photo, before any other augmentation.
+
+        None where it gets nothing.
+        """
         epoch, index, _ = key
         textures = (
             self.textures(index, seed=mix_seeds(self.seed, epoch, index, Stream.TEXTURES)) if self.textures else []
@@ -102,12 +107,14 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, Stream.HOODS)) if self.hoods else None
         moved = self.people(seed=mix_seeds(self.seed, epoch, index, Stream.PEOPLE)) if self.people else None
         changes = [change for change in (*textures, pasted, hood, moved) if change is not None]  # with a hat, if one
-        if not changes:
+        seed = mix_seeds(self.seed, epoch, index, Stream.DEGRADATION)
+        poorer = Degradation.drawn(probability=self.degrade, seed=seed) if self.degrade else None
+        if not changes and poorer is None:
             return None
         pair = self._resized(key, index)
         for change in changes:
             pair = change(pair, self._resized(key, change.donor))
-        return pair
+        return pair if poorer is None else poorer(pair)
 
 
 class ValidationSet(Dataset[tuple[Tensor, Tensor]]):

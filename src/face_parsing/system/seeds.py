@@ -26,6 +26,7 @@ class Stream(IntEnum):
     TEXTURES = 5
     HOODS = 6
     PEOPLE = 7
+    DEGRADATION = 8
 
 
 def seed_everything(seed: int) -> None:
