@@ -286,10 +286,10 @@ def print_time(source: Source, threads: int) -> None:
     rng = source.rng("time")
     behind = copies.background(source.train, rng, 854, 1280)
     photo = copies.distant(next(source.faces()), behind, rng, side=427).photo
-    detector, network = read_detector(find_weights(DETECTOR), threads), read_onnx(find_weights(EIGHT_BITS), threads)
+    detector, network = read_detector(find_weights(DETECTOR)), read_onnx(find_weights(EIGHT_BITS), threads)
 
     def find() -> np.ndarray:
-        return crop(photo, quadrangle(find_faces(detector, photo)[0].points))
+        return crop(photo, quadrangle(find_faces(detector, photo, threads=threads or os.cpu_count() or 1)[0].points))
 
     face = find()
     seen = np.asarray(Image.fromarray(face).resize((network.image_size,) * 2))[None]

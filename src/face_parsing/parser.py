@@ -114,8 +114,9 @@ class FaceParser:
         network = self.network
         self.parse, self.labels, self.size = network.parse, network.labels, network.image_size
         detector = None if self.faces == "off" else find_weights(DETECTOR)
-        self.detector = None if detector is None else read_detector(detector, threads)
+        self.detector = None if detector is None else read_detector(detector)
         self.weights = Weights(tuple(paths), network.track, network.licence, detector)
+        self._threads = threads or os.cpu_count() or 1
 
     def __repr__(self) -> str:
         return f"<FaceParser: {self.weights}>"
@@ -155,8 +156,9 @@ class FaceParser:
             return "off", []
         else:
             is_portrait, faces = choose_faces(
-                self.detector, pixels, self.faces, least_score=self.least_score, least_size=self.least_size
-            )
+                self.detector, pixels, self.faces,
+                least_score=self.least_score, least_size=self.least_size, threads=self._threads,
+            )  # fmt: skip
             if is_portrait:
                 return "portrait", faces
         return ("faces", faces) if faces else (self.no_face, [])

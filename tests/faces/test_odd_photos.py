@@ -22,7 +22,7 @@ HEAD = (slice(30, 270), slice(110, 350))
 
 @pytest.fixture(scope="module")
 def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR), threads=1)
+    return read_detector(find_weights(DETECTOR))
 
 
 @pytest.fixture(scope="module")

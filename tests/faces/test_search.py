@@ -23,7 +23,7 @@ LIMITS = {"least_score": 0.85, "least_size": 16.0}
 
 @pytest.fixture(scope="module")
 def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR), threads=1)
+    return read_detector(find_weights(DETECTOR))
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,16 @@ def portrait() -> np.ndarray:
 def face(x: float, y: float, size: float, score: float) -> Face:
     points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]) * size + [x, y]
     return Face(np.array([x, y, size, size]), points, score)
+
+
+@pytest.mark.parametrize("part", [1, 2, 4])
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_two_threads_find_what_one_finds(run: RunDetector, portrait: np.ndarray, turns: int, part: int) -> None:
+    photo = np.pad(np.rot90(portrait, turns), ((0, (part - 1) * 512), (0, (part - 1) * 700), (0, 0)))
+    for alone, together in zip(find_faces(run, photo), find_faces(run, photo, threads=2), strict=True):
+        assert alone.score == together.score
+        np.testing.assert_array_equal(alone.points, together.points)
+        np.testing.assert_array_equal(alone.box, together.box)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])

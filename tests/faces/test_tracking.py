@@ -18,7 +18,7 @@ W, H, SIDE = 480, 320, 160
 
 @pytest.fixture(scope="module")
 def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR), 1)
+    return read_detector(find_weights(DETECTOR))
 
 
 @pytest.fixture(scope="module")

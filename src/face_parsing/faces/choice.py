@@ -22,9 +22,12 @@ GivenFace = Face | np.ndarray | Sequence[float] | Sequence[Sequence[float]]
 
 
 def choose_faces(
-    run: RunDetector, photo: np.ndarray, mode: FacesMode, *, least_score: float, least_size: float
+    run: RunDetector, photo: np.ndarray, mode: FacesMode, *, least_score: float, least_size: float, threads: int = 1
 ) -> tuple[bool, list[Face]]:
-    """Whether a photo (H, W, 3) is an aligned portrait, which ``auto`` leaves alone, and its faces, largest first."""
+    """Whether a photo (H, W, 3) is an aligned portrait, which ``auto`` leaves alone, and its faces, largest first.
+
+    The looks take so many ``threads``.
+    """
     seen = None
     if mode == "auto":
         small, shrink = shrunk(photo)
@@ -37,7 +40,7 @@ def choose_faces(
         face = portrait_face(seen, photo.shape[0], photo.shape[1], upside_down)
         if face is not None and face.score >= least_score:
             return True, [face]
-    faces = find_faces(run, photo, least_score=least_score, least_size=least_size, seen=seen)
+    faces = find_faces(run, photo, least_score=least_score, least_size=least_size, seen=seen, threads=threads)
     return False, faces[:1] if mode == "largest" else faces
 
 

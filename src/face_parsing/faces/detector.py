@@ -46,15 +46,18 @@ class Face:
     score: float
 
 
-def read_detector(path: Path, threads: int = 0) -> RunDetector:
-    """The file in ONNX Runtime on the CPU, with so many threads (0: its own choice). Raises DetectorError."""
+def read_detector(path: Path) -> RunDetector:
+    """The file in ONNX Runtime on the CPU, in the thread that calls it. Raises DetectorError.
+
+    A second thread would have to be woken for each of a hundred small layers: at 640 pixels a look took 11.0 ms by two
+    threads and 6.3 by one (two idle AMD EPYC cores, 2026-11-30). Looks side by side are what two threads are good for.
+    """
     import onnxruntime
 
     if not path.is_file():
         raise DetectorError(f"There is no face detector at {path}; install the project anew, or use --faces off.")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
+    options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]

@@ -7,7 +7,9 @@ own crop, until it stands upright there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -42,6 +44,8 @@ FILLS, FILLS_SCORE = 0.7, 0.88
 STILL = 2.0
 """Degrees: a face whose roll changes by less stands."""
 
+Result = TypeVar("Result")
+
 
 def find_faces(
     run: RunDetector,
@@ -50,42 +54,70 @@ def find_faces(
     least_score: float = LEAST_SCORE,
     least_size: float = LEAST_SIZE,
     seen: list[Face] | None = None,
+    threads: int = 1,
 ) -> list[Face]:
     """The faces of a photo (H, W, 3) uint8 RGB, largest first, their points as an upright face has them.
 
-    ``seen`` is what ``first_look`` gave, if somebody had it already.
+    ``seen`` is what ``first_look`` gave, if somebody had it already. From two ``threads`` on, two looks are taken at
+    once, and some that may turn out needless; the faces are the same.
     """
     small, shrink = shrunk(photo)
-    upright = list(first_look(run, small, 1.0) if seen is None else scaled(seen, 1 / shrink))
-    upright += [
-        face for side in _more_sides(upright, small) for face in detect(run, small, side, least_score=CANDIDATE)
-    ]
+    tiny: list[list[Face]] | None = None
+    with _second_thread(threads > 1) as begin:
+        fine = begin(lambda: detect(run, small, FINE_SIDE, least_score=CANDIDATE))
+        upright = list(first_look(run, small, 1.0) if seen is None else scaled(seen, 1 / shrink))
+        if _may_fill(upright, small):
+            upright += detect(run, small, COARSE_SIDE, least_score=CANDIDATE)
+        if threads > 1 and any(face.score >= SURE for face in upright):
+            tiny = _seen_tiny(run, small)
+        upright += fine()
     standing = _look_again(run, photo, small, shrink, best_of(upright))
     lying: list[Face] = []
     # One place may be seen in several turns, and the wrong one score higher at first: their own crops tell.
-    for candidates in _seen_turned(run, small, scaled(standing, 1 / shrink)):
+    for candidates in _seen_turned(run, small, scaled(standing, 1 / shrink), tiny):
         lying += _look_again(run, photo, small, shrink, candidates, lying)
     faces = standing + [face for face in lying if _beats(face, standing, CLEARLY)]
     found = [face for face in best_of(faces) if face.score >= least_score and min(face.box[2:]) >= least_size]
     return sorted(found, key=lambda face: -side_of(quadrangle(face.points)))
 
 
-def _more_sides(first: list[Face], small: np.ndarray) -> list[int]:
-    """At which sizes a photo is looked at after the first look, which has seen these."""
+@contextmanager
+def _second_thread(wanted: bool) -> Iterator[Callable[[Callable[[], Result]], Callable[[], Result]]]:
+    """Gives what begins a call in another thread, where one is wanted, and returns what waits for its result."""
+    if not wanted:
+        yield lambda call: call
+        return
+    from concurrent.futures import ThreadPoolExecutor  # not at every start: it takes its milliseconds
+
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda call: pool.submit(call).result
+
+
+def _may_fill(first: list[Face], small: np.ndarray) -> bool:
+    """Whether a face may fill the photo, by the first look, which has seen these."""
     largest = max((max(face.box[2:]) for face in first if face.score >= LEAST_SCORE), default=0) / max(small.shape)
-    return [FINE_SIDE] if 0 < largest < HUGE else [COARSE_SIDE, FINE_SIDE]
+    return not 0 < largest < HUGE
 
 
-def _seen_turned(run: RunDetector, small: np.ndarray, standing: list[Face]) -> Iterator[list[Face]]:
-    """Of each quarter turn of a photo the faces that may lie so; ``standing`` are those that were found upright."""
+def _seen_tiny(run: RunDetector, small: np.ndarray) -> list[list[Face]]:
+    """The faces that are seen at TURNED_SIDE in each quarter turn of a photo."""
+    tiny, shrink = shrunk(small, TURNED_SIDE)
+    return [scaled(_turned(run, tiny, turns, (TURNED_SIDE,)), shrink) for turns in (1, 2, 3)]
+
+
+def _seen_turned(
+    run: RunDetector, small: np.ndarray, standing: list[Face], tiny: list[list[Face]] | None
+) -> Iterator[list[Face]]:
+    """Of each quarter turn of a photo the faces that may lie so; ``standing`` are those that were found upright.
+
+    ``tiny`` is what ``_seen_tiny`` gave, if somebody had it already.
+    """
     sure = [face for face in standing if face.score >= SURE]
     if not sure:
         for turns in (1, 2, 3):
             yield best_of(_turned(run, small, turns, (FIRST_SIDE, COARSE_SIDE, FINE_SIDE)))
         return
-    tiny, shrink = shrunk(small, TURNED_SIDE)
-    for turns in (1, 2, 3):
-        seen = scaled(_turned(run, tiny, turns, (TURNED_SIDE,)), shrink)
+    for seen in _seen_tiny(run, small) if tiny is None else tiny:
         yield best_of(face for face in seen if face.score >= TURNED_SCORE and _beats(face, sure, 0.0))
 
 
