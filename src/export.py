@@ -12,7 +12,8 @@ in blocks of s x s pixels. That is faster, and so is the rest of that graph. ``-
 ``--int8 PHOTOS`` computes in 8 bits, fitted to a folder of photos: less exact, smaller, and faster on a CPU.
 ``evaluate.py --model_path face.onnx`` says what that costs. Of a light U-Net the file then gives ``scores``
 (1, h, w, s, s, C) uint8, which are logits in 8 bits, in blocks of s x s pixels: pixel (y, x) has the C scores
-``[0, y // s, x // s, y % s, x % s]``. To choose the largest they are as good; ``--logits`` gives logits here too.
+``[0, y // s, x // s, y % s, x % s]``. H and W are then any multiples of the file's ``step``. To choose the largest
+class, scores are as good as logits; ``--logits`` gives logits here too.
 The packages are in requirements-export.txt.
 """
 

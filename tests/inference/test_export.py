@@ -171,9 +171,11 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     assert export.main(words) == 0
     assert small.stat().st_size < 0.5 * full.stat().st_size
     network = read_onnx(small)
-    assert (network.labels, network.image_size, network.dynamic) == (CELEBAMASK, 64, False)
+    assert (network.labels, network.image_size, network.dynamic, network.several) == (CELEBAMASK, 64, True, False)
     batch = np.stack([make_pair(50, size=64)[0]])
     assert run_onnx(small)(batch).shape == (1, 32, 32, 2, 2, 19)
+    assert [mask.shape for mask in network.parse([batch[0], batch[0, :30]])] == [(64, 64), (30, 64)]
+    assert [scores.shape for scores in network.scores([batch[0, :40]] * 2)] == [(40, 64, 19)] * 2
     # Logits and masks are given where they are asked for, in 8 bits too.
     floats, ids = tmp_path / "floats.onnx", tmp_path / "ids.onnx"
     for path, option in ((floats, "--logits"), (ids, "--mask")):

@@ -60,10 +60,10 @@ async function runGraphs({ code, count, threads }) {
   ort.env.wasm.wasmBinary = code.buffer;
   ort.env.wasm.numThreads = threads;
   const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
-  for (const path of [FILES.network, FILES.detector]) {
+  for (const [path, step] of [[FILES.network, 64], [FILES.detector, 32]]) {
     const session = await ort.InferenceSession.create(readFileSync(path), options);
     const fixed = session.inputMetadata[0].shape.slice(1, 3);
-    const sides = typeof fixed[0] === "number" && fixed[0] > 0 ? [fixed] : SIDES;
+    const sides = typeof fixed[0] === "number" && fixed[0] > 0 ? [fixed] : sidesOf(step);
     for (const [height, width] of sides) {
       for (let time = 0; time < 2; time++) {
         const pixels = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * 7919 + time * 13 + (i >> 5)) & 255);
@@ -74,8 +74,11 @@ async function runGraphs({ code, count, threads }) {
   parentPort.postMessage(new Uint8Array(memory.buffer).slice(PAGES * PAGE - ROOM, PAGES * PAGE - ROOM + count));
 }
 
-const STEPS = Array.from({ length: 20 }, (_, i) => 32 * (i + 1));
-const SIDES = [...STEPS.slice(1).map((side) => [side, side]), ...STEPS.slice(1, 14).flatMap((side) => [[side, 320], [448, side]])];
+/** Sizes to run a graph at whose sides are multiples of `step`. */
+function sidesOf(step) {
+  const sides = Array.from({ length: Math.floor(640 / step) }, (_, i) => step * (i + 1)).filter((side) => side >= 64);
+  return [...sides.map((side) => [side, side]), ...sides.slice(0, 13).flatMap((side) => [[side, 320], [448, side]])];
+}
 
 /** Record, and write down what was called. */
 export async function record() {

@@ -5,8 +5,8 @@ import { factsOf } from "./onnx_facts.js";
 import { resize, roundHalfEven } from "./resize.js";
 import { Graph } from "./runtime.js";
 
-const STEP = 32; // pixels that a graph's height and width are multiples of
-const SMALLEST_GRAPH = 2 * STEP;
+const STEP = 32; // pixels that a graph's height and width are multiples of, where the file does not say its own
+const SMALLEST_GRAPH = 64;
 const SMALLEST_SIDE = 32;
 
 /** [height, width] at which a photo passes the network: its longer side becomes `imageSize` pixels. */
@@ -41,6 +41,7 @@ export class Network {
     this.classes = Object.keys(JSON.parse(facts.groups));
     this.palette = JSON.parse(facts.palette);
     this.scoreScale = JSON.parse(facts.score_scale);
+    this.step = JSON.parse(facts.step ?? STEP);
     this.track = facts.track;
     this.licence = facts.licence;
   }
@@ -49,7 +50,8 @@ export class Network {
   async scores(picture, imageSize = this.imageSize) {
     const [h, w] = networkSize(picture.height, picture.width, imageSize);
     const small = resize(picture, w, h);
-    const [high, wide] = this.graph.sides ?? [h, w].map((s) => Math.max(SMALLEST_GRAPH, Math.ceil(s / STEP) * STEP));
+    const stepped = (side) => Math.max(SMALLEST_GRAPH, Math.ceil(side / this.step) * this.step);
+    const [high, wide] = this.graph.sides ?? [stepped(h), stepped(w)];
     const pixels = filled(small, wide, high);
     const bytes = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength);
     const { scores } = await this.graph.run(bytes, "uint8", [1, high, wide, 3]);

@@ -70,9 +70,10 @@ def order_by_pixel(conv: nn.Conv2d, block: int) -> None:
 
 
 def write_byte_graph(network: LightUNet, path: Path, photos: Sequence[np.ndarray], facts: Mapping[str, str]) -> None:
-    """Write the network of photos like these, (H, W, 3) uint8, which its 8 bits are fitted to, to an ONNX file.
+    """Write the network to an ONNX file, its 8 bits fitted to photos like these, (H, W, 3) uint8.
 
-    It goes from ``image`` (1, H, W, 3) uint8 to ``scores`` (1, h, w, s, s, C) uint8. Raises ExportError.
+    It goes from ``image`` (1, H, W, 3) uint8, H and W any multiples of the network's step, to ``scores``
+    (1, h, w, s, s, C) uint8. Raises ExportError.
     """
     H, W = photos[0].shape[:2]
     below, beside = -H % network.step, -W % network.step
@@ -81,11 +82,14 @@ def write_byte_graph(network: LightUNet, path: Path, photos: Sequence[np.ndarray
     program = torch.export.export(ByteNetwork(network).eval(), (torch.from_numpy(samples[0][None]),))
     write_onnx(program, path, facts, given=PIXELS, output="scores")
     quantise(path, samples, fixed={PIXELS: (1.0, GREY)})
-    _open_to_bytes(path, (H, W), block=network.space_to_depth)
+    _open_to_bytes(path, block=network.space_to_depth, step=network.step)
 
 
-def _open_to_bytes(path: Path, size: tuple[int, int], *, block: int) -> None:
-    """Let a quantised file take the photo where it had quantised pixels, and give what it made float again."""
+def _open_to_bytes(path: Path, *, block: int, step: int) -> None:
+    """Let a quantised file take the photo where it had quantised pixels, and give what it made float again.
+
+    Nothing in it depends on the size any more: maps are enlarged twice, to no size of their own.
+    """
     import onnx
     from onnx.helper import make_node, make_tensor_value_info
 
@@ -94,15 +98,14 @@ def _open_to_bytes(path: Path, size: tuple[int, int], *, block: int) -> None:
     entry = next(node for node in graph.node if PIXELS in node.input)
     end = next(node for node in graph.node if "scores" in node.output)
     assert (entry.op_type, end.op_type) == ("QuantizeLinear", "DequantizeLinear")
-    _, channels, h, w = (axis.dim_value for axis in graph.output[0].type.tensor_type.shape.dim)
-    shape = (1, h, w, block, block, channels // block**2)
-    below, beside = h * block - size[0], w * block - size[1]
-    first, photo = [], "image"
-    if below or beside:
-        first, photo = [make_node("Pad", ["image", "filling"], ["filled"], mode="edge")], "filled"
-        graph.initializer.append(_integers("filling", [0, 0, 0, 0, 0, below, beside, 0]))
-    first.append(make_node("Transpose", [photo], [entry.output[0]], perm=[0, 3, 1, 2]))
-    graph.initializer.append(_integers("scores_shape", shape))
+    channels = graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    graph.initializer.append(_constant("twice", [1, 1, 2, 2], np.float32))
+    for node in graph.node:
+        if node.op_type == "Resize":
+            node.input[2:] = ["twice"]
+    # Of the shape, 0 stands for what it was.
+    graph.initializer.append(_constant("scores_shape", [0, 0, 0, block, block, channels // block**2], np.int64))
+    first = make_node("Transpose", ["image"], [entry.output[0]], perm=[0, 3, 1, 2])
     last = [
         make_node("Transpose", [end.input[0]], ["pixel_scores"], perm=[0, 2, 3, 1]),
         make_node("Reshape", ["pixel_scores", "scores_shape"], ["scores"]),
@@ -110,18 +113,24 @@ def _open_to_bytes(path: Path, size: tuple[int, int], *, block: int) -> None:
     constants = {value.name: onnx.numpy_helper.to_array(value).item() for value in graph.initializer if not value.dims}
     for fact, value in (("score_scale", end.input[1]), ("score_zero_point", end.input[2])):
         model.metadata_props.add(key=fact, value=json.dumps(constants[value]))
+    model.metadata_props.add(key="step", value=json.dumps(step))
     between = [node for node in graph.node if node not in (entry, end)]
     for part in (graph.node, graph.input, graph.output, graph.value_info):
         del part[:]
-    graph.node.extend([*first, *between, *last])
-    graph.input.append(make_tensor_value_info("image", onnx.TensorProto.UINT8, [1, *size, 3]))
+    graph.node.extend([first, *between, *last])
+    used = {name for node in graph.node for name in node.input}
+    kept = [value for value in graph.initializer if value.name in used]  # not the sizes that were enlarged to
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    graph.input.append(make_tensor_value_info("image", onnx.TensorProto.UINT8, [1, "height", "width", 3]))
+    shape = [1, "rows", "columns", block, block, channels // block**2]
     graph.output.append(make_tensor_value_info("scores", onnx.TensorProto.UINT8, shape))
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
-def _integers(name: str, values: Sequence[int]) -> Any:
+def _constant(name: str, values: Sequence[int], kind: type) -> Any:
     """A constant of a graph."""
     import onnx
 
-    return onnx.numpy_helper.from_array(np.array(values, dtype=np.int64), name)
+    return onnx.numpy_helper.from_array(np.array(values, dtype=kind), name)

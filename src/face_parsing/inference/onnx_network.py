@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,15 @@ OUTPUTS = {
         "uint8 (1, h, w, s, s, C): of each class of `classes` in blocks of s x s pixels. Pixel (y, x) has the C scores "
         "[0, y // s, x // s, y % s, x % s], and is of the class with the largest, the lower id where several are. "
         "Rows and columns beyond the photo's are filling. To enlarge a mask, interpolate scores, not ids. Logits are "
-        "score_scale * (score - score_zero_point)"
+        "score_scale * (score - score_zero_point). The photo's sides are multiples of step"
     ),
     "mask": "uint8 (B, H, W): class ids, positions in `classes`",
 }
 """What graphs give, by the output's name, as files say it of themselves."""
 
 
-STEP = 32  # pixels that a graph's height and width are multiples of
+STEP = 32
+"""Pixels that a graph's height and width are multiples of, where the file does not say its own."""
 SIDES = range(2 * STEP, LARGEST_SIDE + 1, STEP)
 """What they may be."""
 TOGETHER = 8
@@ -131,6 +132,10 @@ class ExportedNetwork:
     threads: int = 1
     score_scale: float = 1.0
     """By how much logits differ where scores differ by 1; for masks alone, far."""
+    step: int = STEP
+    """Pixels that the sides of a ``dynamic`` one are multiples of."""
+    several: bool = False
+    """Whether it takes several photos at once."""
 
     def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Masks (H, W) uint8 of photos (H, W, 3) uint8 of any sizes. Raises ExportError where the file gives none.
@@ -147,7 +152,7 @@ class ExportedNetwork:
         """
         H, W = photos[0].shape[:2]
         h, w = network_size(H, W, self.image_size)
-        together = TOGETHER if self.dynamic else 1
+        together = TOGETHER if self.several else 1
         found: list[np.ndarray] = []
         for start in range(0, len(photos), together):
             found += _pixel_scores(self._look(photos[start : start + together]), len(self.labels))
@@ -191,7 +196,7 @@ class ExportedNetwork:
         if (h, w) != (H, W):
             photo = np.array(Image.fromarray(photo).resize((w, h), Image.Resampling.BILINEAR))
         if self.dynamic:
-            height, width = (max(SIDES[0], -(-side // STEP) * STEP) for side in (h, w))
+            height, width = (max(SIDES[0], -(-side // self.step) * self.step) for side in (h, w))
         else:
             height = width = self.image_size
         return np.pad(photo, ((0, height - h), (0, width - w), (0, 0)), mode="edge")
@@ -238,7 +243,7 @@ def read_onnx(path: Path, threads: int = 0, device: str = "cpu") -> ExportedNetw
         session = _session(path, threads, device)
         facts = session.get_modelmeta().custom_metadata_map
         labels, size = group_labels(json.loads(facts["groups"])), json.loads(facts["image_size"])
-        sides = session.get_inputs()[0].shape[1:3]  # a size that is free has a name instead
+        photos, *sides = session.get_inputs()[0].shape[:3]  # a size that is free has a name instead
         fixed = any(isinstance(side, int) for side in sides)
         if not isinstance(size, int) or size not in SIDES or (fixed and sides != [size, size]):
             raise ValueError(f"it takes photos of {sides}, and says {size}")
@@ -247,9 +252,11 @@ def read_onnx(path: Path, threads: int = 0, device: str = "cpu") -> ExportedNetw
     except Exception as error:
         raise ExportError(f"{path} is no file that export.py wrote ({first_line(error)}).") from None
     texts = {name: facts[name] for name in ("track", "licence") if name in facts}
-    threads = threads or os.cpu_count() or 1
-    network = ExportedNetwork(path, _run_of(session), labels, size, dynamic=not fixed, threads=threads, **texts)
-    return replace(network, score_scale=_score_scale(facts, len(session.get_outputs()[0].shape)))
+    scale, step = _score_scale(facts, len(session.get_outputs()[0].shape)), int(facts.get("step", STEP))
+    return ExportedNetwork(
+        path, _run_of(session), labels, size, dynamic=not fixed, threads=threads or os.cpu_count() or 1,
+        score_scale=scale, step=step, several=not isinstance(photos, int), **texts,
+    )  # fmt: skip
 
 
 def _score_scale(facts: Mapping[str, str], axes: int) -> float:
