@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import cv2
 import numpy as np
 import torch
+from benchmarks.wide_crops import SIZE, WEIGHTS, Parse, open_network, turned
 from tqdm import tqdm
-from wide_crops import SIZE, WEIGHTS, Parse, open_network, turned
 
 from face_parsing.augmentation.degradation import blurred, dark, small, with_gamma
 from face_parsing.augmentation.face_geometry import ImageAndMask

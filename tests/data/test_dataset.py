@@ -81,6 +81,17 @@ def test_people_are_laid_over_other_pairs_as_often_as_asked(cached: PairStore) -
         assert half[key][1].max() < len(CELEBAMASK)
 
 
+def test_photos_are_made_poorer_as_often_as_asked_and_their_labels_stay(cached: PairStore) -> None:
+    plain, poor = (TrainingSet(cached, seed=0, augmentation={**AUGMENTATION, "degrade": p}) for p in (0.0, 0.5))
+    keys = [(epoch, index, SIZE) for epoch in range(30) for index in range(len(cached))]
+    changed = [key for key in keys if poor.composite(key) is not None]
+    assert len(changed) == pytest.approx(len(keys) / 2, abs=0.15 * len(keys))
+    for key in keys[:16]:
+        assert torch.equal(plain[key][1], poor[key][1])
+        if key not in changed:
+            assert same(plain[key], poor[key])
+
+
 def test_training_never_alters_the_cache_nor_what_is_validated_on(cached: PairStore) -> None:
     before = checksum(cached)
     validated, drawn = ValidationSet(cached), training_set(cached)

@@ -89,7 +89,9 @@ def test_without_augmentation_both_loaders_give_the_same(store: PairStore) -> No
         assert (images.int() - others.int()).abs().max() <= 1
 
 
-@pytest.mark.parametrize("borrowed", [{}, {"paste": 1.0}, {"retexture": 0.5}, {"hood": 0.5}, {"people": 0.5}])
+@pytest.mark.parametrize(
+    "borrowed", [{}, {"paste": 1.0}, {"retexture": 0.5}, {"hood": 0.5}, {"people": 0.5}, {"degrade": 0.5}]
+)
 def test_neither_workers_nor_where_pairs_lie_change_anything(
     store: PairStore, faces: Path, borrowed: dict[str, float]
 ) -> None:
@@ -102,8 +104,8 @@ def test_neither_workers_nor_where_pairs_lie_change_anything(
     assert_same(plain, loaded(uncached, augmentation=augmentation, workers=2))
 
 
-@pytest.mark.parametrize(("key", "part"), [("paste", 1), ("retexture", 0), ("hood", 1), ("people", 1)])
-def test_what_comes_of_other_faces_comes_before_the_rest(store: PairStore, key: str, part: int) -> None:
+@pytest.mark.parametrize(("key", "part"), [("paste", 1), ("retexture", 0), ("hood", 1), ("people", 1), ("degrade", 0)])
+def test_what_comes_of_other_faces_or_poor_cameras_comes_before_the_rest(store: PairStore, key: str, part: int) -> None:
     nothing: dict[str, Any] = {
         **SOME,
         **dict.fromkeys(("flip", "geometric", "color", "grey", "noise", "occlusion"), 0.0),
@@ -249,7 +251,7 @@ def test_a_gpu_gives_the_same_batches_while_it_works(store: PairStore, paste: fl
 @pytest.fixture
 def config_file(tmp_path: Path, faces: Path, write_tiny: Callable[..., Path]) -> Path:
     run = {"panel_faces": 0, "device": "cpu", "augment_on": "device"}
-    augmentation = {"noise": 0.5, "paste": 0.5, "people": 0.5}
+    augmentation = {"noise": 0.5, "paste": 0.5, "people": 0.5, "degrade": 0.5}
     return write_tiny(tmp_path / "tiny.yaml", faces, epochs=(1, 2), augmentation=augmentation, run=run)
 
 
