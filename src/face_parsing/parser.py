@@ -179,8 +179,7 @@ class FaceParser:
         """The result of a photo (H, W, 3) of which it is known how it is to be parsed."""
         H, W = photo.shape[:2]
         quadrangles = [quadrangle(face.points, margin=self.margin) for face in faces]
-        parsed = np.zeros((H, W), np.uint8) if found in ("empty", "skip") else self.parse([photo])[0]
-        soft = self._whole_probabilities(photo, found) if self._soft else None
+        parsed, soft = self._whole(photo, found)
         people = People(parsed, (parsed > 0).astype(np.uint16) if faces else np.zeros((H, W), np.uint16), [])
         if found == "faces":
             people = parse_people(
@@ -198,17 +197,20 @@ class FaceParser:
             probabilities=soft, weights=self.weights,
         )  # fmt: skip
 
-    def _whole_probabilities(self, photo: np.ndarray, found: Found) -> np.ndarray:
-        """Class probabilities (H, W, C) uint8 of a photo as it is, times 255."""
+    def _whole(self, photo: np.ndarray, found: Found) -> tuple[np.ndarray, np.ndarray | None]:
+        """The mask (H, W) of a photo as it is and, if soft, its probabilities (H, W, C) uint8, times 255."""
         H, W = photo.shape[:2]
-        values = np.zeros((H, W, len(self.labels)), np.uint8)
+        values = np.zeros((H, W, len(self.labels)), np.uint8) if self._soft else None
         if found in ("empty", "skip"):
-            values[:, :, 0] = 255
-            return values
-        corners = np.array([[0, 0], [W, 0], [W, H], [0, H]], np.float64)
-        look = Look(corners, self.network.scores([photo])[0])
+            if values is not None:
+                values[:, :, 0] = 255
+            return np.zeros((H, W), np.uint8), values
+        if values is None:
+            return self.parse([photo])[0], None
+        mask, scores = self.network.mask_and_scores(photo)
+        look = Look(np.array([[0, 0], [W, 0], [W, H], [0, H]], np.float64), scores)
         look.fill_probabilities(0, np.zeros((H, W), np.uint16), values, self.network.probabilities)
-        return values
+        return mask, values
 
 
 def _one_of(name: str, value: str, choices: Sequence[Choice]) -> Choice:
