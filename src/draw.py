@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,8 @@ def _ids(args: argparse.Namespace) -> None:
         print(f"{np.mean(guessed):.1%} of the pixels were of no exact color, up to {max(guessed):.1%} in a picture")
 
 
-def _overlay(args: argparse.Namespace) -> None:
-    count = overlay_photos(
+def _overlay(args: argparse.Namespace) -> int:
+    count, left_out = overlay_photos(
         args.images,
         args.masks,
         args.output,
@@ -66,16 +66,19 @@ def _overlay(args: argparse.Namespace) -> None:
         rule=_rule(args, args.masks),
         overwrite=args.overwrite,
     )
-    print(f"wrote {count} pictures to {args.output}")
+    of_all = f" of {count + left_out}" if left_out else ""
+    print(f"wrote {count}{of_all} pictures to {args.output}")
+    return 1 if left_out else 0
 
 
-def _panel(args: argparse.Namespace) -> None:
-    shown, found = panel_of_masks(
+def _panel(args: argparse.Namespace) -> int:
+    shown, found, left_out = panel_of_masks(
         args.images, args.masks, args.output, _labels(args),
         titles=args.titles, stems=args.stems, faces=args.faces, rule=_rule(args, args.masks[0]),
         overwrite=args.overwrite,
     )  # fmt: skip
     print(f"wrote {args.output}: {shown} of {found} faces")
+    return 1 if left_out else 0
 
 
 def _curves(args: argparse.Namespace) -> None:
@@ -132,7 +135,7 @@ def _to_label_studio(args: argparse.Namespace) -> None:
     print(f"wrote {count} tasks to {args.output}")
 
 
-RUNS = {
+RUNS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "color": _color,
     "colour": _color,
     "ids": _ids,
@@ -150,10 +153,9 @@ RUNS = {
 
 @command("draw.py")
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0, or 2 after a sentence on stderr."""
+    """The command line. Returns 0; 1 where faces were left out of what is drawn; 2 after a sentence on stderr."""
     args = parse_arguments(argv)
-    RUNS[args.subcommand](args)
-    return 0
+    return RUNS[args.subcommand](args) or 0
 
 
 if __name__ == "__main__":

@@ -42,10 +42,11 @@ class FaceParser:
     """A network that parses photos: ``parser = FaceParser()``, then ``result = parser("photo.jpg")``.
 
     ``weights`` says which it is, ``labels`` which classes it tells apart, ``checkpoint`` what a ``.pth`` held (None for
-    an ONNX file), ``faces`` which faces are parsed in aligned crops of ``size`` pixels. ``parse`` takes several photos
-    of one size, each (H, W, 3) uint8, to their masks (H, W) uint8 as they are, without a look at faces, at once, which
-    is faster on a GPU and may round differently. ``network`` gives scores and probabilities instead of masks;
-    ``detector`` finds faces, None where ``faces`` is off.
+    an ONNX file), ``faces`` which faces are parsed in aligned crops of ``size`` pixels; ``tta``, ``precision`` and
+    ``postprocessing`` are what was asked of a checkpoint. ``parse`` takes several photos of one size, each (H, W, 3)
+    uint8, to their masks (H, W) uint8 as they are, without a look at faces, at once, which is faster on a GPU and may
+    round differently. ``network`` gives scores and probabilities instead of masks; ``detector`` finds faces, None where
+    ``faces`` is off.
     """
 
     weights: Weights
@@ -56,6 +57,9 @@ class FaceParser:
     network: ExportedNetwork | CheckpointNetwork
     detector: RunDetector | None
     checkpoint: CheckpointNetwork | None = None
+    tta: bool
+    precision: str
+    postprocessing: Postprocessing | None = None
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class FaceParser:
         self.no_face = _one_of("no_face", no_face, NO_FACE)
         self.least_score, self.least_size = least_score, least_size
         self.margin, self._soft = _positive("margin", margin), soft
+        self.tta, self.precision = tta, precision
         asked = {"tta": tta, "size": size, "precision": precision != "fp32"}
         asked["postprocess"] = postprocess is not None
         if model_path is None:
@@ -107,9 +112,14 @@ class FaceParser:
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
             self.network = read_onnx(paths[0], threads, device)
         else:
+
+            def choose(labels: LabelSet) -> Postprocessing | None:
+                self.postprocessing = postprocess(labels) if callable(postprocess) else postprocess
+                return self.postprocessing
+
             self.network = self.checkpoint = _read_checkpoints(
                 paths, tta=tta, size=size, precision=precision, device=device, threads=threads, track=track,
-                postprocess=postprocess,
+                postprocess=choose,
             )  # fmt: skip
         network = self.network
         self.parse, self.labels, self.size = network.parse, network.labels, network.image_size
@@ -169,8 +179,7 @@ class FaceParser:
         """The result of a photo (H, W, 3) of which it is known how it is to be parsed."""
         H, W = photo.shape[:2]
         quadrangles = [quadrangle(face.points, margin=self.margin) for face in faces]
-        parsed = np.zeros((H, W), np.uint8) if found in ("empty", "skip") else self.parse([photo])[0]
-        soft = self._whole_probabilities(photo, found) if self._soft else None
+        parsed, soft = self._whole(photo, found)
         people = People(parsed, (parsed > 0).astype(np.uint16) if faces else np.zeros((H, W), np.uint16), [])
         if found == "faces":
             people = parse_people(
@@ -188,17 +197,20 @@ class FaceParser:
             probabilities=soft, weights=self.weights,
         )  # fmt: skip
 
-    def _whole_probabilities(self, photo: np.ndarray, found: Found) -> np.ndarray:
-        """Class probabilities (H, W, C) uint8 of a photo as it is, times 255."""
+    def _whole(self, photo: np.ndarray, found: Found) -> tuple[np.ndarray, np.ndarray | None]:
+        """The mask (H, W) of a photo as it is and, if soft, its probabilities (H, W, C) uint8, times 255."""
         H, W = photo.shape[:2]
-        values = np.zeros((H, W, len(self.labels)), np.uint8)
+        values = np.zeros((H, W, len(self.labels)), np.uint8) if self._soft else None
         if found in ("empty", "skip"):
-            values[:, :, 0] = 255
-            return values
-        corners = np.array([[0, 0], [W, 0], [W, H], [0, H]], np.float64)
-        look = Look(corners, self.network.scores([photo])[0])
+            if values is not None:
+                values[:, :, 0] = 255
+            return np.zeros((H, W), np.uint8), values
+        if values is None:
+            return self.parse([photo])[0], None
+        mask, scores = self.network.mask_and_scores(photo)
+        look = Look(np.array([[0, 0], [W, 0], [W, H], [0, H]], np.float64), scores)
         look.fill_probabilities(0, np.zeros((H, W), np.uint16), values, self.network.probabilities)
-        return values
+        return mask, values
 
 
 def _one_of(name: str, value: str, choices: Sequence[Choice]) -> Choice:
@@ -246,7 +258,7 @@ def _read_checkpoints(
     device: str,
     threads: int,
     track: str,
-    postprocess: Postprocessing | Callable[[LabelSet], Postprocessing | None] | None,
+    postprocess: Callable[[LabelSet], Postprocessing | None],
 ) -> CheckpointNetwork:
     _need_torch(str(paths[0]))
     from face_parsing.inference.postprocess_options import refine_of
@@ -255,7 +267,7 @@ def _read_checkpoints(
     from face_parsing.system.device import choose_device, prepare_device
 
     def after(labels: LabelSet) -> Refine | None:
-        return refine_of(postprocess(labels) if callable(postprocess) else postprocess, labels)
+        return refine_of(postprocess(labels), labels)
 
     chosen = distributed.own_device(choose_device(device))
     prepare_device(chosen, threads=threads)

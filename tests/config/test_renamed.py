@@ -180,6 +180,30 @@ def test_one_key_set_by_both_names_is_refused(old: str, new: str, order: int) ->
         load_config(None, [old, new][::order])
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("data={rare_frequency: 0.2}", "data.repeat_threshold=0.1", ("data.rare_frequency", "data.repeat_threshold")),
+        ("data.rare_frequency=0.2", "data={repeat_threshold: 0.1}", ("data.rare_frequency", "data.repeat_threshold")),
+        (
+            "schedule={stages: [{image_size: 64, epochs: 3, predict_size: 96}]}",
+            "schedule.stages.0.eval_size=96",
+            ("schedule.stages.0.predict_size", "schedule.stages.0.eval_size"),
+        ),
+    ],
+)
+def test_a_name_inside_a_section_counts_as_well(old: str, new: str, names: tuple[str, str], order: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [old, new][::order])
+    assert str(caught.value) == f"--set {names[0]} is the old name of {names[1]}, and both are set; keep the new one."
+
+
+def test_one_key_inside_a_section_and_by_itself_takes_the_later() -> None:
+    config = load_config(None, ["data={repeat_threshold: 0.1}", "data.repeat_threshold=0.2"])
+    assert config.data.repeat_threshold == 0.2
+
+
 def test_one_key_set_twice_by_one_name_takes_the_later(capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config(None, ["data.repeat_threshold=0.1", "data.repeat_threshold=0.2"])
     assert config.data.repeat_threshold == 0.2

@@ -145,9 +145,25 @@ def test_overlays(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     save_picture(np.full((128, 100, 3), 90, dtype=np.uint8), tmp_path / "narrow.png")
     assert run(*words, tmp_path / "narrow.png") == 2
     assert "0.png is 64x64 and its photo" in capsys.readouterr().err
+
+
+def test_overlays_of_what_has_both_photo_and_mask(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
     (masks / "2.png").unlink()
-    assert run("overlay", "--images", images, "--masks", masks, "--output", tmp_path / "three") == 2
-    assert f"{masks} lacks 2, which {images} has" in capsys.readouterr().err
+    save_mask(np.zeros((64, 64), dtype=np.uint8), masks / "more.png")
+    words = ["overlay", "--images", images, "--masks", masks, "--output"]
+    assert run(*words, tmp_path / "over") == 1
+    assert sorted(path.name for path in (tmp_path / "over").iterdir()) == ["0.jpg", "1.jpg"]
+    said = capsys.readouterr()
+    assert said.err.startswith(f"Note: {images} lacks more; left out.\nNote: {masks} lacks 2; left out.\n")
+    assert f"wrote 2 of 4 pictures to {tmp_path / 'over'}" in said.out
+    for name in ("0", "1"):
+        (masks / f"{name}.png").unlink()
+    assert run(*words, tmp_path / "none") == 2
+    assert f"{masks} lacks 0, 1, 2, which {images} has." in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.fixture
@@ -195,8 +211,14 @@ def test_a_panel_of_several_masks(
     assert pixels(tmp_path / "b.png").shape[0] < 2 * CELL
     assert column_title(tmp_path / "run" / "masks") == "run"
     save_mask(np.zeros((64, 64), dtype=np.uint8), masks / "more.png")
-    assert run(*words, "--output", tmp_path / "c.png") == 2
-    assert f"{masks} has more, which {tmp_path / 'images'} lacks" in capsys.readouterr().err
+    (tmp_path / "run" / "masks" / "0.png").unlink()
+    assert run(*words, "--output", tmp_path / "c.png") == 1
+    said = capsys.readouterr()
+    assert f"Note: {tmp_path / 'images'} lacks more; left out." in said.err
+    assert f"Note: {tmp_path / 'run' / 'masks'} lacks 0, more; left out." in said.err
+    assert "2 of 2 faces" in said.out
+    assert run(*words, "--output", tmp_path / "d.png", "--stems", "0", "1") == 2
+    assert f"{tmp_path / 'run' / 'masks'} lacks 0." in capsys.readouterr().err
 
 
 def test_subfolders_are_named(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from face_parsing.faces.alignment import roll
 from face_parsing.faces.choice import choose_faces, given_faces
 from face_parsing.faces.detector import Face, RunDetector, read_detector
 from face_parsing.faces.portrait import lies_as_trained, portrait_face
-from face_parsing.faces.search import best_of, find_faces, shrunk, turn_back
+from face_parsing.faces.search import best_of, find_faces, middle_one, shrunk, turn_back
 from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.weights import DETECTOR, find_weights
 
@@ -34,6 +34,15 @@ def portrait() -> np.ndarray:
 def face(x: float, y: float, size: float, score: float) -> Face:
     points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]) * size + [x, y]
     return Face(np.array([x, y, size, size]), points, score)
+
+
+def test_the_middle_is_near_in_pixels_or_in_sizes_of_the_face() -> None:
+    large, small = face(20, 10, 80, 0.9), face(48, 40, 20, 0.9)  # by 10 and by 8 pixels: an eighth, and two fifths
+    assert middle_one([large, small], 100, 9) is small
+    assert middle_one([large, small], 100, 0.5, in_sizes=True) is large
+    assert middle_one([large, small], 100, 8) is None
+    assert middle_one([small], 100, 0.4, in_sizes=True) is None
+    assert middle_one([], 100, 9) is None
 
 
 @pytest.mark.parametrize("part", [1, 2, 4])

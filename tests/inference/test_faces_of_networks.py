@@ -17,10 +17,11 @@ from face_parsing import FaceParser, ParsedPhoto
 from face_parsing.cli import main
 from face_parsing.data.photos import read_photo
 from face_parsing.inference.onnx_network import CERTAIN, ExportedNetwork, masks_of, read_onnx
+from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
-from face_parsing.weights import DETECTOR, find_weights
+from face_parsing.weights import DETECTOR, EIGHT_BITS, find_weights
 
 PHOTO = Path(__file__).resolve().parents[2] / "docs" / "images" / "astronaut.jpg"
 TINY = {"name": "light_unet", "channels": [4, 8, 8]}
@@ -97,6 +98,48 @@ def test_exported_files_parse_faces_as_their_checkpoint(
         assert (found.probabilities.max(2)[inside] > 120).mean() > 0.99
     else:
         np.testing.assert_allclose(found.probabilities[inside], wanted.probabilities[inside], atol=3)
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"tta": True},
+    {"precision": "bf16"},
+    {"postprocess": Postprocessing(steps=("components",), biases=tuple(i / 9 for i in range(NUM_CLASSES)))},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("several", [False, True])
+def test_a_checkpoint_gives_mask_and_scores_at_once(
+    checkpoint: Path, lying: np.ndarray, options: dict[str, Any], several: bool
+) -> None:
+    paths = [checkpoint] * (2 if several else 1)
+    network = FaceParser(paths, faces="off", device="cpu", track="open" if several else "challenge", **options).network
+    mask, scores = network.mask_and_scores(lying)
+    np.testing.assert_array_equal(mask, network.parse([lying])[0])
+    np.testing.assert_array_equal(scores, network.scores([lying])[0])
+
+
+@pytest.mark.parametrize("kind", [None, as_logits, as_mask, "bytes"], ids=["blocks", "logits", "mask", "bytes"])
+def test_a_soft_photo_goes_through_a_graph_once(
+    kind: Any, exported: Path, lying: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = read_onnx(find_weights(EIGHT_BITS) if kind == "bytes" else exported, 1)
+    network = kind(network) if callable(kind) else network
+    mask, (scores,) = network.parse([lying])[0], network.scores([lying])
+    runs: list[int] = []
+
+    def run(photos: np.ndarray) -> np.ndarray:
+        runs.append(len(photos))
+        return network.run(photos)
+
+    monkeypatch.setattr("face_parsing.parser.read_onnx", lambda *words: replace(network, run=run))
+    result = FaceParser(exported, faces="off", soft=True)(lying)
+    assert runs == [1]
+    np.testing.assert_array_equal(result.mask, mask)
+    assert result.probabilities is not None
+    again = network.mask_and_scores(lying)[1]
+    np.testing.assert_array_equal(again, scores)
 
 
 def test_tta_and_a_size_are_of_the_crops_too(checkpoint: Path, lying: np.ndarray) -> None:

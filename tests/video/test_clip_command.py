@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from made_clips import moving_face, read_pictures, write_clip
 
@@ -49,6 +50,18 @@ def test_one_clip_that_cannot_be_read_leaves_the_others(
     said = capsys.readouterr()
     assert "bad.mp4: cannot be read as a clip" in said.err
     assert "1 of 2 clips could not be read" in said.err
+    assert (tmp_path / "out/masks/clip.mkv").is_file()
+
+
+def test_a_sound_is_named_and_leaves_the_clips(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    song = tmp_path / "song.m4a"
+    with av.open(str(song), "w") as container:
+        tone = container.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48000, 0
+        container.mux([*tone.encode(frame), *tone.encode(None)])
+    assert main([*words(song, clip, output=tmp_path / "out"), "--faces", "off"]) == 1
+    assert f"{song} holds no pictures, sound alone; leave it out." in capsys.readouterr().err
     assert (tmp_path / "out/masks/clip.mkv").is_file()
 
 

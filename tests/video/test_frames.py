@@ -161,10 +161,30 @@ def write_sound(path: Path) -> Path:
     return path
 
 
+def write_song(path: Path) -> Path:
+    """A sound with a cover, which is a picture to FFmpeg."""
+    import av
+    from av.stream import Disposition
+    from made_clips import _write_tone
+
+    with av.open(str(path), "w") as container:
+        tone: Any = container.add_stream("libmp3lame", rate=48000)
+        tone.layout = "mono"
+        cover: Any = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(gradient(), format="rgb24").reformat(format="yuvj420p")))
+        container.mux(cover.encode(None))
+        _write_tone(container, tone, 0.2)
+    return path
+
+
 def test_what_is_no_clip_is_refused_with_a_sentence(tmp_path: Path) -> None:
     cases = {
         "there is no clip|There is no clip": tmp_path / "missing.mp4",
-        "holds no pictures, sound alone": write_sound(tmp_path / "sound.mp4"),
+        r"sound\.mp4 holds no pictures, sound alone; leave it out\.": write_sound(tmp_path / "sound.mp4"),
+        r"song\.m4a holds no pictures, sound alone; leave it out\.": write_sound(tmp_path / "song.m4a"),
+        r"song\.mp3 holds no pictures, sound alone; leave it out\.": write_song(tmp_path / "song.mp3"),
     }
     (tmp_path / "text.mp4").write_text("a text", encoding="utf-8")
     cases["cannot be read as a clip"] = tmp_path / "text.mp4"
@@ -184,6 +204,7 @@ def test_a_clip_without_a_whole_frame_is_refused(tmp_path: Path) -> None:
 def test_animations_are_photos() -> None:
     assert not any(is_clip(Path(name)) for name in ("a.gif", "a.webp", "a.png", "a.apng", "a.jpg"))
     assert is_clip(Path("A.MOV"))
+    assert is_clip(Path("song.m4a"))
 
 
 def test_a_rate_that_is_not_said_is_a_usual_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,6 +22,7 @@ from made_clips import (
 )
 
 from face_parsing import FaceParser
+from face_parsing.inference.postprocess_settings import Postprocessing
 from face_parsing.labels import CELEBAMASK
 from face_parsing.system.commands import UsageError
 from face_parsing.video import VideoError, parse_video, pipeline
@@ -28,6 +30,7 @@ from face_parsing.video.clip import read_clip
 from face_parsing.video.frames import read_frames
 
 PHOTO = Path(__file__).resolve().parents[2] / "docs/images/astronaut.jpg"
+CHECKPOINT = PHOTO.parents[2] / "weights/face_parsing.pth"
 FRAMES = moving_face(PHOTO, 5, size=(96, 64), face=64)
 
 
@@ -180,6 +183,10 @@ class StopError(Exception):
     """Stands for Ctrl-C, a full disk, or the end of the world."""
 
 
+def stop(*words: object) -> None:
+    raise StopError
+
+
 def test_what_was_stopped_goes_on_and_gives_the_same(
     tmp_path: Path, of_faces: FaceParser, face_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +217,32 @@ def test_what_was_stopped_goes_on_and_gives_the_same(
         assert_same(read_pictures(result.files[name]), read_pictures(whole_run.files[name]))
     assert result.files["json"].read_bytes() == whole_run.files["json"].read_bytes()
     assert not list((tmp_path / "parts").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("named", "options"),
+    [
+        (r"test-time augmentation \(tta\)", {"tta": True}),
+        ("precision", {"precision": "bf16"}),
+        ("post-processing", {"postprocess": Postprocessing(steps=("components",))}),
+        ("post-processing", {"postprocess": lambda labels: Postprocessing(biases=(0.5,) * len(labels))}),
+    ],
+)
+def test_a_run_goes_on_only_as_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, options: dict[str, Any]
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", FRAMES[:2])
+    monkeypatch.setattr(pipeline._Beginner, "begin", stop)
+    plain, other = (
+        FaceParser(CHECKPOINT, faces="off", threads=1, device="cpu", size=64, **some) for some in ({}, options)
+    )
+    for first, second in ((plain, other), (other, plain)):
+        with pytest.raises(StopError):
+            parse_video(path, tmp_path / "out", first, overwrite=True, progress=False)
+        with pytest.raises(StopError):  # as it began
+            parse_video(path, tmp_path / "out", first, resume=True, progress=False)
+        with pytest.raises(UsageError, match=f"was begun with another {named}; parse as then, or add --overwrite"):
+            parse_video(path, tmp_path / "out", second, resume=True, progress=False)
 
 
 def test_segments_leave_no_seam(

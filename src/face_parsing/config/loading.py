@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from face_parsing.config.data import ExternalData
 from face_parsing.config.networks import NETWORKS
 from face_parsing.config.optimization import Schedule, Stage
-from face_parsing.config.renamed import current_key, with_current_names
+from face_parsing.config.renamed import current_key, keys_of, with_current_names
 from face_parsing.config.sections import Config
 
 # Of a YAML text, far beyond any that is meant.
@@ -242,15 +242,20 @@ def _defaults(file_values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
 
 
 def _refuse_two_names(overrides: Sequence[str]) -> None:
-    """Raise ConfigError where one key is set by its old name and by its new one: which of them is meant, is unknown."""
+    """Raise ConfigError where one key is set by its old name and by its new one: which of them is meant, is unknown.
+
+    Each may stand inside the value of a section. The overrides are such as ``_set`` takes.
+    """
     given: dict[tuple[str, ...], str] = {}
     for override in overrides:
-        name = override.partition("=")[0].strip()
-        new = tuple(current_key(name.split(".")))
-        other = given.setdefault(new, name)
-        if other != name:
-            old, current = (name, other) if name != ".".join(new) else (other, name)
-            raise ConfigError(f"--set {old} is the old name of {current}, and both are set; keep the new one.")
+        path, _, text = override.partition("=")
+        value = parse_yaml(text, f"--set {override}: the value")
+        for keys in keys_of(value, path.strip().split(".")):
+            name, new = ".".join(keys), tuple(current_key(keys))
+            other = given.setdefault(new, name)
+            if other != name:
+                old, current = (name, other) if name != ".".join(new) else (other, name)
+                raise ConfigError(f"--set {old} is the old name of {current}, and both are set; keep the new one.")
 
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = (), *, announce: bool = True) -> Config:
@@ -267,9 +272,9 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = (), *, anno
         raise ConfigError(f"The config file {path}: {error}.") from None
     overrides = list(overrides)
     values = _merge(_defaults(file_values, overrides), file_values)
-    _refuse_two_names(overrides)
     for override in overrides:
         notes += _set(values, override)
+    _refuse_two_names(overrides)
     if announce:
         for note in dict.fromkeys(notes):
             print(f"Config: {note}.", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 RENAMED = {
@@ -29,6 +29,17 @@ def current_key(keys: list[str]) -> list[str]:
     """The parts of a key, of which numbers pick entries of lists, as it is called now."""
     new = RENAMED.get(".".join(key for key in keys if not key.isdecimal()))
     return keys if new is None else [*keys[:-1], new]
+
+
+def keys_of(value: Any, keys: list[str]) -> Iterator[list[str]]:
+    """The parts of the key of a value, and of each key inside it; numbers pick entries of lists."""
+    yield keys
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from keys_of(inner, [*keys, str(key)])
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from keys_of(inner, [*keys, str(number)])
 
 
 def with_current_names(values: Any, section: str = "") -> tuple[Any, list[str]]:

@@ -21,6 +21,10 @@ CLIP_SUFFIXES = (
     ".ogv", ".mxf", ".y4m",
 )  # fmt: skip
 """What clips are called. A GIF, a WebP or a PNG is a photo, of which the first frame counts."""
+SOUND_SUFFIXES = (
+    ".m4a", ".m4b", ".mp3", ".wav", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aif", ".aiff", ".mka",
+)  # fmt: skip
+"""What sounds are called: clips without pictures, most of them."""
 
 NAMED = 3  # in a sentence
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-import errno
-import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from face_parsing.data.photo_files import (
     is_photo_name,
     refuse_one_name,
 )
+from face_parsing.system.files import Identity, identity_of, stat_of
 from face_parsing.system.wording import first_of
 
 # Cameras' raw files and pictures of programs, which are photos to their owners and are not read.
@@ -126,7 +125,7 @@ def search_photos(
     Raises ValueError where there is no photo, or two of one name.
     """
     found = FoundPhotos()
-    skipped = {identity for path in own if (identity := _identity(path)) is not None}
+    skipped = {identity for path in own if (identity := identity_of(path, strict=True)) is not None}
     for source in sources:
         if source.is_dir():
             _Search(found, recursive, skipped, results).read(source)
@@ -159,25 +158,6 @@ def _part_twins(found: FoundPhotos) -> None:
         taken.add(found.names[path])
 
 
-Identity = tuple[int, int]
-"""Of a file or folder, whatever it is called: its device and its number there."""
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    """What a path, or the end of a link, is; None for a link to nothing or to itself."""
-    try:
-        return path.stat()
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
-            return None
-        raise
-
-
-def _identity(path: Path) -> Identity | None:
-    facts = _stat(path)
-    return None if facts is None else (facts.st_dev, facts.st_ino)
-
-
 class _Search:
     """One folder that is searched."""
 
@@ -197,7 +177,7 @@ class _Search:
         while self.waiting or self.links:
             folder, prefix = self.waiting.pop() if self.waiting else self.links.pop(0)
             if folder.is_symlink() and (
-                folder.resolve() in folder.absolute().parents or _identity(folder) in self.seen
+                folder.resolve() in folder.absolute().parents or identity_of(folder, strict=True) in self.seen
             ):
                 self._leave(Left.LOOP, folder)
                 continue
@@ -214,7 +194,7 @@ class _Search:
 
     def _read(self, folder: Path, prefix: str, entries: list[Path]) -> None:
         """Take the photos of a folder, whose entries these are, and sort the rest."""
-        identity = _identity(folder)
+        identity = identity_of(folder, strict=True)
         if identity is None or identity in self.seen:
             return
         self.seen.add(identity)
@@ -222,7 +202,7 @@ class _Search:
         folders: list[tuple[Path, str]] = []
         rest: list[Path] = []
         for path in sorted(entries):
-            facts = _stat(path)
+            facts = stat_of(path, strict=True)
             if facts is not None and (facts.st_dev, facts.st_ino) in self.own:
                 continue
             if path.name.startswith(".") or path.name in SYSTEM_FOLDERS:

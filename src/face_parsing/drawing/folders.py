@@ -19,7 +19,7 @@ from face_parsing.data.masks import ids_of_colors, read_colors, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.labelled import enlarged, read_ids
-from face_parsing.drawing.matching import match_stems, note_subfolders, refuse_replacing
+from face_parsing.drawing.matching import match_shared, note_subfolders, refuse_replacing
 from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
 from face_parsing.drawing.voc import ColorIds
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
@@ -106,10 +106,13 @@ def overlay_photos(
     alpha: float = 0.5,
     rule: IdRule = USUAL,
     overwrite: bool = False,
-) -> int:
-    """Photos under their masks' colors, ``alpha`` parts of them, with a legend. Gives their number."""
+) -> tuple[int, int]:
+    """Photos under their masks' colors, ``alpha`` parts of them, with a legend.
+
+    Gives their number, and that of the faces that were left out, since their photo or their mask is not there.
+    """
     note_subfolders(masks)
-    matched = match_stems([images, masks])
+    matched, left_out = match_shared([images, masks])
     outputs = [folder / f"{stem}.jpg" for stem in matched]
     refuse_replacing(outputs, [path for paths in matched.values() for path in paths], overwrite=overwrite)
     log = MaskLog()
@@ -118,7 +121,7 @@ def overlay_photos(
         ids = enlarged(read_ids(mask, labels, rule, log), mask, photo, image)
         save_picture(overlay_with_legend(photo, ids, alpha, labels), output)
     log.tell_palettes()
-    return len(outputs)
+    return len(outputs), left_out
 
 
 def column_title(place: Path) -> str:
@@ -137,16 +140,17 @@ def panel_of_masks(
     faces: int = 8,
     rule: IdRule = USUAL,
     overwrite: bool = False,
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """One sheet: a row a face, with its photo where ``images`` are given, and a column for each of ``masks``.
 
-    The faces are those of ``stems``, or the first so many. Gives how many are shown, and how many there are.
+    The faces are those of ``stems``, or the first so many that have all of these. Gives how many are shown, how many
+    have all, and how many were left out, since they lack some.
     """
     titles = titles or [column_title(place) for place in masks]
     if len(titles) != len(masks):
         raise UsageError(f"--titles names {len(titles)} columns, --masks {len(masks)}; give each one its title.")
     photos = [] if images is None else [images]
-    matched = match_stems([*photos, *masks], stems)
+    matched, left_out = match_shared([*photos, *masks], stems)
     refuse_replacing([output], [path for paths in matched.values() for path in paths], overwrite=overwrite)
     shown = dict(list(matched.items())[: None if stems else faces])
     rows: list[list[np.ndarray]] = []
@@ -159,4 +163,4 @@ def panel_of_masks(
     classes = sorted(present - {IGNORE_INDEX})
     sheet = contact_sheet(rows, ["image"] * len(photos) + list(titles), list(shown), labels=labels, classes=classes)
     save_picture(sheet, output)
-    return len(rows), len(matched)
+    return len(rows), len(matched), left_out

@@ -74,3 +74,23 @@ def match_stems(
         elif alone and not stems:
             raise UsageError(f"{place} has {_list(alone)}, which {places[0]} lacks.")
     return {stem: [found[place][stem] for place in places] for stem in wanted}
+
+
+def match_shared(places: Sequence[Path], stems: Sequence[str] | None = None) -> tuple[dict[str, list[Path]], int]:
+    """As match_stems, but what some folder lacks is left out, with a note; and how many faces these are.
+
+    Faces of stems are none of these, because they were named. Raises UsageError also where nothing would be left.
+    """
+    if stems or any(place.is_file() for place in places):
+        return match_stems(places, stems), 0
+    found = {place: _by_name(place) for place in places}
+    for paths in found.values():
+        _go_by_whole_names(paths, list(found[places[0]]))
+    every = sorted({name for paths in found.values() for name in paths})
+    shared = [name for name in every if all(name in paths for paths in found.values())]
+    if not shared:
+        return match_stems(places), 0  # which raises
+    for place, paths in found.items():
+        if lacks := [name for name in every if name not in paths]:
+            print(f"Note: {place} lacks {_list(lacks)}; left out.", file=sys.stderr)
+    return {name: [found[place][name] for place in places] for name in shared}, len(every) - len(shared)

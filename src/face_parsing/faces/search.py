@@ -222,7 +222,7 @@ def stand_up(run: RunDetector, photo: np.ndarray, small: np.ndarray, shrink: flo
         else:
             view = crop(photo, square, AGAIN_SIDE)
         seen = detect(run, view, AGAIN_SIDE, least_score=CANDIDATE)
-        again = _middle_one(seen, AGAIN_SIDE)
+        again = middle_one(seen, AGAIN_SIDE, 0.5, in_sizes=True)
         if again is None:
             return first if first.score >= least else None
         points = to_photo(again.points, square, AGAIN_SIDE)
@@ -232,15 +232,18 @@ def stand_up(run: RunDetector, photo: np.ndarray, small: np.ndarray, shrink: flo
     return first if face.score < first.score and first.score >= least else face
 
 
-def _middle_one(faces: list[Face], side: int) -> Face | None:
-    """The face of a square crop that it was made of: the one in its middle."""
-    middle = side / 2
+def middle_one(faces: Iterable[Face], side: int, farthest: float, *, in_sizes: bool = False) -> Face | None:
+    """The face that is nearest to the middle of a square crop of ``side`` pixels, where it is nearer than ``farthest``.
+
+    That is in pixels or, ``in_sizes``, in the longer sides of each face's own box.
+    """
 
     def away(face: Face) -> float:
-        return float(np.hypot(*(face.box[:2] + face.box[2:] / 2 - middle)) / max(face.box[2:].max(), 1))
+        pixels = np.hypot(*(face.box[:2] + face.box[2:] / 2 - side / 2))
+        return float(pixels / max(face.box[2:].max(), 1)) if in_sizes else float(pixels)
 
     nearest = min(faces, key=away, default=None)
-    return nearest if nearest is not None and away(nearest) < 0.5 else None
+    return nearest if nearest is not None and away(nearest) < farthest else None
 
 
 def _placed(face: Face, points: np.ndarray, square: np.ndarray) -> Face:

@@ -25,7 +25,7 @@ from face_parsing.faces.registration import (
     pose_of_quadrangle,
     register,
 )
-from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE, find_faces, overlap
+from face_parsing.faces.search import LEAST_SCORE, LEAST_SIZE, find_faces, middle_one, overlap
 
 SEARCH_SECONDS = 1.0
 """The whole frame is searched this often for new faces."""
@@ -248,13 +248,8 @@ class FaceTracker:
 def _look(run: RunDetector, photo: np.ndarray, square: np.ndarray) -> Face | None:
     """The face that the detector sees in the middle of a quadrangle, its places in the photo; None without one."""
     seen = detect(run, crop(photo, square, LOOK_SIDE), LOOK_SIDE, least_score=KEPT_SCORE)
-    middle = LOOK_SIDE / 2
-
-    def away(face: Face) -> float:
-        return float(np.hypot(*(face.box[:2] + face.box[2:] / 2 - middle)))
-
-    nearest = min(seen, key=away, default=None)
-    if nearest is None or away(nearest) > LOOK_SIDE / LOOK_MARGIN / 2:
+    nearest = middle_one(seen, LOOK_SIDE, LOOK_SIDE / LOOK_MARGIN / 2)
+    if nearest is None:
         return None
     points = to_photo(nearest.points, square, LOOK_SIDE)
     return Face(box_of_points(points), points, nearest.score)

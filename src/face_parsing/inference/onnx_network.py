@@ -143,29 +143,39 @@ class ExportedNetwork:
         A photo's longer side becomes image_size pixels, as with a checkpoint. What it leaves of the graph's size is
         filled with its last row and column.
         """
-        return [self._parse(photo) for photo in photos]
+        return [self._mask(self._look([photo]), photo) for photo in photos]
 
     def scores(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What decides, of photos of one size: (h, w, C) each, of each class at each pixel that the network saw.
 
         They are logits float32, scores uint8 or, of a file that gives masks alone, uint8 that is 1 for a pixel's class.
         """
-        H, W = photos[0].shape[:2]
-        h, w = network_size(H, W, self.image_size)
         together = TOGETHER if self.several else 1
         found: list[np.ndarray] = []
         for start in range(0, len(photos), together):
-            found += _pixel_scores(self._look(photos[start : start + together]), len(self.labels))
-        return [one[:h, :w] for one in found]
+            some = photos[start : start + together]
+            found += self._scores(self._look(some), some[0])
+        return found
+
+    def mask_and_scores(self, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ``parse`` and ``scores`` give of a photo (H, W, 3) uint8, by one run of the graph."""
+        found = self._look([photo])
+        return self._mask(found, photo), self._scores(found, photo)[0]
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Class probabilities (n, C) float32 of n pixels' ``scores`` (n, C), as they are or interpolated."""
         return softmax(scores, self.score_scale)
 
-    def _parse(self, photo: np.ndarray) -> np.ndarray:
+    def _scores(self, found: np.ndarray, photo: np.ndarray) -> list[np.ndarray]:
+        """Scores (h, w, C) of each of several photos of the size of ``photo``, by what the graph gave of them."""
         H, W = photo.shape[:2]
         h, w = network_size(H, W, self.image_size)
-        found = self._look([photo])
+        return [one[:h, :w] for one in _pixel_scores(found, len(self.labels))]
+
+    def _mask(self, found: np.ndarray, photo: np.ndarray) -> np.ndarray:
+        """The mask (H, W) of a photo (H, W, 3), by what the graph gave of it."""
+        H, W = photo.shape[:2]
+        h, w = network_size(H, W, self.image_size)
         if found.ndim == 4:
             planes = _in_blocks(found[0], len(self.labels))
             return largest_class_of_planes(planes, (h, w), (H, W), threads=self.threads)

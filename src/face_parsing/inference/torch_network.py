@@ -98,9 +98,59 @@ def scores_with(
             batch = torch.from_numpy(np.stack(photos)).to(device)
             found = predict_probabilities(models, batch, **options).cpu().numpy()
         refined = found if refine is None else [refine(photo, one) for photo, one in zip(photos, found, strict=True)]
-        return [np.log(np.maximum(one, LEAST_PROBABILITY)).transpose(1, 2, 0).copy() for one in refined]
+        return [_logarithms(one) for one in refined]
 
     return scores
+
+
+def _logarithms(probabilities: np.ndarray) -> np.ndarray:
+    """Scores (h, w, C) of probabilities (C, h, w)."""
+    return np.log(np.maximum(probabilities, LEAST_PROBABILITY)).transpose(1, 2, 0).copy()
+
+
+class _Kept(nn.Module):
+    """A network that keeps what it gave last."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.logits = torch.empty(0)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.logits = self.network(image)
+        return self.logits
+
+
+MaskAndScores = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From a photo (H, W, 3) uint8 to its mask (H, W) uint8 and its scores (h, w, C)."""
+
+
+def mask_and_scores_with(
+    models: Sequence[nn.Module],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    refine: Refine | None = None,
+    **options: Any,
+) -> MaskAndScores:
+    """What parse_with and scores_with of the same arguments give, bit for bit, by one run of each model."""
+    if precision == "bf16":
+        models = [_Bfloat16(model) for model in models]
+    # Then predict_masks takes the largest logit.
+    alone = len(models) == 1 and tuple(options.get("scales", (1.0,))) == (1.0,) and not options.get("flip")
+
+    def mask_and_scores(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        first, size = _Kept(models[0]), (photo.shape[0], photo.shape[1])
+        with exact_arithmetic():
+            batch = torch.from_numpy(photo[None].copy()).to(device)
+            found = predict_probabilities([first, *models[1:]], batch, **options)
+            if refine is None:
+                mask = largest_class(first.logits.float() if alone else found, size)
+                return mask[0].cpu().numpy(), _logarithms(found[0].cpu().numpy())
+        refined = refine(photo, found[0].cpu().numpy())
+        return largest_class(torch.from_numpy(refined)[None], size)[0].numpy(), _logarithms(refined)
+
+    return mask_and_scores
 
 
 @dataclass(frozen=True)
@@ -113,6 +163,8 @@ class CheckpointNetwork:
     parse: Parse
     scores: Scores
     """They are logarithms of probabilities, or of what the post-processing makes of these."""
+    mask_and_scores: MaskAndScores
+    """Both of a photo, by one run."""
     labels: LabelSet
     content: Mapping[str, Any]
     augmentation: Mapping[str, Any]
@@ -165,4 +217,5 @@ def read_checkpoints(
         **augmentation,
     }
     parse, scores = parse_with(prepared, **options), scores_with(prepared, **options)
-    return CheckpointNetwork(parse, scores, labels, content, augmentation, frozenset(content["trained_on"]))
+    both = mask_and_scores_with(prepared, **options)
+    return CheckpointNetwork(parse, scores, both, labels, content, augmentation, frozenset(content["trained_on"]))

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
+from face_parsing.system.files import identity_of
 
 P = ParamSpec("P")
 
@@ -218,11 +219,11 @@ def refuse_existing(wanted: Sequence[Path], *, overwrite: bool, mend: str = "add
 
 def replaced_input(written: Sequence[Path], inputs: Sequence[Path]) -> tuple[Path, Path] | None:
     """The first file to be written that is one of those that are read, whatever leads to it, and that one; or None."""
-    read = {(facts.st_dev, facts.st_ino): path for path in inputs if (facts := _facts(path)) is not None}
+    read = {identity: path for path in inputs if (identity := identity_of(path)) is not None}
     for path in written:
-        facts = _facts(path)
-        if facts is not None and (source := read.get((facts.st_dev, facts.st_ino))) is not None:
-            return path, source
+        identity = identity_of(path)
+        if identity is not None and identity in read:
+            return path, read[identity]
     return None
 
 
@@ -231,13 +232,6 @@ def refuse_inputs(written: Sequence[Path], inputs: Sequence[Path]) -> None:
     if found := replaced_input(written, inputs):
         path, source = found
         raise UsageError(f"{source} is an input, and {path} would be written in its place; choose another output.")
-
-
-def _facts(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:  # not there, or a name that no file can have
-        return None
 
 
 def refuse_for_onnx(path: Path, asked: Mapping[str, object], *, alone: bool) -> None:

@@ -1,4 +1,4 @@
-"""Files that are never half-written."""
+"""Files that are never half-written, and what tells one file from another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,28 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+GONE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
+"""What is said of a path that leads to nothing, or to itself."""
+
+Identity = tuple[int, int]
+"""Of a file or folder, whatever it is called: its device and its number there."""
+
+
+def stat_of(path: Path, *, strict: bool = False) -> os.stat_result | None:
+    """What a path, or the end of a link, is. None where it leads to nothing or, unless ``strict``, cannot be asked."""
+    try:
+        return path.stat()
+    except OSError as error:
+        if strict and error.errno not in GONE:
+            raise
+        return None
+
+
+def identity_of(path: Path, *, strict: bool = False) -> Identity | None:
+    """Which file or folder a path leads to; None as in ``stat_of``."""
+    facts = stat_of(path, strict=strict)
+    return None if facts is None else (facts.st_dev, facts.st_ino)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from face_parsing.data.photo_files import CLIP_SUFFIXES
+from face_parsing.data.photo_files import CLIP_SUFFIXES, SOUND_SUFFIXES
 from face_parsing.data.photos import MAX_PIXELS
 from face_parsing.system.commands import UsageError
 from face_parsing.video.decoding import decoded
@@ -52,8 +52,8 @@ class Clip:
 
 
 def is_clip(path: Path) -> bool:
-    """Whether a file is a clip, by its name."""
-    return path.suffix.lower() in CLIP_SUFFIXES and not path.is_dir()
+    """Whether a file is a clip, by its name; so is a sound, of which it is told then that it has no pictures."""
+    return path.suffix.lower() in (*CLIP_SUFFIXES, *SOUND_SUFFIXES) and not path.is_dir()
 
 
 def need_av() -> None:
@@ -79,8 +79,9 @@ def read_clip(path: Path) -> Clip:
     """What the file says of itself and its first frame. Raises VideoError for a file without pictures."""
     need_av()
     with open_clip(path) as container:
-        if not container.streams.video:
-            raise VideoError(f"{path} holds no pictures{', sound alone' if container.streams.audio else ''}.")
+        if all(_is_cover(stream) for stream in container.streams.video):
+            alone = ", sound alone" if container.streams.audio else ""
+            raise VideoError(f"{path} holds no pictures{alone}; leave it out.")
         stream = pictures_of(container)
         first = next((frame for packet in decoded(container, stream) for frame in packet.frames), None)
         if first is None:
@@ -115,6 +116,13 @@ def av_time_base() -> int:
     import av
 
     return int(av.time_base)
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether pictures are a song's cover."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def pictures_of(container: Any) -> Any:

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,6 +155,9 @@ def _facts(clip: Clip, wanted: Sequence[str], parser: FaceParser) -> dict[str, o
         "choice of results": list(wanted),
         "weights": weights,
         "choice of faces": faces,
+        "test-time augmentation (tta)": parser.tta,
+        "precision": parser.precision,
+        "post-processing": None if parser.postprocessing is None else asdict(parser.postprocessing),
         "version": __version__,
     }
 
