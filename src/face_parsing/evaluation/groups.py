@@ -179,31 +179,36 @@ def group_figures(result: EvaluationResult, traits: dict[str, FaceTraits]) -> di
     return found
 
 
+WIDTH = 27  # of a figure with its interval
+
+
 def _cells(row: dict[str, Any]) -> str:
     """The two figures of a group with their intervals."""
     texts = [
         "-" if key not in row else f"{row[key]:.4f} [{row[f'{key}_interval'][0]:.4f}, {row[f'{key}_interval'][1]:.4f}]"
         for key in SCORES
     ]
-    return "".join(f"{text:>26}" for text in texts)
+    return "".join(f"{text:>{WIDTH}}" for text in texts)
+
+
+def _row_of_difference(trait: str, difference: dict[str, Any]) -> str:
+    ends = [difference[key] for key in SCORES]
+    texts = [f"{end['mean']:+.4f} [{end['low']:+.4f}, {end['high']:+.4f}]" for end in ends]
+    name = f"{trait}: {difference['this']} - {difference['other']}"
+    return f"{name:<30}" + "".join(f"{text:>{WIDTH}}" for text in texts)
 
 
 def group_report(found: dict[str, Any]) -> str:
     """What ``group_figures`` found, as text: a row a group, then a row a difference."""
-    lines = ["", f"{'group':<24}{'faces':>6}{'F-Score':>26}{'left/right corrected':>26}"]
+    lines = ["", f"{'group':<24}{'faces':>6}{'F-Score':>{WIDTH}}{'left/right corrected':>{WIDTH}}"]
     for trait, each in found.items():
         for name, row in each["groups"].items():
             tone = "L* {:.0f} to {:.0f}".format(*row["lightness"]) if "lightness" in row else ""
-            lines.append(f"{f'{trait}: {name}':<20}{row['faces']:>10}{_cells(row)}   {tone}".rstrip())
-    for trait, each in found.items():
-        if (difference := each["difference"]) is not None:
-            name = f"{trait}: {difference['this']} - {difference['other']}"
-            ends = [difference[key] for key in SCORES]
-            texts = [f"{end['mean']:+.4f} [{end['low']:+.4f}, {end['high']:+.4f}]" for end in ends]
-            lines.append(f"{name:<30}{texts[0]:>26}{texts[1]:>26}")
+            lines.append(f"{f'{trait}: {name}':<24}{row['faces']:>6}{_cells(row)}   {tone}".rstrip())
+    lines.append("")
+    lines += [_row_of_difference(trait, each["difference"]) for trait, each in found.items() if each["difference"]]
+    lines.append("(95 % intervals, bootstrap over faces; skin tone is lightness in the photo, light included)")
     missing = [f"{trait} {each['left_out']}" for trait, each in found.items() if each["left_out"]]
-    without = f"; faces without skin, or without hair or mouth, are left out: {', '.join(missing)}" if missing else ""
-    lines.append(
-        f"(95 % intervals, bootstrap over faces; skin tone is lightness in the photo, light included{without})"
-    )
+    if missing:
+        lines.append(f"Left out, without skin, or without hair or mouth: {', '.join(missing)}.")
     return "\n".join(lines)
