@@ -2,7 +2,7 @@
 
 Photo and true mask alone decide on a face's groups, never a prediction. A group's mean says how well its faces are
 parsed, not why: who wears a hat differs in more than the hat. A face's F-Score counts the classes that it holds, so
-glasses and hats bring a hard class of their own into their groups' means.
+the classes of glasses and hats count in the means of those who wear them.
 """
 
 from __future__ import annotations
