@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from face_parsing.config.classes import read_classes
 from face_parsing.data.mask_log import MaskLog
@@ -22,6 +23,7 @@ from face_parsing.evaluation.evaluator import (
     items_of,
     refuse_background_truth,
 )
+from face_parsing.evaluation.groups import group_figures, group_report, read_traits
 from face_parsing.evaluation.panels import choose_faces, draw_faces
 from face_parsing.evaluation.predictors import Computing, System, is_stored, open_system, training_faces_note
 from face_parsing.evaluation.report import Comparison, report, write_csv, write_json, write_per_image
@@ -56,9 +58,14 @@ def _second(args: argparse.Namespace) -> System:
     )
 
 
-def _write(args: argparse.Namespace, result: EvaluationResult, comparison: Comparison | None) -> None:
+def _write(
+    args: argparse.Namespace,
+    result: EvaluationResult,
+    comparison: Comparison | None,
+    groups: dict[str, Any] | None,
+) -> None:
     if args.json is not None:
-        write_json(result, comparison, args.json)
+        write_json(result, comparison, args.json, groups)
     if args.csv is not None:
         write_csv(result, args.csv)
     if args.per_image is not None:
@@ -104,8 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(
                 f"{this.name} and {other.name} tell other classes apart; only systems of one task compare."
             )
+    traits = read_traits(faces, labels, rule) if args.groups else None
     result = evaluate_predictions(faces, predictor, labels, tolerance=args.boundary_px, rule=rule, log=truth)
     print(report(result, args.boundary_px))
+    groups = None if traits is None else group_figures(result, traits)
+    if groups is not None:
+        print(group_report(groups))
     comparison = None
     if other is not None:
         theirs = evaluate_predictions(faces, other.predictor, labels, tolerance=args.boundary_px, rule=rule)
@@ -114,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in filter(None, notes):
         print(note, file=sys.stderr)
     _tell(truth, computing.log, result)
-    _write(args, result, comparison)
+    _write(args, result, comparison, groups)
     if args.worst is not None:
         worst = choose_faces(result.f_score, 10, "worst")
         draw_faces(result, faces, predictor, worst, args.worst, full=False, rule=rule)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from face_parsing.evaluation import significance
-from face_parsing.evaluation.significance import bootstrap_interval, sign_flip_p
+from face_parsing.evaluation.significance import bootstrap_difference, bootstrap_interval, sign_flip_p
 
 
 def test_an_interval_holds_the_mean_and_narrows_with_more_images() -> None:
@@ -50,6 +50,17 @@ def test_the_interval_is_that_of_means_drawn_by_hand() -> None:
     means = values[rng.integers(0, 12, (10_000, 12))].mean(1)
     for level, ends in ((0.95, (0.025, 0.975)), (0.5, (0.25, 0.75))):
         assert bootstrap_interval(values, level=level) == pytest.approx(np.quantile(means, ends), rel=1e-12)
+
+
+def test_a_difference_of_two_sets_is_that_of_means_drawn_by_hand() -> None:
+    rng = np.random.default_rng(7)
+    these, others = rng.normal(0.8, 0.1, 60), rng.normal(0.7, 0.2, 300)
+    low, high = bootstrap_difference(these, others)
+    assert low < these.mean() - others.mean() < high
+    error = math.sqrt(these.var() / 60 + others.var() / 300)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.05)
+    assert bootstrap_difference(these, others) == (low, high)
+    assert bootstrap_difference(others, these) == pytest.approx((-high, -low), abs=0.003)
 
 
 def test_p_by_hand() -> None:

@@ -58,6 +58,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     truth.add_argument("--val_stems", type=Path, help="who is validated on, where --data has no val/; or a split.json")
     add_mask_ids(truth)
     truth.add_argument(
+        "--groups", action="store_true", help="also by skin tone, glasses, hats and long hair; looks at the photos"
+    )
+    truth.add_argument(
         "--boundary_px", type=_pixels, metavar="PIXELS", help="boundary F1's tolerance (0.75%% of the diagonal)"
     )
 

@@ -181,9 +181,13 @@ class Comparison:
         }
 
 
-def write_json(result: EvaluationResult, comparison: Comparison | None, path: Path) -> None:
-    """All figures, and what the comparison found."""
+def write_json(
+    result: EvaluationResult, comparison: Comparison | None, path: Path, groups: dict[str, Any] | None = None
+) -> None:
+    """All figures, what the comparison found, and those of groups of faces."""
     content = figures(result)
+    if groups is not None:
+        content["groups"] = groups
     if comparison is not None:
         content["comparison"] = comparison.figures()
     with atomic_path(path) as temporary:

@@ -36,6 +36,31 @@ def bootstrap_interval(
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
+def bootstrap_difference(
+    these: np.ndarray, others: np.ndarray, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean of these (N,) less that of others (M,), of other images.
+
+    Each side is drawn anew by itself; both need two values at least.
+    """
+    from scipy import stats  # here: it takes a second to import
+
+    found = stats.bootstrap(
+        (these, others),
+        _difference_of_means,
+        confidence_level=level,
+        n_resamples=resamples,
+        method="percentile",
+        batch=max(1, CHUNK // (len(these) + len(others))),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _difference_of_means(these: np.ndarray, others: np.ndarray, axis: int) -> np.ndarray:
+    return these.mean(axis) - others.mean(axis)
+
+
 def _size_of_sum(values: np.ndarray, axis: int) -> np.ndarray:
     return np.abs(values.sum(axis))
 
