@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from face_parsing import __version__
@@ -17,10 +17,12 @@ from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
 from face_parsing.faces.given import faces_of_photos, read_given_faces, unused_note
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
+from face_parsing.inference.folder import side_by_side
 from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
-from face_parsing.parsed_folder import FacesOf, Report, parse_folder
+from face_parsing.parsed_folder import FacesOf, Report, parse_folder, refuse_others, way_of_photos
 from face_parsing.parser import FaceParser, default_weights
+from face_parsing.provenance import Record
 from face_parsing.system import distributed
 from face_parsing.system.commands import (
     UsageError,
@@ -35,7 +37,6 @@ from face_parsing.system.commands import (
     refuse_inputs,
     sample_bits,
 )
-from face_parsing.system.cores import usable_cores
 from face_parsing.video.clip import is_clip
 
 PROGRAM = "face-parsing" if Path(sys.argv[0]).stem == "face-parsing" else "inference.py"
@@ -64,7 +65,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     add_overwrite(files)
-    files.add_argument("--resume", action="store_true", help="leave out photos whose files are all there, however made")
+    files.add_argument(
+        "--resume", action="store_true", help="make what is missing; refused where files were made in another way"
+    )
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     face_options.add_arguments(parser)
 
@@ -116,18 +119,6 @@ def _refuse_before_loading(args: argparse.Namespace) -> None:
     given_numbers(args)
 
 
-def _at_once(args: argparse.Namespace, count: int) -> tuple[int, int]:
-    """How many of so many photos an ONNX file parses side by side, and how many threads they share.
-
-    Threads of their own do more photos than threads that share one photo. One photo alone has all of them.
-    """
-    if count < 2:
-        return 1, args.threads
-    threads = args.threads or max(1, usable_cores() // distributed.processes_here())
-    at_once = min(threads, count, MOST_AT_ONCE)
-    return at_once, threads - at_once + 1  # each photo's own thread works as well
-
-
 def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int]:
     """What so many photos are parsed with, and how many of them at once, 0 for batches.
 
@@ -139,7 +130,7 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
     at_once, threads = 0, args.threads
     if paths[0].suffix == ".onnx":
         refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
-        at_once, threads = _at_once(args, count)
+        at_once, threads = side_by_side(count, args.threads, MOST_AT_ONCE)
     refined = args.postprocess or args.biases is not None
     parser = FaceParser(
         paths,
@@ -216,40 +207,56 @@ def _run(args: argparse.Namespace) -> int:
     _refuse_before_loading(args)
     clips = [path for path in args.input if is_clip(path)]
     args.input = [path for path in args.input if path not in clips]
-    code = _run_clips(args, clips) if clips else 0
-    return max(code, _run_photos(args)) if args.input else code
+    runs = [_clips(args, clips)] if clips else []  # all is checked before the first begins
+    runs += [_photos(args)] if args.input else []
+    try:
+        return max([run() for run in runs])
+    except KeyboardInterrupt:
+        again = "Start again, with --overwrite." if args.overwrite and args.input else "Go on with --resume."
+        raise KeyboardInterrupt(f"interrupted. {again}") from None
 
 
-def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
-    from face_parsing.video.command import check_clips, run_clips
+def _clips(args: argparse.Namespace, clips: Sequence[Path]) -> Callable[[], int]:
+    """What parses clips. Raises UsageError where it must not."""
+    from face_parsing.video.command import check_clips, check_resumed, results_of, run_clips
 
-    of_photos = [name for name in ("submission", "crops", "soft", "points") if getattr(args, name)]
-    if of_photos:
-        raise UsageError(f"--{of_photos[0]} is for photos alone; leave it out, or parse the clips by themselves.")
-    if args.no_face == "skip":
-        raise UsageError("A clip has a mask of every frame: give --no_face empty or whole for clips.")
-    if distributed.world_size() > 1:
-        raise UsageError("A clip is for one process; start it without torchrun.")
-    wanted = [name for name in ("color", "overlay", "instances", "json") if getattr(args, name)]
+    wanted = results_of(args)
     check_clips(clips, args.output, wanted, resume=args.resume, overwrite=args.overwrite)
     # Between faces a frame without one is background: whole, it would be parsed in another way than its neighbors.
     parser, at_once = _open_network(
         argparse.Namespace(**{**vars(args), "no_face": args.no_face or "empty"}), MOST_AT_ONCE
     )
-    print(parser.weights)
-    return run_clips(
-        PROGRAM, clips, args.output, parser, wanted,
+    if args.resume:
+        check_resumed(clips, args.output, wanted, parser)
+    return functools.partial(
+        run_clips, PROGRAM, clips, args.output, parser, wanted,
         at_once=max(1, at_once), resume=args.resume, overwrite=args.overwrite,
     )  # fmt: skip
 
 
-def _run_photos(args: argparse.Namespace) -> int:
+def _photos(args: argparse.Namespace) -> Callable[[], int]:
+    """What parses photos. Raises UsageError where it must not."""
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     given = _given_faces(args, found.names)
     parser, at_once = _open_network(args, len(own))
+    record = Record(args.output, way_of_photos(parser, points=args.points, bits=args.bits))
+    if args.resume:
+        distributed.from_main(lambda: refuse_others(record, _files(args), found.names))
+    return lambda: _parse_photos(args, found, chosen, given, parser, at_once, record)
+
+
+def _parse_photos(
+    args: argparse.Namespace,
+    found: FoundPhotos,
+    chosen: Sequence[Path],
+    given: FacesOf | None,
+    parser: FaceParser,
+    at_once: int,
+    record: Record,
+) -> int:
     print(parser.weights)
-    order = FaceOrder(parser.labels)
+    order, own = FaceOrder(parser.labels), chosen[distributed.rank() :: distributed.world_size()]
     report = parse_folder(
         parser,
         own,
@@ -262,20 +269,22 @@ def _run_photos(args: argparse.Namespace) -> int:
         at_once=at_once,
         bits=args.bits,
         look=order.look,
+        record=record,
+        keep=args.resume,
     )
     report = Report.merged(distributed.from_all(report))
     odd = [photo for some in distributed.from_all(order.odd) for photo in some]
     if not distributed.is_main():
         return 0
+    record.end(file for photo in report.found for file in _files(args).wanted(args.output, found.names[photo]))
     for failure in report.failures:
         print(f"{PROGRAM}: {printable(failure)}", file=sys.stderr)
     for note in [*odd_order(odd, MEND if args.submission else MEND_BY_FACES), *found.notes()]:
         print(f"Note: {printable(note)}", file=sys.stderr)
     asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
-    there = f"; {len(found.photos) - len(chosen)} were there already" if args.resume else ""
-    print(
-        f"wrote {report.masks} of {asked} masks to {args.output / 'masks'}{there}", *report.lines(found.names), sep="\n"
-    )
+    there = f"; {report.there(len(found.photos) - len(chosen))}" if args.resume else ""
+    wrote = f"wrote {report.masks} of {asked - len(report.kept)} masks to {args.output / 'masks'}{there}"
+    print(wrote, *report.lines(found.names), sep="\n")
     if missed:
         named = f" (the note names {found.missed} of them)" if found.missed else ""
         rest = named + "; no submission.zip was written" if args.submission else named

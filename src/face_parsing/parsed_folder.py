@@ -15,6 +15,7 @@ from face_parsing.faces.options import NO_FACE
 from face_parsing.inference.folder import for_each_photo
 from face_parsing.inference.outputs import Files, printable
 from face_parsing.parser import FaceParser
+from face_parsing.provenance import Record, Way, digest, facts_of
 from face_parsing.results import ParsedPhoto
 from face_parsing.system.wording import first_of
 
@@ -32,6 +33,8 @@ class Report:
     failures: list[str] = field(default_factory=list)
     found: dict[Path, tuple[str, int]] = field(default_factory=dict)
     """How the mask came about, as ParsedPhoto.found, and how many faces there are."""
+    kept: dict[Path, bool] = field(default_factory=dict)
+    """The photos whose mask was there and stayed, and whether other files of theirs were written."""
 
     @classmethod
     def merged(cls, reports: Sequence[Report]) -> Report:
@@ -40,12 +43,19 @@ class Report:
         for report in reports:
             whole.failures += report.failures
             whole.found |= report.found
+            whole.kept |= report.kept
         return whole
 
     @property
     def masks(self) -> int:
         """How many masks were written."""
-        return sum(how != "skip" for how, _ in self.found.values())
+        return sum(how != "skip" and photo not in self.kept for photo, (how, _) in self.found.items())
+
+    def there(self, left_out: int) -> str:
+        """How many masks were there already, beside those of the photos that were left out."""
+        more = sum(self.kept.values())
+        got = f", and {more} photo{'s' * (more > 1)} got further files" if more else ""
+        return f"{left_out + len(self.kept)} were there already{got}"
 
     def lines(self, names: Mapping[Path, str]) -> list[str]:
         """What was found, for people: faces, and the photos without one, as parse_folder has their ``names``."""
@@ -65,6 +75,19 @@ class Report:
         return lines
 
 
+def way_of_photos(parser: FaceParser, *, points: Path | None, bits: int | None) -> Way:
+    """What all results of photos have in common."""
+    given = None if points is None else digest(points)
+    return {**facts_of(parser), "file of --points": given, "number of --bits": bits}
+
+
+def refuse_others(record: Record, files: Files, names: Mapping[Path, str]) -> None:
+    """Raise UsageError where results of photos are there that were made in another way, or nobody knows how."""
+    every, output = Files(**dict.fromkeys(asdict(files), True)), record.output
+    wanted = [file for name in names.values() for file in files.wanted(output, name)]
+    record.refuse_others(wanted, (file for name in names.values() for file in every.wanted(output, name)))
+
+
 def parse_folder(
     parser: FaceParser,
     photos: Sequence[Path],
@@ -78,9 +101,12 @@ def parse_folder(
     bits: int | None = None,
     look: Callable[[Path, np.ndarray], None] | None = None,
     progress: bool = True,
+    record: Record | None = None,
+    keep: bool = False,
 ) -> Report:
-    """Write the files of each photo, called as ``names`` says; those that exist are replaced.
+    """Write the files of each photo, called as ``names`` says; those that exist are replaced, or with ``keep`` stay.
 
+    ``record`` is told of all that is about to be written; the caller ends it.
     ``faces_of`` names the faces instead of a search. ``look`` is shown the masks of photos in which nobody looked for
     faces. The other options are those of predict_folder.
     """
@@ -106,8 +132,12 @@ def parse_folder(
         return parser(list(pixels))
 
     def write(path: Path, _: np.ndarray, result: ParsedPhoto) -> None:
+        if record is not None and (result.found != "skip" or files.json):
+            record.begin(file for photo in names for file in files.wanted(output, names[photo]))
         named = replace(result, name=names[path], file=path)
-        named.save(output, **asdict(files), overwrite=True)
+        written = named.save(output, **asdict(files), overwrite=True, keep=keep)
+        if keep and result.found != "skip" and "mask" not in written:
+            report.kept[path] = bool(written)
         report.found[path] = result.found, len(result.faces)
         if look is not None and result.found == "off":
             look(path, result.mask)

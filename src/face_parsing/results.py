@@ -143,12 +143,14 @@ class ParsedPhoto:
         soft: bool = False,
         crops: bool = False,
         overwrite: bool = False,
+        keep: bool = False,
     ) -> dict[str, Path]:
         """Write folder/masks/<name>.png and, where asked for, color/<name>.png, overlay/<name>.jpg and so on.
 
         Returns the files under ``mask``, ``color``, ``overlay``, ``instances``, ``json``, ``soft``, and ``crop_1``,
         ``crop_mask_1`` and so on. Of a photo that is to be left out (``found`` is skip) only the JSON file is written.
         Raises FileExistsError where a file is there already, and ValueError for probabilities that nobody asked for.
+        With ``overwrite`` files that are there are replaced; with ``keep`` they stay, and only the others are written.
         """
         if soft and self.probabilities is None:
             raise ValueError(
@@ -157,15 +159,17 @@ class ParsedPhoto:
         files = Files(color=color, overlay=overlay, instances=instances, json=json, soft=soft, crops=crops)
         output = Path(folder)
         existing = files.replaced(output, self.name)
-        if existing and not overwrite:
+        if existing and not overwrite and not keep:
             raise FileExistsError(f"{existing[0]} would be replaced; pass overwrite=True or choose another folder.")
         paths = files.paths(output, self.name)
         if self.found == "skip":
             paths = {kind: path for kind, path in paths.items() if kind == "json"}
+        if keep:
+            paths = {kind: path for kind, path in paths.items() if path not in existing}
         written: dict[str, Path] = {}
         if crops:
             both = ((face.crop, face.crop_mask) for face in self.faces)
-            written = write_crops(output, self.name, both, self.labels)
+            written = write_crops(output, self.name, both, self.labels, keep=keep)
         extras = Extras(self.instances, self.to_json() if json else None, self.probabilities)
         write_outputs(self.photo, self.mask, paths, self.labels, extras)
         return paths | written

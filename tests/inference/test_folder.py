@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image
 from face_parsing import FaceParser, cli
 from face_parsing.data.photos import read_photo
 from face_parsing.inference import outputs
-from face_parsing.inference.folder import predict_folder
+from face_parsing.inference.folder import predict_folder, side_by_side
 from face_parsing.inference.outputs import output_paths, write_outputs
 from face_parsing.synthetic.dataset import make_pair
 
@@ -66,7 +65,7 @@ def test_after_an_error_nothing_new_is_begun(photos: list[Path], tmp_path: Path)
     [(2, 100, (2, 1)), (2, 1, (1, 2)), (0, 1, (1, 0)), (4, 3, (3, 2)), (64, 100, (8, 57)), (1, 9, (1, 1))],
 )
 def test_threads_are_shared_by_the_photos(threads: int, count: int, expected: tuple[int, int]) -> None:
-    assert cli._at_once(argparse.Namespace(threads=threads), count) == expected
+    assert side_by_side(count, threads, cli.MOST_AT_ONCE) == expected
 
 
 def test_files_of_a_large_photo_are_written_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ FLOORS = """
     commands        src/*.py
     front door      cli
     photos to files parsed_folder video
+    how it was made provenance
     photo to mask   parser
     what comes out  results
     learning        training

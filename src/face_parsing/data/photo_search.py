@@ -205,6 +205,8 @@ class _Search:
             facts = stat_of(path, strict=True)
             if facts is not None and (facts.st_dev, facts.st_ino) in self.own:
                 continue
+            if path.name.startswith(".") and path.name in self.results:
+                continue  # what an earlier run remembers
             if path.name.startswith(".") or path.name in SYSTEM_FOLDERS:
                 self._leave(Left.OTHER, path)
             elif facts is None:

@@ -15,6 +15,8 @@ import numpy as np
 from face_parsing.data.photos import PhotoError, read_photo
 from face_parsing.inference.outputs import Parse, output_paths, write_outputs
 from face_parsing.labels import CELEBAMASK, LabelSet
+from face_parsing.system import distributed
+from face_parsing.system.cores import usable_cores
 
 # Threads and bars are loaded where there are several photos: one alone is done before they would be.
 if TYPE_CHECKING:
@@ -33,6 +35,19 @@ ParseNamed = Callable[[Sequence[Path], Sequence[np.ndarray]], Sequence[Found]]
 """From the paths of photos of one size, and their pixels, to what is found of each."""
 Write = Callable[[Path, np.ndarray, Found], None]
 """Of a photo's path, its pixels and what was found: write its files."""
+
+
+def side_by_side(count: int, threads: int, most: int) -> tuple[int, int]:
+    """How many of so many photos an ONNX file parses side by side, ``most`` at most, and how many threads they share.
+
+    ``threads`` is what was asked for, 0 for all cores. Threads of their own do more photos than threads that share one
+    photo. One photo alone has all of them.
+    """
+    if count < 2:
+        return 1, threads
+    threads = threads or max(1, usable_cores() // distributed.processes_here())
+    at_once = min(threads, count, most)
+    return at_once, threads - at_once + 1  # each photo's own thread works as well
 
 
 class _Bar(Protocol):

@@ -38,7 +38,10 @@ CROPS, CROP_MASKS = "crops", "crop_masks"
 NUMBERS = re.compile(r'\[\n([^]\[{}"]+)\]')
 """A list of numbers as indented JSON has it; no string holds a line's end."""
 
-RESULTS = (*(folder for folder, _ in KINDS.values()), CROPS, CROP_MASKS, "submission.zip")
+RECORD = ".face_parsing.json"
+"""The hidden file in which an output folder remembers how its results were made."""
+
+RESULTS = (*(folder for folder, _ in KINDS.values()), CROPS, CROP_MASKS, "submission.zip", RECORD)
 """All that is written into an output folder."""
 
 SIDE_BY_SIDE = 2**21  # pixels of a photo from which on its files are written at the same time
@@ -78,6 +81,10 @@ class Files:
         asked = {"mask": True, **asdict(self)}
         return {kind: output / folder / f"{name}{end}" for kind, (folder, end) in KINDS.items() if asked[kind]}
 
+    def wanted(self, output: Path, name: str) -> list[Path]:
+        """The files by which a photo is known to be done. With crops, one without a face never is."""
+        return [*self.paths(output, name).values(), *(crop_paths(output, name, 1) if self.crops else ())]
+
     def places(self, output: Path, names: Mapping[Path, str]) -> list[Path]:
         """All that may be written of photos of these names, and the photos that lie where crops go."""
         places = [path for name in names.values() for path in self.paths(output, name).values()]
@@ -90,7 +97,7 @@ class Files:
         """Why the files of a photo cannot be called by its name, or None."""
         if self.json and printable(str(photo)) != str(photo):
             return f"{printable(str(photo))}: its name is not in UTF-8, as JSON must be; rename it or leave out --json"
-        wanted = [*self.paths(output, name).values(), *(crop_paths(output, name, 1) if self.crops else ())]
+        wanted = self.wanted(output, name)
         there = next(place for place in (output, *output.absolute().parents) if place.is_dir())
         if too_long := next((path.name for path in wanted if _is_too_long(there / path.name)), None):
             return (
@@ -100,13 +107,12 @@ class Files:
 
     def replaced(self, output: Path, name: str) -> list[Path]:
         """All that are there and would be written anew."""
-        there = [path for path in self.paths(output, name).values() if _is_there(path)]
+        there = [path for path in self.paths(output, name).values() if is_there(path)]
         return there + (existing_crops(output, name) if self.crops else [])
 
     def are_there(self, output: Path, name: str) -> bool:
-        """Whether a photo is done. With crops, one without a face never is: it is looked at again."""
-        wanted = [*self.paths(output, name).values(), *(crop_paths(output, name, 1) if self.crops else ())]
-        return all(_is_there(path) for path in wanted)
+        """Whether a photo is done; else it is looked at again."""
+        return all(is_there(path) for path in self.wanted(output, name))
 
 
 def printable(name: str) -> str:
@@ -114,7 +120,7 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Whether a file exists; one of a name that no file can have does not."""
     try:
         return path.exists()
@@ -144,7 +150,7 @@ def existing_crops(output: Path, stem: str) -> list[Path]:
     """The crops and their masks of a photo that are there already, numbered from 1 without a gap."""
     found: list[Path] = []
     for number in itertools.count(1):
-        there = [path for path in crop_paths(output, stem, number) if _is_there(path)]
+        there = [path for path in crop_paths(output, stem, number) if is_there(path)]
         if not there:
             break
         found += there
@@ -152,21 +158,30 @@ def existing_crops(output: Path, stem: str) -> list[Path]:
 
 
 def write_crops(
-    output: Path, stem: str, crops: Iterable[tuple[np.ndarray, np.ndarray]], labels: LabelSet = CELEBAMASK
+    output: Path,
+    stem: str,
+    crops: Iterable[tuple[np.ndarray, np.ndarray]],
+    labels: LabelSet = CELEBAMASK,
+    *,
+    keep: bool = False,
 ) -> dict[str, Path]:
     """Write the crops of a photo's faces, each (S, S, 3), and their masks (S, S), in the place of those there.
 
-    Returns the files under ``crop_1``, ``crop_mask_1`` and so on.
+    With ``keep`` these stay, and only the others are written. Returns what was written, under ``crop_1``,
+    ``crop_mask_1`` and so on.
     """
     before, written = existing_crops(output, stem), dict[str, Path]()
     for number, (crop, mask) in enumerate(crops, 1):
         path, mask_path = crop_paths(output, stem, number)
-        with atomic_path(path) as temporary:
-            Image.fromarray(crop).save(temporary, format="PNG")
-        save_mask(mask, mask_path, labels)
-        written |= {f"crop_{number}": path, f"crop_mask_{number}": mask_path}
+        if not (keep and path in before):
+            with atomic_path(path) as temporary:
+                Image.fromarray(crop).save(temporary, format="PNG")
+            written[f"crop_{number}"] = path
+        if not (keep and mask_path in before):
+            save_mask(mask, mask_path, labels)
+            written[f"crop_mask_{number}"] = mask_path
     for path in before:  # of a run that found more faces
-        if path not in written.values():
+        if not keep and path not in written.values():
             path.unlink()
     return written
 

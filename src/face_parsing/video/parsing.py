@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from face_parsing import __version__
 from face_parsing.faces.tracking import FaceTracker
+from face_parsing.provenance import Record, Way, facts_of
 from face_parsing.system.commands import refuse_existing, refuse_inputs
 from face_parsing.system.cores import usable_cores
 from face_parsing.system.files import atomic_path
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 8
 """Frames that are parsed side by side, at most: each is in memory."""
+CHOICE = "choice of results"
 NAMED = 5
 """Of more broken frames than this the number is told, and not each."""
 
@@ -48,6 +48,8 @@ class ParsedClip:
     """All files were there already, and nothing was done: the counts are then 0."""
     declared: int | None = None
     """How many frames the clip says that it has: more than it has where it was cut."""
+    kept: tuple[str, ...] = ()
+    """The names of files that were there already and stayed."""
 
     def notes(self) -> list[str]:
         """What a reader should know, a sentence each; of a clip without trouble none."""
@@ -79,30 +81,54 @@ def parse_video(
     """Write folder/masks/<name>.mkv, a video of class ids, and what else is asked for, as docs/video.md has it.
 
     ``parser`` is a ``FaceParser``; None is one of the shipped weights. ``at_once`` frames are parsed side by side; 0
-    takes one for each core. With ``resume`` a run that was stopped goes on. Raises VideoError, which is a ValueError,
-    for what is no clip, and UsageError, another one, where a file would be replaced that nobody asked to replace.
+    takes one for each core. With ``resume`` a run that was stopped goes on, and files that are there stay.
+
+    Raises VideoError, which is a ValueError, for what is no clip, and UsageError, another one, where a file would be
+    replaced that nobody asked to replace, or was made in another way.
     """
     clip = read_clip(Path(path))
     asked = {"color": color, "overlay": overlay, "instances": instances, "json": json}
     wanted = ["mask", *(name for name, given in asked.items() if given)]
     files = result_paths(Path(folder), clip.path.stem, wanted)
-    place = Path(folder) / f".{clip.path.stem}.parts"
     refuse_inputs(list(files.values()), [clip.path])
     if not resume:
         refuse_existing(list(files.values()), overwrite=overwrite, mend="pass overwrite=True")
-    elif all(file.exists() for file in files.values()) and not place.exists():
-        return ParsedClip(files, was_there=True)
-    at_once = at_once or min(MOST_AT_ONCE, usable_cores())
     parser = parser or shipped_parser()
-    parts = Parts(place, _facts(clip, wanted, parser))
+    missing = what_is_missing(clip.path, Path(folder), wanted, parser) if resume else wanted
+    if not missing:
+        return ParsedClip(files, was_there=True)
+    way = _way_of(clip.path, parser)
+    parts = _parts_of(clip.path, Path(folder), missing, way)
     parts.begin(resume=resume, overwrite=overwrite)
     with _bar(clip, progress) as step:
-        counts = parse_frames(clip, network_of(parser, at_once), parts, wanted, step)
-    _finish(clip, parts, files)
+        network = network_of(parser, at_once or min(MOST_AT_ONCE, usable_cores()))
+        counts = parse_frames(clip, network, parts, missing, step)
+    _finish(clip, parts, {name: files[name] for name in missing}, Record(Path(folder), way))
     return ParsedClip(
         files, counts.frames, counts.without_face, tuple(sorted(counts.numbers)), tuple(counts.broken),
-        declared=clip.declared,
+        declared=clip.declared, kept=tuple(name for name in wanted if name not in missing),
     )  # fmt: skip
+
+
+def what_is_missing(path: Path, folder: Path, wanted: Sequence[str], parser: FaceParser) -> list[str]:
+    """Which of the wanted results of a clip a resumed run has to make.
+
+    Raises UsageError where there are some that were made, or begun, in another way.
+    """
+    way = _way_of(path, parser)
+    files = result_paths(folder, path.stem, wanted)
+    missing = [name for name in wanted if not files[name].exists()]
+    begun = _parts_of(path, folder, wanted, way).begun
+    if begun is None:
+        every = result_paths(folder, path.stem, [*KINDS, "json"])
+        Record(folder, way).refuse_others(files.values(), every.values())
+        return missing
+    choice = begun.get(CHOICE, [])  # a run that was stopped while it wrote its files makes all of them again
+    if not set(missing) <= set(choice) <= set(wanted):
+        choice = list(wanted)
+    _parts_of(path, folder, choice, way).check()
+    Record(folder, way).refuse_others([file for name, file in files.items() if name not in choice])
+    return choice
 
 
 def shipped_parser() -> FaceParser:
@@ -145,21 +171,15 @@ def _score_scale(parser: FaceParser) -> float:
     return float(np.log(first / second))
 
 
-def _facts(clip: Clip, wanted: Sequence[str], parser: FaceParser) -> dict[str, object]:
-    """What the segments of a run have in common, by the words that an error names them with."""
-    stat = clip.path.stat()
-    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in parser.weights.files]
-    faces = [parser.faces, parser.least_score, parser.least_size, parser.margin, parser.no_face, parser.size]
-    return {
-        "clip": [stat.st_size, stat.st_mtime_ns],
-        "choice of results": list(wanted),
-        "weights": weights,
-        "choice of faces": faces,
-        "test-time augmentation (tta)": parser.tta,
-        "precision": parser.precision,
-        "post-processing": None if parser.postprocessing is None else asdict(parser.postprocessing),
-        "version": __version__,
-    }
+def _way_of(path: Path, parser: FaceParser) -> Way:
+    """What all results of a clip have in common."""
+    stat = path.stat()
+    return {"clip": [stat.st_size, stat.st_mtime_ns], **facts_of(parser)}
+
+
+def _parts_of(path: Path, folder: Path, results: Sequence[str], way: Way) -> Parts:
+    """The parts of these results."""
+    return Parts(folder / f".{path.stem}.parts", {CHOICE: list(results), **way})
 
 
 @contextmanager
@@ -174,9 +194,10 @@ def _bar(clip: Clip, progress: bool) -> Iterator[Callable[[int], object]]:
         yield bar.update
 
 
-def _finish(clip: Clip, parts: Parts, files: dict[str, Path]) -> None:
+def _finish(clip: Clip, parts: Parts, files: dict[str, Path], record: Record) -> None:
     """Make the files of the segments, and remove these."""
     count = parts.finished()
+    record.begin(files.values())
     for name, file in files.items():
         if name in KINDS:
             segments = [(parts.path(segment, name), *parts.times(segment)) for segment in range(count)]
@@ -186,4 +207,5 @@ def _finish(clip: Clip, parts: Parts, files: dict[str, Path]) -> None:
             for segment in range(count):
                 with parts.path(segment, name).open("rb") as some:
                     shutil.copyfileobj(some, lines)
+    record.end(files.values())
     parts.remove()

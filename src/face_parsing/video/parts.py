@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from face_parsing.provenance import differences
 from face_parsing.system.commands import UsageError
 from face_parsing.system.files import atomic_path
 from face_parsing.video.clip import Clip
@@ -31,10 +32,16 @@ class Parts:
     folder: Path
     facts: Mapping[str, object]
 
+    @property
+    def begun(self) -> dict[str, Any] | None:
+        """The facts of the run that is to go on, or None where none was begun."""
+        path = self.folder / "facts.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
     def begin(self, *, resume: bool, overwrite: bool) -> None:
         """Make the folder, or go on with it. Raises UsageError where it is another run's."""
         path = self.folder / "facts.json"
-        if path.is_file():
+        if self.begun is not None:
             if overwrite:
                 self.remove()
             elif not resume:
@@ -43,19 +50,18 @@ class Parts:
                     "it, or --overwrite (overwrite=True) to begin anew."
                 )
             else:
-                self._check(path)
+                self.check()
                 return
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(self.facts), encoding="utf-8")
 
-    def _check(self, path: Path) -> None:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(self.facts))
-        other = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    def check(self) -> None:
+        """Raise UsageError where what was begun has other facts."""
+        other = differences(self.begun or {}, json.loads(json.dumps(self.facts)))
         if other:
             raise UsageError(
-                f"{self.folder} was begun with another {', '.join(other)}; parse as then, or add --overwrite and leave "
-                "out --resume to begin anew."
+                f"{self.folder} was begun with another {other}; parse as then, or add --overwrite and leave out "
+                "--resume to begin anew."
             )
 
     def remove(self) -> None:
