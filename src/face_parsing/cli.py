@@ -255,23 +255,15 @@ def _parse_photos(
     at_once: int,
     record: Record,
 ) -> int:
+    """Parse photos and say what became of them."""
     print(parser.weights)
     order, own = FaceOrder(parser.labels), chosen[distributed.rank() :: distributed.world_size()]
+    # run.py predicts one photo at a time, and a batch rounds differently.
+    batch_size = 1 if args.submission else args.batch_size
     report = parse_folder(
-        parser,
-        own,
-        args.output,
-        _files(args),
-        names=found.names,
-        faces_of=given,
-        # run.py predicts one photo at a time, and a batch rounds differently.
-        batch_size=1 if args.submission else args.batch_size,
-        at_once=at_once,
-        bits=args.bits,
-        look=order.look,
-        record=record,
-        keep=args.resume,
-    )
+        parser, own, args.output, _files(args), names=found.names, faces_of=given, batch_size=batch_size,
+        at_once=at_once, bits=args.bits, look=order.look, record=record, keep=args.resume,
+    )  # fmt: skip
     report = Report.merged(distributed.from_all(report))
     odd = [photo for some in distributed.from_all(order.odd) for photo in some]
     if not distributed.is_main():

@@ -31,7 +31,9 @@ class BrightFaces:
     def __init__(self, paths: Sequence[Path], **options: Any) -> None:
         type(self).made = {"paths": paths, **options}
         self.faces, self.no_face = options["faces"], options.get("no_face", "whole")
-        self.labels, self.weights, self.checkpoint = CELEBAMASK, Weights((Path("fake.onnx"),), "challenge"), None
+        self.labels, self.weights, self.checkpoint = CELEBAMASK, Weights((Path(__file__),), "challenge"), None
+        self.least_score, self.least_size, self.margin, self.size = 0.5, 16, 1, 16
+        self.tta, self.precision, self.postprocessing = False, "fp32", None
         self.soft = options["soft"]
 
     def parse(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -83,7 +85,7 @@ def test_every_kind_of_file_is_written(photos: Path, tmp_path: Path, capsys: pyt
     kinds = {"color": ".png", "instances": ".png", "json": ".json", "masks": ".png", "overlay": ".jpg", "soft": ".npz"}
     wanted = [f"{kind}/{name}{end}" for kind, end in kinds.items() for name in ("bright", "dark", "white")]
     wanted += [f"{kind}/{name}_1.png" for kind in ("crops", "crop_masks") for name in ("bright", "white")]
-    assert files_of(output) == sorted(wanted)
+    assert files_of(output) == [".face_parsing.json", *sorted(wanted)]
     facts = json.loads((output / "json" / "bright.json").read_text())
     assert (facts["file"], facts["width"], facts["height"]) == (str(photos / "bright.png"), 60, 64)
     assert facts["faces"][0]["points"] == POINTS.tolist()
@@ -211,13 +213,17 @@ def test_nothing_is_replaced_unasked_and_a_run_goes_on(
     assert run(*words, "--json", "--resume") == 0
     assert "wrote 1 of 1 masks" in capsys.readouterr().out
     assert run(*words, "--json", "--instances", "--resume") == 0
-    assert "wrote 3 of 3 masks" in capsys.readouterr().out
+    assert "0 of 0 masks to" in (said := capsys.readouterr().out)
+    assert "; 3 were there already, and 3 photos got further files" in said
     assert run(*words, "--json", "--instances", "--resume") == 0
-    assert "wrote 0 of 0 masks" in capsys.readouterr().out
+    assert "; 3 were there already\n" in capsys.readouterr().out
     # Of a photo without a face nobody can tell that its crops were written: it is looked at again.
     assert run(*words, "--crops", "--resume") == 0
+    assert "; 3 were there already, and 2 photos got further files" in capsys.readouterr().out
     assert run(*words, "--crops", "--resume") == 0
-    assert "wrote 1 of 1 masks" in capsys.readouterr().out
+    assert "1 of 1 photos without a face" in (said := capsys.readouterr().out)
+    assert "wrote 0 of 0 masks" in said
+    assert "; 3 were there already\n" in said
     (output / "masks" / "white.png").unlink()
     for name in ("bright", "dark"):
         (output / "masks" / f"{name}.png").unlink()
