@@ -22,6 +22,7 @@ from face_parsing.data.photos import read_photo
 from face_parsing.inference import folder, submission, torch_network
 from face_parsing.inference.folder import predict_folder
 from face_parsing.inference.logit_biases import write_biases
+from face_parsing.inference.outputs import RECORD
 from face_parsing.inference.predict import largest_class, predict_probabilities, prepare_model
 from face_parsing.inference.run_py import SubmissionError, build_run_py
 from face_parsing.inference.submission import pack_submission
@@ -86,7 +87,8 @@ def ids(path: Path) -> np.ndarray:
 
 
 def files_of(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    files = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return sorted(file for file in files if file != RECORD)
 
 
 # --- predicting -----------------------------------------------------------------------------------

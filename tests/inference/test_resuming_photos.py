@@ -69,11 +69,10 @@ OTHERS = [
     (("--bits", "12"), "number of --bits"),
     (("--points", "faces.json"), "choice of faces, file of --points"),
     (("--model_path", ROOT / "weights" / "face_parsing.pth", "--faces", "auto", "--device", "cpu"), "weights"),
-    (("--biases", ROOT / "biases.json"), "post-processing, weights"),
 ]
 
 
-@pytest.mark.parametrize(("more", "named"), OTHERS[:-1])
+@pytest.mark.parametrize(("more", "named"), OTHERS)
 @pytest.mark.parametrize("further", [(), ("--overlay",)])
 def test_another_way_is_refused(
     more: tuple[object, ...],

@@ -57,7 +57,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_frames(tmp_path: Path) -> None:
         first, second = (read_pictures(tmp_path / output / name, kind) for output in ("killed", "whole"))
         for picture, other in zip(first, second, strict=True):
             np.testing.assert_array_equal(picture, other)
-    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["masks", "overlay"]
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == [".face_parsing.json", "masks", "overlay"]
 
 
 def loop(path: Path, source: Path, frames: int) -> Path:

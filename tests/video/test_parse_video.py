@@ -71,7 +71,8 @@ def test_every_id_of_every_frame_survives(tmp_path: Path, whole: FaceParser) -> 
     masks = read_pictures(result.files["mask"])
     assert_same(masks, parsed_frames(path, whole))
     assert len(np.unique(masks[0])) > 1
-    assert [file.name for file in (tmp_path / "out").rglob("*") if file.is_file()] == ["clip.mkv"]
+    assert [file.name for file in (tmp_path / "out/masks").iterdir()] == ["clip.mkv"]
+    assert [file.name for file in (tmp_path / "out").glob(".*")] == [".face_parsing.json"]
 
 
 def test_ids_of_every_value_survive(tmp_path: Path) -> None:
@@ -175,8 +176,11 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, whole: FaceParser) -> No
     with pytest.raises(UsageError, match=r"masks/clip\.mkv would be replaced; pass overwrite=True or"):
         parse_video(path, tmp_path / "out", whole, progress=False)
     assert file.read_text(encoding="utf-8") == "mine"
-    assert parse_video(path, tmp_path / "out", whole, resume=True, progress=False).was_there
+    with pytest.raises(UsageError, match=r"masks/clip\.mkv lies there, and nothing says how it was made"):
+        parse_video(path, tmp_path / "out", whole, resume=True, progress=False)
+    assert file.read_text(encoding="utf-8") == "mine"
     assert parse_video(path, tmp_path / "out", whole, overwrite=True, progress=False).frames == 2
+    assert parse_video(path, tmp_path / "out", whole, resume=True, progress=False).was_there
 
 
 class StopError(Exception):
@@ -216,7 +220,7 @@ def test_what_was_stopped_goes_on_and_gives_the_same(
     for name in ("mask", "instances"):
         assert_same(read_pictures(result.files[name]), read_pictures(whole_run.files[name]))
     assert result.files["json"].read_bytes() == whole_run.files["json"].read_bytes()
-    assert not list((tmp_path / "parts").glob(".*"))
+    assert [file.name for file in (tmp_path / "parts").glob(".*")] == [".face_parsing.json"]
 
 
 @pytest.mark.parametrize(
