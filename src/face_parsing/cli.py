@@ -65,11 +65,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     files.add_argument("--color", action="store_true", help="also write color/<name>.png")
     files.add_argument("--overlay", action="store_true", help="also write overlay/<name>.jpg")
     add_overwrite(files)
-    files.add_argument(
-        "--resume",
-        action="store_true",
-        help="make what is missing, unless what is there was made in another way, or nothing says how",
-    )
+    resumed = "add what is missing; refused where files were made in another way, or nothing says how"
+    files.add_argument("--resume", action="store_true", help=resumed)
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     face_options.add_arguments(parser)
 

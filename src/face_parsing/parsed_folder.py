@@ -55,7 +55,8 @@ class Report:
         """How many masks were there already, beside those of the photos that were left out."""
         more = sum(self.kept.values())
         got = f", and {more} photo{'s' * (more > 1)} got further files" if more else ""
-        return f"{left_out + len(self.kept)} were there already{got}"
+        count = left_out + len(self.kept)
+        return f"{count} {'was' if count == 1 else 'were'} there already{got}"
 
     def lines(self, names: Mapping[Path, str]) -> list[str]:
         """What was found, for people: faces, and the photos without one, as parse_folder has their ``names``."""
