@@ -98,12 +98,12 @@ def parse_video(
     if not missing:
         return ParsedClip(files, was_there=True)
     way = _way_of(clip.path, parser)
-    parts = _parts_of(clip.path, Path(folder), missing, way)
+    parts, record = _parts_of(clip.path, Path(folder), missing, way), Record(Path(folder), way)
     parts.begin(resume=resume, overwrite=overwrite)
     with _bar(clip, progress) as step:
         network = network_of(parser, at_once or min(MOST_AT_ONCE, usable_cores()))
         counts = parse_frames(clip, network, parts, missing, step)
-    _finish(clip, parts, {name: files[name] for name in missing}, Record(Path(folder), way))
+    _finish(clip, parts, {name: files[name] for name in missing}, record)
     return ParsedClip(
         files, counts.frames, counts.without_face, tuple(sorted(counts.numbers)), tuple(counts.broken),
         declared=clip.declared, kept=tuple(name for name in wanted if name not in missing),
