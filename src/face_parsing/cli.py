@@ -70,7 +70,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
-        "--model_path", type=a_path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
+        "--model_path",
+        type=a_path,
+        nargs="+",
+        help="FILE.onnx of export.py, a shipped file's bare name, or a checkpoint; several are averaged",
     )
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")

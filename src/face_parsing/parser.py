@@ -22,7 +22,7 @@ from face_parsing.inference.outputs import Parse
 from face_parsing.labels import LabelSet
 from face_parsing.results import Found, ParsedFace, ParsedPhoto
 from face_parsing.system.commands import UsageError, refuse_for_onnx
-from face_parsing.weights import DETECTOR, EIGHT_BITS, REFERENCE, Weights, find_weights
+from face_parsing.weights import DETECTOR, EIGHT_BITS, REFERENCE, Weights, find_weights, named_weights
 
 if TYPE_CHECKING:
     from face_parsing.inference.postprocess_settings import Postprocessing
@@ -81,10 +81,11 @@ class FaceParser:
     ) -> None:
         """``model_path`` is an ONNX file of export.py, which needs no PyTorch, or a checkpoint, which does.
 
-        None is the shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do,
-        in float32. Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves
-        their number to the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for
-        ONNX files cuda needs ONNX Runtime's GPU build.
+        The bare name of a shipped file, such as ``face_parsing_fast.onnx``, will do anywhere. None is the
+        shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do, in float32.
+        Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves their number to
+        the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for ONNX files cuda
+        needs ONNX Runtime's GPU build.
 
         Of checkpoints alone: ``tta`` averages over scales and flip; ``size`` is the longer side, in pixels, at which
         the network sees a photo; ``precision`` is fp32 or bf16; ``postprocess`` has
@@ -107,7 +108,7 @@ class FaceParser:
             paths = [default_weights(checkpoint=any(asked.values()), device=device)]
         else:
             several = [model_path] if isinstance(model_path, str | os.PathLike) else model_path
-            paths = [Path(path) for path in several]
+            paths = [named_weights(Path(path)) for path in several]
         if paths[0].suffix == ".onnx":
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
             self.network = read_onnx(paths[0], threads, device)
