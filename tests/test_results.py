@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,15 @@ def test_no_file_is_replaced_unasked(option: str, result: ParsedPhoto, tmp_path:
     with pytest.raises(FileExistsError, match="would be replaced; pass overwrite=True"):
         result.save(tmp_path, **asked)
     assert not written["mask"].exists()
+
+
+def test_results_of_arrays_are_told_apart_by_the_names_they_are_given(result: ParsedPhoto, tmp_path: Path) -> None:
+    array = replace(result, name="photo", file=None)
+    written = [array.save(tmp_path, name=name, color=True, crops=True) for name in (None, "me", "family/you")]
+    assert [paths["mask"] for paths in written] == [
+        tmp_path / "masks" / f"{name}.png" for name in ("photo", "me", "family/you")
+    ]
+    assert written[2]["color"] == tmp_path / "color" / "family" / "you.png"
+    assert written[1]["crop_2"] == tmp_path / "crops" / "me_2.png"
+    with pytest.raises(FileExistsError, match=r"me\.png would be .*, or choose another name"):
+        array.save(tmp_path, name="me")
