@@ -15,7 +15,7 @@ from pathlib import Path
 from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
-from face_parsing.faces.given import faces_of_photos, read_given_faces, unused_note
+from face_parsing.faces.given import faces_of_photos, files_of_faces, read_given_faces, unused_note
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
 from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
 from face_parsing.inference.postprocess_options import add_arguments, given_numbers, settings_of
@@ -179,7 +179,7 @@ def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
     if args.submission:
         found.refuse_one_stem()
     files, names = _files(args), found.names
-    refuse_inputs(files.places(args.output, names), [*names, *([args.points] if args.points else [])])
+    refuse_inputs(files.places(args.output, names), [*names, *(files_of_faces(args.points) if args.points else [])])
     wanted = [] if args.resume else [path for one in found.photos for path in files.replaced(args.output, names[one])]
     if args.submission:
         wanted.append(args.output / "submission.zip")

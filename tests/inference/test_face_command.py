@@ -166,6 +166,23 @@ def test_faces_are_named_by_path(photos: Path, tmp_path: Path, capsys: pytest.Ca
     assert "faces.json: dark.png may be dark.png or sub/dark.png; name each" in capsys.readouterr().err
 
 
+def test_what_a_run_found_is_given_back(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "sub").mkdir()
+    (photos / "sub" / "dark.png").write_bytes((photos / "white.png").read_bytes())
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("--input", photos, "--recursive", "--json")
+    assert run(*words, "--output", first) == 0
+    assert run(*words, "--output", second, "--points", first / "json", "--crops") == 0
+    for name in ("bright", "dark", "white", "sub/dark"):
+        before, now = (json.loads((folder / "json" / f"{name}.json").read_text()) for folder in (first, second))
+        assert (before["found"], before["faces"]) == (now["found"], now["faces"])
+    assert files_of(second / "crops") == ["bright_1.png", "sub/dark_1.png", "white_1.png"]
+    # What is read is never replaced by what is made of it.
+    capsys.readouterr()
+    assert run(*words, "--output", first, "--points", first / "json", "--overwrite") == 2
+    assert "json/bright.json is an input, and" in capsys.readouterr().err
+
+
 def test_a_photo_that_is_not_there_gets_a_word(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
