@@ -72,12 +72,12 @@ def _overlay(args: argparse.Namespace) -> int:
 
 
 def _panel(args: argparse.Namespace) -> int:
-    shown, found, left_out = panel_of_masks(
+    shown, count, left_out = panel_of_masks(
         args.images, args.masks, args.output, _labels(args),
         titles=args.titles, stems=args.stems, faces=args.faces, rule=_rule(args, args.masks[0]),
         overwrite=args.overwrite,
     )  # fmt: skip
-    print(f"wrote {args.output}: {shown} of {found} faces")
+    print(f"wrote {args.output}: {shown} of {count + left_out} faces")
     return 1 if left_out else 0
 
 

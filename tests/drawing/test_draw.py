@@ -216,7 +216,7 @@ def test_a_panel_of_several_masks(
     said = capsys.readouterr()
     assert f"Note: {tmp_path / 'images'} lacks more; left out." in said.err
     assert f"Note: {tmp_path / 'run' / 'masks'} lacks 0, more; left out." in said.err
-    assert "2 of 2 faces" in said.out
+    assert "2 of 4 faces" in said.out
     assert run(*words, "--output", tmp_path / "d.png", "--stems", "0", "1") == 2
     assert f"{tmp_path / 'run' / 'masks'} lacks 0." in capsys.readouterr().err
 
