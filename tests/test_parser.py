@@ -214,6 +214,11 @@ def test_without_torch_one_sentence_names_the_extra(checkpoint: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_clip_is_sent_to_the_function_for_clips(parser: FaceParser) -> None:
+    with pytest.raises(PhotoError, match=r"a\.MP4 is a clip; face_parsing\.video\.parse_video parses clips"):
+        parser("a.MP4")
+
+
 def test_what_is_no_photo_is_told() -> None:
     with pytest.raises(
         TypeError, match="a photo is a path, a Pillow image or an array, or a list of these, and not int"

@@ -70,10 +70,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
-        "--model_path",
-        type=a_path,
-        nargs="+",
-        help="FILE.onnx of export.py, a shipped file's bare name, or a checkpoint; several are averaged",
+        "--model_path", type=a_path, nargs="+", help="FILE.onnx, a shipped file's name, or checkpoints to be averaged"
     )
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
@@ -220,7 +217,7 @@ def _run(args: argparse.Namespace) -> int:
     clips = [path for path in args.input if is_clip(path)]
     args.input = [path for path in args.input if path not in clips]
     code = _run_clips(args, clips) if clips else 0
-    return max(code, _run_photos(args)) if args.input else code
+    return max(code, _run_photos(args, told=bool(clips))) if args.input else code
 
 
 def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
@@ -246,12 +243,13 @@ def _run_clips(args: argparse.Namespace, clips: Sequence[Path]) -> int:
     )  # fmt: skip
 
 
-def _run_photos(args: argparse.Namespace) -> int:
+def _run_photos(args: argparse.Namespace, *, told: bool) -> int:
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     given = _given_faces(args, found.names)
     parser, at_once = _open_network(args, len(own))
-    print(parser.weights)
+    if not told:  # with the clips, which are parsed by the same weights
+        print(parser.weights)
     order = FaceOrder(parser.labels)
     report = parse_folder(
         parser,

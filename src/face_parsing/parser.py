@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args, overload
 import numpy as np
 from PIL import Image, ImageOps
 
-from face_parsing.data.photos import pixels_of, read_photo, to_rgb
+from face_parsing.data.photo_files import CLIP_SUFFIXES
+from face_parsing.data.photos import PhotoError, pixels_of, read_photo, to_rgb
 from face_parsing.faces.alignment import quadrangle
 from face_parsing.faces.choice import FACES_MODES, FacesMode, GivenFace, choose_faces, given_faces
 from face_parsing.faces.detector import Face, RunDetector, read_detector
@@ -280,6 +281,8 @@ def _pixels(photo: Photo) -> np.ndarray:
     if isinstance(photo, Image.Image):
         return pixels_of(to_rgb(ImageOps.exif_transpose(photo)))
     if not isinstance(photo, np.ndarray):
+        if Path(photo).suffix.lower() in CLIP_SUFFIXES:
+            raise PhotoError(f"{os.fspath(photo)} is a clip; face_parsing.video.parse_video parses clips")
         return read_photo(photo)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
         raise ValueError(f"a photo is (height, width, 3) uint8 RGB, and this array is {photo.shape} {photo.dtype}.")
@@ -294,5 +297,4 @@ def _file(photo: Photo) -> Path | None:
 
 def _name(photo: Photo) -> str:
     """What the files of a photo are called: as its own file, if it has one."""
-    file = _file(photo)
-    return file.stem if file is not None and file.stem else "photo"
+    return file.stem if (file := _file(photo)) and file.stem else "photo"

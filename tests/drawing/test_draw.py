@@ -221,6 +221,18 @@ def test_a_panel_of_several_masks(
     assert f"{tmp_path / 'run' / 'masks'} lacks 0." in capsys.readouterr().err
 
 
+def test_a_folder_without_pictures_is_named_whatever_was_meant(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for words in (["overlay", "--images", tmp_path / "images", "--masks", empty], ["color", "--input", empty]):
+        assert run(*words, "--output", tmp_path / "out") == 2
+        assert f"There are no pictures in {empty}; it needs files such as" in capsys.readouterr().err
+    assert run("color", "--input", masks / "0.png", "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().out == f"wrote 1 picture to {tmp_path / 'out'}\n"
+
+
 def test_subfolders_are_named(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (masks / "album").mkdir()
     said = f"Note: 1 subfolder is left out of {masks} (album); name each by itself.\n"

@@ -137,6 +137,13 @@ def test_a_photo_without_a_face_is_named(
         assert set(np.unique(np.array(Image.open(mask)))) == {18 if no_face == "whole" else 0}
 
 
+def test_a_photo_without_a_face_is_told_in_one_line(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--input", photos / "dark.png", "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["1 of 1 photo without a face: parsed whole (dark.png)"]
+
+
 def test_faces_are_named_in_a_file(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = tmp_path / "faces.json"
     points.write_text(json.dumps({"bright.png": [], "dark": [POINTS.tolist(), [1, 2, 30, 40]], "white.png": []}))
@@ -314,7 +321,7 @@ def test_the_real_parser_finds_a_lying_face(tmp_path: Path, capsys: pytest.Captu
     output = tmp_path / "out"
     assert run("--input", folder, "--output", output, "--json", "--crops", "--instances") == 0
     out = capsys.readouterr().out
-    assert "faces: 1 in 1 photos" in out
+    assert "faces: 1 in 1 photo\n" in out
     assert "1 of 2 photos without a face: parsed whole (meadow.png)" in out
     face = json.loads((output / "json" / "lying.json").read_text())["faces"][0]
     assert face["roll"] == pytest.approx(-90 + 6.5, abs=4)
