@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from PIL import Image
 
 from face_parsing.faces.alignment import quadrangle
 from face_parsing.labels import CELEBAMASK
-from face_parsing.results import ParsedFace, ParsedPhoto
+from face_parsing.results import Found, ParsedFace, ParsedPhoto
 from face_parsing.weights import LICENCE, Weights
 
 SKIN, HAIR = (CELEBAMASK.names.index(name) for name in ("skin", "hair"))
@@ -65,6 +65,13 @@ def test_what_is_known_becomes_plain_values(result: ParsedPhoto) -> None:
     assert faces[0]["points"] == LARGE.tolist()
     assert (faces[0]["box"], faces[0]["score"], faces[0]["side"]) == ([1.23, 2.0, 30.0, 40.0], 0.8765, 80.0)
     np.testing.assert_allclose(faces[0]["quadrangle"], quadrangle(LARGE), atol=0.01)
+
+
+def test_the_page_lists_what_json_holds(result: ParsedPhoto) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "any-photo.md").read_text(encoding="utf-8")
+    files = page.partition("## Files")[2].partition("\n## ")[0]
+    for word in (*get_args(Found), *result.to_json()["faces"][0]):
+        assert f"`{word}`" in files, word
 
 
 def test_a_photo_that_nobody_looked_at_has_plain_values_too() -> None:
