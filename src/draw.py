@@ -22,6 +22,7 @@ from face_parsing.drawing.plots import FORMATS, find_histories, plot_runs
 from face_parsing.drawing.voc import read_labelmap, write_voc
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, LabelSet
 from face_parsing.system.commands import UsageError, command, refuse_existing
+from face_parsing.system.wording import count_of
 
 
 def _labels(args: argparse.Namespace) -> LabelSet:
@@ -42,7 +43,7 @@ def _rule(args: argparse.Namespace, masks: Path) -> IdRule:
 
 def _color(args: argparse.Namespace) -> None:
     count = color_masks(args.input, args.output, _labels(args), rule=_rule(args, args.input), overwrite=args.overwrite)
-    print(f"wrote {count} pictures to {args.output}")
+    print(f"wrote {count_of(count, 'picture')} to {args.output}")
 
 
 def _ids(args: argparse.Namespace) -> None:
@@ -51,7 +52,7 @@ def _ids(args: argparse.Namespace) -> None:
     guessed = ids_of_pictures(
         args.input, args.output, labels, colors=colors, nearest=args.nearest, overwrite=args.overwrite
     )
-    print(f"wrote {len(guessed)} pictures to {args.output}")
+    print(f"wrote {count_of(len(guessed), 'picture')} to {args.output}")
     if max(guessed) > 0:
         print(f"{np.mean(guessed):.1%} of the pixels were of no exact color, up to {max(guessed):.1%} in a picture")
 
@@ -66,18 +67,18 @@ def _overlay(args: argparse.Namespace) -> int:
         rule=_rule(args, args.masks),
         overwrite=args.overwrite,
     )
-    of_all = f" of {count + left_out}" if left_out else ""
-    print(f"wrote {count}{of_all} pictures to {args.output}")
+    all_of_them = count_of(count + left_out, "picture")
+    print(f"wrote {f'{count} of ' if left_out else ''}{all_of_them} to {args.output}")
     return 1 if left_out else 0
 
 
 def _panel(args: argparse.Namespace) -> int:
-    shown, found, left_out = panel_of_masks(
+    shown, count, left_out = panel_of_masks(
         args.images, args.masks, args.output, _labels(args),
         titles=args.titles, stems=args.stems, faces=args.faces, rule=_rule(args, args.masks[0]),
         overwrite=args.overwrite,
     )  # fmt: skip
-    print(f"wrote {args.output}: {shown} of {found} faces")
+    print(f"wrote {args.output}: {shown} of {count_of(count + left_out, 'face')}")
     return 1 if left_out else 0
 
 
@@ -99,31 +100,31 @@ def _to_kaggle(args: argparse.Namespace) -> None:
         rule=_rule(args, args.masks),
         overwrite=args.overwrite,
     )
-    print(f"wrote {count * NUM_CLASSES} rows of {count} images to {args.output}")
+    print(f"wrote {count * NUM_CLASSES} rows of {count_of(count, 'image')} to {args.output}")
 
 
 def _from_kaggle(args: argparse.Namespace) -> None:
     count = kaggle_to_masks(args.csv, args.output, names=args.names, size=args.size, overwrite=args.overwrite)
-    print(f"wrote {count} masks to {args.output}")
+    print(f"wrote {count_of(count, 'mask')} to {args.output}")
 
 
 def _to_ids(args: argparse.Namespace) -> None:
     count = masks_to_ids(args.masks, args.output, rule=_rule(args, args.masks), overwrite=args.overwrite)
-    print(f"wrote {count} masks to {args.output}")
+    print(f"wrote {count_of(count, 'mask')} to {args.output}")
 
 
 def _to_coco(args: argparse.Namespace) -> None:
     refuse_existing([args.output], overwrite=args.overwrite)
     masks, labels = labelled_in(args.masks, args.images), _labels_of(args, args.masks)
     images, annotations = write_coco(masks, args.output, labels, rule=_rule(args, args.masks))
-    print(f"wrote {annotations} annotations of {images} images to {args.output}")
+    print(f"wrote {count_of(annotations, 'annotation')} of {count_of(images, 'image')} to {args.output}")
 
 
 def _to_voc(args: argparse.Namespace) -> None:
     masks, labels = labelled_in(args.masks, args.images), _labels_of(args, args.masks)
     rule = _rule(args, args.masks)
     count = write_voc(masks, args.output, labels, subset=args.subset, rule=rule, overwrite=args.overwrite)
-    print(f"wrote {count} masks to {args.output}")
+    print(f"wrote {count_of(count, 'mask')} to {args.output}")
 
 
 def _to_label_studio(args: argparse.Namespace) -> None:
@@ -132,7 +133,7 @@ def _to_label_studio(args: argparse.Namespace) -> None:
     count = write_label_studio(
         masks, args.output, labels, kind=args.kind, prefix=args.prefix, rule=rule, overwrite=args.overwrite
     )
-    print(f"wrote {count} tasks to {args.output}")
+    print(f"wrote {count_of(count, 'task')} to {args.output}")
 
 
 RUNS: dict[str, Callable[[argparse.Namespace], int | None]] = {

@@ -23,7 +23,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.inference.export import export_model
+from face_parsing.inference.export import export_model, fitted_note
 from face_parsing.inference.onnx_network import ExportError
 from face_parsing.system.commands import add_overwrite, command, command_parser
 from face_parsing.weights import REFERENCE, find_weights
@@ -74,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     size = args.output.stat().st_size / 1e6
     print(f"wrote {args.output} ({size:.1f} MB); its masks equal the checkpoint's on {share:.4%} of pixels or more")
+    if args.int8 is not None:
+        print(fitted_note(args.int8))
     return 0
 
 

@@ -6,6 +6,8 @@ In several processes: ``torchrun --nproc_per_node 2 src/train.py`` and the same 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +59,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     folder.add_argument("--resume", action="store_true", help="go on with it")
     add_overwrite(folder, "it")
     return parser.parse_args(argv)
+
+
+def _repeated_notes(overrides: Sequence[str]) -> list[str]:
+    """A sentence on each key that --set has more than once: a list of common ones may come first, to be overridden."""
+    last = {override.partition("=")[0].strip(): override for override in overrides}
+    counts = Counter(override.partition("=")[0].strip() for override in overrides)
+    return [f"{key} is set {n} times; the last one counts: {last[key]}" for key, n in counts.items() if n > 1]
 
 
 def _train(args: argparse.Namespace, overrides: Sequence[str] = (), *, resume: bool) -> None:
@@ -112,6 +121,9 @@ def _cross_validate(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0; 2 after a sentence on stderr; 130 where it was interrupted."""
     args = parse_arguments(argv)
+    if distributed.is_main():
+        for note in _repeated_notes(args.overrides):
+            print(f"Config: {note}.", file=sys.stderr)
     if args.folds is None:
         _train(args, resume=args.resume)
     else:

@@ -173,6 +173,20 @@ def test_an_option_of_checkpoints_takes_the_shipped_checkpoint() -> None:
         FaceParser([find_weights("face_parsing.pth")] * 2)
 
 
+def test_a_shipped_network_is_found_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fast = FaceParser("face_parsing_fast.onnx")
+    assert fast.weights.files == (find_weights("face_parsing_fast.onnx"),)
+    assert fast.faces == "off"  # as with every file that somebody names
+    shipped = r"one that is shipped: face_parsing\.onnx, .*face_parsing_fast\.onnx"
+    for name in ("weights/face_parsing_fast.onnx", "fast.onnx", str(tmp_path / "face_parsing_fast.onnx")):
+        with pytest.raises(FileNotFoundError, match=f"There is no file {name}; name an existing one, or {shipped}"):
+            FaceParser(name)
+    (tmp_path / "face_parsing_fast.onnx").write_bytes(b"one's own")
+    with pytest.raises(ValueError, match=r"face_parsing_fast\.onnx is no file that export\.py wrote"):
+        FaceParser("face_parsing_fast.onnx")
+
+
 WITHOUT_TORCH = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -198,6 +212,11 @@ def test_without_torch_one_sentence_names_the_extra(checkpoint: Path) -> None:
     assert json.loads(done.stdout) == [
         f"{checkpoint} {needs}", f"What was asked for takes a checkpoint, which {needs}"
     ]  # fmt: skip
+
+
+def test_a_clip_is_sent_to_the_function_for_clips(parser: FaceParser) -> None:
+    with pytest.raises(PhotoError, match=r"a\.MP4 is a clip; face_parsing\.video\.parse_video parses clips"):
+        parser("a.MP4")
 
 
 def test_what_is_no_photo_is_told() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from face_parsing.faces.alignment import quadrangle
 from face_parsing.labels import CELEBAMASK
-from face_parsing.results import ParsedFace, ParsedPhoto
+from face_parsing.results import Found, ParsedFace, ParsedPhoto
 from face_parsing.weights import LICENCE, Weights
 
 SKIN, HAIR = (CELEBAMASK.names.index(name) for name in ("skin", "hair"))
@@ -66,6 +67,13 @@ def test_what_is_known_becomes_plain_values(result: ParsedPhoto) -> None:
     np.testing.assert_allclose(faces[0]["quadrangle"], quadrangle(LARGE), atol=0.01)
 
 
+def test_the_page_lists_what_json_holds(result: ParsedPhoto) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "any-photo.md").read_text(encoding="utf-8")
+    files = page.partition("## Files")[2].partition("\n## ")[0]
+    for word in (*get_args(Found), *result.to_json()["faces"][0]):
+        assert f"`{word}`" in files, word
+
+
 def test_a_photo_that_nobody_looked_at_has_plain_values_too() -> None:
     alone = ParsedPhoto(np.zeros((4, 6), np.uint8), np.zeros((4, 6, 3), np.uint8), CELEBAMASK)
     facts = alone.to_json()
@@ -109,3 +117,15 @@ def test_no_file_is_replaced_unasked(option: str, result: ParsedPhoto, tmp_path:
     with pytest.raises(FileExistsError, match="would be replaced; pass overwrite=True"):
         result.save(tmp_path, **asked)
     assert not written["mask"].exists()
+
+
+def test_results_of_arrays_are_told_apart_by_the_names_they_are_given(result: ParsedPhoto, tmp_path: Path) -> None:
+    array = replace(result, name="photo", file=None)
+    written = [array.save(tmp_path, name=name, color=True, crops=True) for name in (None, "me", "family/you")]
+    assert [paths["mask"] for paths in written] == [
+        tmp_path / "masks" / f"{name}.png" for name in ("photo", "me", "family/you")
+    ]
+    assert written[2]["color"] == tmp_path / "color" / "family" / "you.png"
+    assert written[1]["crop_2"] == tmp_path / "crops" / "me_2.png"
+    with pytest.raises(FileExistsError, match=r"me\.png would be .*, or choose another name"):
+        array.save(tmp_path, name="me")

@@ -15,7 +15,7 @@ from pathlib import Path
 from face_parsing import __version__
 from face_parsing.data.photo_search import FoundPhotos, search_photos
 from face_parsing.faces import options as face_options
-from face_parsing.faces.given import faces_of_photos, read_given_faces, unused_note
+from face_parsing.faces.given import faces_of_photos, files_of_faces, read_given_faces, unused_note
 from face_parsing.inference.face_order import MEND, MEND_BY_FACES, FaceOrder, odd_order
 from face_parsing.inference.folder import side_by_side
 from face_parsing.inference.outputs import RESULTS, Files, printable, written_places
@@ -72,7 +72,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
     network.add_argument(
-        "--model_path", type=a_path, nargs="+", help="FILE.onnx of export.py, or a checkpoint; several are averaged"
+        "--model_path", type=a_path, nargs="+", help="FILE.onnx, a shipped file's name, or checkpoints to be averaged"
     )
     network.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     network.add_argument("--batch_size", type=positive, default=4, help="photos of one size at a time (4); 1 for a zip")
@@ -166,7 +166,7 @@ def _choose_photos(args: argparse.Namespace) -> tuple[FoundPhotos, list[Path]]:
     if args.submission:
         found.refuse_one_stem()
     files, names = _files(args), found.names
-    refuse_inputs(files.places(args.output, names), [*names, *([args.points] if args.points else [])])
+    refuse_inputs(files.places(args.output, names), [*names, *(files_of_faces(args.points) if args.points else [])])
     wanted = [] if args.resume else [path for one in found.photos for path in files.replaced(args.output, names[one])]
     if args.submission:
         wanted.append(args.output / "submission.zip")
@@ -207,7 +207,7 @@ def _run(args: argparse.Namespace) -> int:
     clips = [path for path in args.input if is_clip(path)]
     args.input = [path for path in args.input if path not in clips]
     runs = [_clips(args, clips)] if clips else []  # all is checked before the first begins
-    runs += [_photos(args)] if args.input else []
+    runs += [_photos(args, told=bool(clips))] if args.input else []
     try:
         return max([run() for run in runs])
     except KeyboardInterrupt:
@@ -233,8 +233,8 @@ def _clips(args: argparse.Namespace, clips: Sequence[Path]) -> Callable[[], int]
     )  # fmt: skip
 
 
-def _photos(args: argparse.Namespace) -> Callable[[], int]:
-    """What parses photos. Raises UsageError where it must not."""
+def _photos(args: argparse.Namespace, *, told: bool) -> Callable[[], int]:
+    """What parses photos. Raises UsageError where it must not. ``told``: the weights are named already, for clips."""
     found, chosen = distributed.from_main(lambda: _choose_photos(args))
     own = chosen[distributed.rank() :: distributed.world_size()]
     given = _given_faces(args, found.names)
@@ -242,7 +242,7 @@ def _photos(args: argparse.Namespace) -> Callable[[], int]:
     record = Record(args.output, way_of_photos(parser, points=args.points, bits=args.bits))
     if args.resume:
         distributed.from_main(lambda: refuse_others(record, _files(args), found.names))
-    return lambda: _parse_photos(args, found, chosen, given, parser, at_once, record)
+    return lambda: _parse_photos(args, found, chosen, given, parser, at_once, record, told=told)
 
 
 def _parse_photos(
@@ -253,9 +253,12 @@ def _parse_photos(
     parser: FaceParser,
     at_once: int,
     record: Record,
+    *,
+    told: bool,
 ) -> int:
     """Parse photos and say what became of them."""
-    print(parser.weights)
+    if not told:
+        print(parser.weights)
     order, own = FaceOrder(parser.labels), chosen[distributed.rank() :: distributed.world_size()]
     # run.py predicts one photo at a time, and a batch rounds differently.
     batch_size = 1 if args.submission else args.batch_size

@@ -17,7 +17,7 @@ from face_parsing.inference.outputs import Files, printable
 from face_parsing.parser import FaceParser
 from face_parsing.provenance import Record, Way, digest, facts_of
 from face_parsing.results import ParsedPhoto
-from face_parsing.system.wording import first_of
+from face_parsing.system.wording import count_of, first_of
 
 NAMED = 5
 """Photos that a line names, at most."""
@@ -64,15 +64,16 @@ class Report:
         if set(how) <= {"off"}:
             return []
         portraits = f", {how['portrait']} of them portraits that stay as they are" if how["portrait"] else ""
-        lines = [
-            f"faces: {sum(n for _, n in self.found.values())} in {how['faces'] + how['portrait']} photos{portraits}"
-        ]
+        with_faces = how["faces"] + how["portrait"]
+        count = f"faces: {sum(n for _, n in self.found.values())} in {count_of(with_faces, 'photo')}{portraits}"
+        lines = [count] if with_faces else []
         for kind, done in NO_FACE.items():
             photos = [path for path in sorted(self.found) if self.found[path][0] == kind]
             if photos:
                 files = [printable((Path(names[one]).parent / one.name).as_posix()) for one in photos]
                 named = first_of(files, NAMED)
-                lines.append(f"{len(photos)} of {len(self.found)} photos without a face: {done} ({named})")
+                total = count_of(len(self.found), "photo")
+                lines.append(f"{len(photos)} of {total} without a face: {done} ({named})")
         return lines
 
 

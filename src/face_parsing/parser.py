@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args, overload
 import numpy as np
 from PIL import Image, ImageOps
 
-from face_parsing.data.photos import pixels_of, read_photo, to_rgb
+from face_parsing.data.photo_files import CLIP_SUFFIXES
+from face_parsing.data.photos import PhotoError, pixels_of, read_photo, to_rgb
 from face_parsing.faces.alignment import quadrangle
 from face_parsing.faces.choice import FACES_MODES, FacesMode, GivenFace, choose_faces, given_faces
 from face_parsing.faces.detector import Face, RunDetector, read_detector
@@ -22,7 +23,7 @@ from face_parsing.inference.outputs import Parse
 from face_parsing.labels import LabelSet
 from face_parsing.results import Found, ParsedFace, ParsedPhoto
 from face_parsing.system.commands import UsageError, refuse_for_onnx
-from face_parsing.weights import DETECTOR, EIGHT_BITS, REFERENCE, Weights, find_weights
+from face_parsing.weights import DETECTOR, EIGHT_BITS, REFERENCE, Weights, find_weights, named_weights
 
 if TYPE_CHECKING:
     from face_parsing.inference.postprocess_settings import Postprocessing
@@ -81,10 +82,11 @@ class FaceParser:
     ) -> None:
         """``model_path`` is an ONNX file of export.py, which needs no PyTorch, or a checkpoint, which does.
 
-        None is the shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do,
-        in float32. Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves
-        their number to the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for
-        ONNX files cuda needs ONNX Runtime's GPU build.
+        The bare name of a shipped file, such as ``face_parsing_fast.onnx``, will do anywhere. None is the
+        shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do, in float32.
+        Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves their number to
+        the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for ONNX files cuda
+        needs ONNX Runtime's GPU build.
 
         Of checkpoints alone: ``tta`` averages over scales and flip; ``size`` is the longer side, in pixels, at which
         the network sees a photo; ``precision`` is fp32 or bf16; ``postprocess`` has
@@ -107,7 +109,7 @@ class FaceParser:
             paths = [default_weights(checkpoint=any(asked.values()), device=device)]
         else:
             several = [model_path] if isinstance(model_path, str | os.PathLike) else model_path
-            paths = [Path(path) for path in several]
+            paths = [named_weights(Path(path)) for path in several]
         if paths[0].suffix == ".onnx":
             refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)
             self.network = read_onnx(paths[0], threads, device)
@@ -279,6 +281,8 @@ def _pixels(photo: Photo) -> np.ndarray:
     if isinstance(photo, Image.Image):
         return pixels_of(to_rgb(ImageOps.exif_transpose(photo)))
     if not isinstance(photo, np.ndarray):
+        if Path(photo).suffix.lower() in CLIP_SUFFIXES:
+            raise PhotoError(f"{os.fspath(photo)} is a clip; face_parsing.video.parse_video parses clips")
         return read_photo(photo)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
         raise ValueError(f"a photo is (height, width, 3) uint8 RGB, and this array is {photo.shape} {photo.dtype}.")
@@ -293,5 +297,4 @@ def _file(photo: Photo) -> Path | None:
 
 def _name(photo: Photo) -> str:
     """What the files of a photo are called: as its own file, if it has one."""
-    file = _file(photo)
-    return file.stem if file is not None and file.stem else "photo"
+    return file.stem if (file := _file(photo)) and file.stem else "photo"

@@ -136,6 +136,7 @@ class ParsedPhoto:
         self,
         folder: PathLike,
         *,
+        name: str | None = None,
         color: bool = False,
         overlay: bool = False,
         instances: bool = False,
@@ -147,21 +148,25 @@ class ParsedPhoto:
     ) -> dict[str, Path]:
         """Write folder/masks/<name>.png and, where asked for, color/<name>.png, overlay/<name>.jpg and so on.
 
+        ``name`` is what the files are called; None is the photo's own. Give one to arrays and to Pillow's images that
+        were never a file: without it each of them is called ``photo``.
+
         Returns the files under ``mask``, ``color``, ``overlay``, ``instances``, ``json``, ``soft``, and ``crop_1``,
         ``crop_mask_1`` and so on. Of a photo that is to be left out (``found`` is skip) only the JSON file is written.
         Raises FileExistsError where a file is there already, and ValueError for probabilities that nobody asked for.
         With ``overwrite`` files that are there are replaced; with ``keep`` they stay, and only the others are written.
         """
+        name = name or self.name
         if soft and self.probabilities is None:
-            raise ValueError(
-                f"{self.name} has no probabilities to save; make the parser with soft=True, or leave soft out."
-            )
+            raise ValueError(f"{name} has no probabilities to save; make the parser with soft=True, or leave soft out.")
         files = Files(color=color, overlay=overlay, instances=instances, json=json, soft=soft, crops=crops)
         output = Path(folder)
-        existing = files.replaced(output, self.name)
+        existing = files.replaced(output, name)
         if existing and not overwrite and not keep:
-            raise FileExistsError(f"{existing[0]} would be replaced; pass overwrite=True or choose another folder.")
-        paths = files.paths(output, self.name)
+            raise FileExistsError(
+                f"{existing[0]} would be replaced; pass overwrite=True, or choose another name or folder."
+            )
+        paths = files.paths(output, name)
         if self.found == "skip":
             paths = {kind: path for kind, path in paths.items() if kind == "json"}
         if keep:
@@ -169,7 +174,7 @@ class ParsedPhoto:
         written: dict[str, Path] = {}
         if crops:
             both = ((face.crop, face.crop_mask) for face in self.faces)
-            written = write_crops(output, self.name, both, self.labels, keep=keep)
+            written = write_crops(output, name, both, self.labels, keep=keep)
         extras = Extras(self.instances, self.to_json() if json else None, self.probabilities)
         write_outputs(self.photo, self.mask, paths, self.labels, extras)
         return paths | written

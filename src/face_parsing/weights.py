@@ -36,13 +36,38 @@ class Weights:
         return "".join(sign if sign.isprintable() else " " for sign in line)  # files are strangers' too
 
 
+def _places() -> tuple[Path, Path]:
+    """Where shipped weights lie: of a wheel, of a checkout."""
+    return PACKAGE / "weights", PACKAGE.parents[1] / "weights"
+
+
 def find_weights(name: str) -> Path:
     """The file of that name among the shipped ones. Raises FileNotFoundError where this installation has none."""
-    places = (PACKAGE / "weights", PACKAGE.parents[1] / "weights")  # of a wheel, of a checkout
-    found = next((place / name for place in places if (place / name).is_file()), None)
+    found = next((place / name for place in _places() if (place / name).is_file()), None)
     if found is None:
         raise FileNotFoundError(
             f"This installation holds no {name}: packages come with the ONNX files alone. Name a checkpoint, such as "
             f"weights/{name} of the repository."
         )
     return found
+
+
+def shipped_networks() -> list[str]:
+    """The names of the networks that this installation holds."""
+    found = {path.name for place in _places() for path in place.glob("*") if path.suffix in (".onnx", ".pth")}
+    return sorted(found - {DETECTOR})
+
+
+def named_weights(path: Path) -> Path:
+    """The file that somebody named: a path, or the bare name of a shipped network where no such file lies here.
+
+    Raises FileNotFoundError, which names the shipped ones, where there is neither.
+    """
+    if path.is_file():
+        return path
+    if str(path) in shipped_networks():
+        return find_weights(path.name)
+    what = "file" if path.suffix == ".onnx" else "checkpoint"
+    raise FileNotFoundError(
+        f"There is no {what} {path}; name an existing one, or one that is shipped: {', '.join(shipped_networks())}."
+    )

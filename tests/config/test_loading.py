@@ -118,11 +118,14 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         ("model.channels.0=4.5", ("  model.channels.0 = 4.5", "integer")),
         (
             "model.chanels=[8]",
-            ("model.chanels: unknown key. Did you mean channels?", "model (light_unet) knows: name, channels"),
+            ("model.chanels: unknown key. Did you mean channels?", "Known in model (light_unet): name, channels"),
         ),
         ("track=closed", ('track = "closed"', "'challenge' or 'open'")),
-        ("color=1", ("color: unknown key", "the config knows: track, data, model")),
-        ("data.1=3", ("data.1: unknown key", "data knows: root")),
+        ("zzz=1", ("zzz: unknown key. Known in the config: track, data, model",)),
+        ("data.1=3", ("data.1: unknown key. Known in data: root",)),
+        ("rare_frequency=1", ("rare_frequency: unknown key. Did you mean data.repeat_threshold? Known in the config",)),
+        ("color=1", ("color: unknown key. Did you mean augmentation.color? Known in the config: track",)),
+        ("epochs=1", ("Did you mean schedule.stages.0.epochs?",)),
     ],
 )
 def test_an_error_names_key_value_and_what_is_allowed(override: str, parts: tuple[str, ...]) -> None:

@@ -42,9 +42,9 @@ def test_a_section_without_a_name_is_the_references() -> None:
 def test_keys_of_another_network_do_not_belong(tmp_path: Path) -> None:
     path = write(tmp_path, "model: {name: unet, channels: [8, 8, 8], blocks: [0, 1, 1]}\n")
     lines = message(path, "model.name=deeplabv3plus", "model.widht=0.5").splitlines()[1:]
-    knows = "model (deeplabv3plus) knows: name, width, aspp_channels, rates, dropout"
+    known = "Known in model (deeplabv3plus): name, width, aspp_channels, rates, dropout"
     assert [line.strip().split(":")[0] for line in lines] == ["model.channels", "model.blocks", "model.widht"]
-    assert all(line.endswith(knows) for line in lines)
+    assert all(line.endswith(known) for line in lines)
     assert "Did you mean width?" in lines[2]
 
 

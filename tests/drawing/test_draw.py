@@ -216,9 +216,21 @@ def test_a_panel_of_several_masks(
     said = capsys.readouterr()
     assert f"Note: {tmp_path / 'images'} lacks more; left out." in said.err
     assert f"Note: {tmp_path / 'run' / 'masks'} lacks 0, more; left out." in said.err
-    assert "2 of 2 faces" in said.out
+    assert "2 of 4 faces" in said.out
     assert run(*words, "--output", tmp_path / "d.png", "--stems", "0", "1") == 2
     assert f"{tmp_path / 'run' / 'masks'} lacks 0." in capsys.readouterr().err
+
+
+def test_a_folder_without_pictures_is_named_whatever_was_meant(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for words in (["overlay", "--images", tmp_path / "images", "--masks", empty], ["color", "--input", empty]):
+        assert run(*words, "--output", tmp_path / "out") == 2
+        assert f"There are no pictures in {empty}; it needs files such as" in capsys.readouterr().err
+    assert run("color", "--input", masks / "0.png", "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().out == f"wrote 1 picture to {tmp_path / 'out'}\n"
 
 
 def test_subfolders_are_named(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,10 @@ from PIL import Image
 from face_parsing.data.masks import save_mask
 from face_parsing.evaluation.evaluator import items_in
 from face_parsing.evaluation.groups import (
+    SCORES,
     FaceTraits,
     group_faces,
+    group_report,
     has_long_hair,
     lightness,
     read_traits,
@@ -159,9 +161,28 @@ def test_the_command_prints_and_writes_each_group(crowd: Path, capsys: pytest.Ca
     assert found["hat"]["difference"] is None  # of one face
     assert found["hair"]["left_out"] == 0
     row = next(line for line in printed.splitlines() if line.startswith("skin tone: light"))
-    assert row.split()[3:5] == ["4", f"{light['f_score']:.4f}"]
+    assert row.split()[3:5] == ["4*", f"{light['f_score']:.4f}"]
     assert "hair: long - short" in printed
-    assert "hat: with - without" not in printed
+    assert (
+        "Skin tones are thirds of the faces at hand, by lightness in the photo, which depends on the light" in printed
+    )
+    assert "* fewer than 20 faces: the interval is too narrow to be trusted." in printed
+    one = next(line for line in printed.splitlines() if line.startswith("hat: with "))
+    assert one.split()[2:] == ["1*", *(f"{found['hat']['groups']['with'][key]:.4f}" for key in SCORES)]
+    assert "f_score_interval" not in found["hat"]["groups"]["with"]
+    said = next(line for line in printed.splitlines() if line.startswith("hat: with - without"))
+    assert said.endswith("cannot be told: 1 and 11 faces")
+
+
+def test_groups_of_20_faces_are_not_marked() -> None:
+    row = {"faces": 20, "f_score": 0.5, "f_score_interval": (0.4, 0.6)}
+    row |= {"f_score_lr_corrected": 0.5, "f_score_lr_corrected_interval": (0.4, 0.6)}
+    end = {"mean": 0.0, "low": -0.1, "high": 0.1}
+    difference = {"this": "with", "other": "without", "f_score": end, "f_score_lr_corrected": end}
+    found = {"hat": {"groups": {"with": row, "without": row}, "difference": difference, "left_out": 0}}
+    assert "*" not in group_report(found)
+    groups = {"with": row, "without": {**row, "faces": 19}}
+    assert "hat: with - without * " in group_report({"hat": {**found["hat"], "groups": groups}})
 
 
 def test_a_set_without_glasses_has_an_empty_group(crowd: Path, capsys: pytest.CaptureFixture[str]) -> None:

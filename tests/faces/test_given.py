@@ -54,6 +54,38 @@ def test_a_json_file_of_the_command_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["a.jpg"][0], POINTS)
 
 
+def test_the_json_of_several_photos_is_read_as_a_list(tmp_path: Path) -> None:
+    content = [{"file": f"in/{name}", "faces": faces} for name, faces in (("a.jpg", [BOX]), ("x.jpg", []))]
+    twin = {"file": "in/sub/x.jpg", "faces": [{"number": 1, "box": BOX, "points": POINTS}]}
+    found = read_given_faces(written(tmp_path, [*content, twin]))
+    assert {name: len(faces) for name, faces in found.items()} == {"a.jpg": 1, "in/x.jpg": 0, "in/sub/x.jpg": 1}
+    with pytest.raises(GivenFacesError, match=r"faces\.json: it names in/sub/x\.jpg twice"):
+        read_given_faces(written(tmp_path, [twin, twin]))
+
+
+def test_the_folder_of_json_files_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "json"
+    (folder / "sub").mkdir(parents=True)
+    face = {"number": 1, "box": BOX, "points": POINTS}
+    # The photo of an array has no file; twins keep their suffix.
+    for name, file, faces in (("a", None, []), ("a.heic", "in/a.heic", [face]), ("sub/a", "in/sub/a.jpg", [face] * 2)):
+        written(folder, {"file": file, "faces": faces}, f"{name}.json")
+    names = {Path("in/a.jpg"): "a", Path("in/a.heic"): "a.heic", Path("in/sub/a.jpg"): "sub/a"}
+    given = read_given_faces(folder)
+    assert [len(faces) for faces in faces_of_photos(given, names, folder).values()] == [0, 1, 2]
+    with pytest.raises(GivenFacesError, match=r"json does not name b\.jpg; add it"):
+        faces_of_photos(given, {Path("in/b.jpg"): "b"}, folder)
+    written(folder, {"file": "b.jpg", "faces": [[1, 2]]}, "b.json")
+    with pytest.raises(GivenFacesError, match=r"b\.json: face 1 of b is neither"):
+        read_given_faces(folder)
+    written(folder, {"b.jpg": []}, "b.json")
+    with pytest.raises(GivenFacesError, match=r"b\.json is no file that --json wrote; leave it out, or give it to"):
+        read_given_faces(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GivenFacesError, match=r"empty holds no JSON file; name the folder json/ that --json wrote"):
+        read_given_faces(tmp_path / "empty")
+
+
 @pytest.mark.parametrize("title", ["", "file,x,y,width,height\n", "\ufefffile, x, y, width, height,,,\n"])
 def test_csv_has_a_line_a_face(title: str, tmp_path: Path) -> None:
     points = ",".join(str(value) for point in POINTS for value in point)

@@ -160,6 +160,20 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (40, "fitted to 32 photos, and tried on 8 others and a portrait."),
+        (33, "fitted to 32 photos, and tried on 1 other and a portrait; 32 and 8 are usual, so give it more photos."),
+        (1, "fitted to 1 photo, and tried on no other and a portrait; 32 and 8 are usual, so give it more photos."),
+    ],
+)
+def test_fewer_photos_than_8_bits_are_fitted_to_are_told(count: int, said: str, tmp_path: Path) -> None:
+    for i in range(count):
+        (tmp_path / f"{i}.jpg").touch()
+    assert exporting.fitted_note(tmp_path) == f"8 bits were {said}"
+
+
 def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,7 +182,10 @@ def test_8_bits_are_nearly_the_checkpoint_in_a_quarter_of_the_space(
     full, small = tmp_path / "full.onnx", tmp_path / "small.onnx"
     assert export.main(["--model_path", str(source), "--output", str(full), "--logits"]) == 0
     words = ["--model_path", str(source), "--output", str(small), "--int8", str(photos / "train" / "images")]
+    capsys.readouterr()
     assert export.main(words) == 0
+    said = "8 bits were fitted to 32 photos, and tried on 8 others and a portrait."
+    assert capsys.readouterr().out.splitlines()[1:] == [said]
     assert small.stat().st_size < 0.5 * full.stat().st_size
     network = read_onnx(small)
     assert (network.labels, network.image_size, network.dynamic, network.several) == (CELEBAMASK, 64, True, False)

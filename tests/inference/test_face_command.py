@@ -139,6 +139,13 @@ def test_a_photo_without_a_face_is_named(
         assert set(np.unique(np.array(Image.open(mask)))) == {18 if no_face == "whole" else 0}
 
 
+def test_a_photo_without_a_face_is_told_in_one_line(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--input", photos / "dark.png", "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["1 of 1 photo without a face: parsed whole (dark.png)"]
+
+
 def test_faces_are_named_in_a_file(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = tmp_path / "faces.json"
     points.write_text(json.dumps({"bright.png": [], "dark": [POINTS.tolist(), [1, 2, 30, 40]], "white.png": []}))
@@ -166,6 +173,23 @@ def test_faces_are_named_by_path(photos: Path, tmp_path: Path, capsys: pytest.Ca
     points.write_text(json.dumps(content))
     assert run(*words, "--output", tmp_path / "more") == 2
     assert "faces.json: dark.png may be dark.png or sub/dark.png; name each" in capsys.readouterr().err
+
+
+def test_what_a_run_found_is_given_back(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "sub").mkdir()
+    (photos / "sub" / "dark.png").write_bytes((photos / "white.png").read_bytes())
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("--input", photos, "--recursive", "--json")
+    assert run(*words, "--output", first) == 0
+    assert run(*words, "--output", second, "--points", first / "json", "--crops") == 0
+    for name in ("bright", "dark", "white", "sub/dark"):
+        before, now = (json.loads((folder / "json" / f"{name}.json").read_text()) for folder in (first, second))
+        assert (before["found"], before["faces"]) == (now["found"], now["faces"])
+    assert files_of(second / "crops") == ["bright_1.png", "sub/dark_1.png", "white_1.png"]
+    # What is read is never replaced by what is made of it.
+    capsys.readouterr()
+    assert run(*words, "--output", first, "--points", first / "json", "--overwrite") == 2
+    assert "json/bright.json is an input, and" in capsys.readouterr().err
 
 
 def test_a_photo_that_is_not_there_gets_a_word(
@@ -303,7 +327,7 @@ def test_the_real_parser_finds_a_lying_face(tmp_path: Path, capsys: pytest.Captu
     output = tmp_path / "out"
     assert run("--input", folder, "--output", output, "--json", "--crops", "--instances") == 0
     out = capsys.readouterr().out
-    assert "faces: 1 in 1 photos" in out
+    assert "faces: 1 in 1 photo\n" in out
     assert "1 of 2 photos without a face: parsed whole (meadow.png)" in out
     face = json.loads((output / "json" / "lying.json").read_text())["faces"][0]
     assert face["roll"] == pytest.approx(-90 + 6.5, abs=4)

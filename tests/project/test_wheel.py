@@ -96,6 +96,13 @@ def test_it_parses_a_photo_as_the_checkout_does(installed: Installed, tmp_path: 
     assert (tmp_path / "overlay" / "astronaut.jpg").is_file()
 
 
+def test_its_fast_network_is_named_by_the_files_name(installed: Installed, tmp_path: Path) -> None:
+    words = ["--input", PHOTO, "--output", tmp_path, "--model_path", "face_parsing_fast.onnx", "--faces", "all"]
+    done = installed.run("face-parsing", *words)
+    assert done.returncode == 0, done.stderr
+    assert "site-packages/face_parsing/weights/face_parsing_fast.onnx, track challenge" in done.stdout
+
+
 def test_from_python_as_well(installed: Installed) -> None:
     code = (
         f"from face_parsing import FaceParser; r = FaceParser()({str(PHOTO)!r}); print(r.mask.shape, r['hair'].sum())"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from run_files import Start, history, interrupted_before
 
+import train
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.training import tensorboard
 
@@ -91,3 +92,11 @@ def test_weights_of_another_network_do_not_fit(
     more = ("data.classes={rest: [], hair: [hair]}", "track=open", f"open_track.pretrained={weights}")
     assert start(tmp_path / "second", overrides=(*more, "model.channels=[16, 24, 24]")) == 2
     assert "do not fit the config's model" in capsys.readouterr().err
+
+
+def test_a_key_that_is_set_twice_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["optimizer.lr=1", "run.seed=3", "--set", "optimizer.lr=2", "optimizer.lr = 3"]
+    assert train.main(["--config", "absent.yaml", "--set", *words]) == 2
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "Config: optimizer.lr is set 3 times; the last one counts: optimizer.lr = 3."
+    assert len(rest) == 1  # of the config that is not there

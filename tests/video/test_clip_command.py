@@ -32,6 +32,7 @@ def test_a_clip_and_a_photo_are_parsed_together(tmp_path: Path, clip: Path, caps
     said = capsys.readouterr().out
     assert f"wrote the masks of 3 frames to {tmp_path / 'masks/clip.mkv'}" in said
     assert "wrote 1 of 1 masks" in said
+    assert said.count("licence: ") == 1
     assert len(read_pictures(tmp_path / "masks/clip.mkv")) == len(read_pictures(tmp_path / "overlay/clip.mp4")) == 3
     assert (tmp_path / "masks/astronaut.png").is_file()
 

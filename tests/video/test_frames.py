@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_clips import LOSSLESS, break_packet, gradient, set_matrix, write_clip
+from PIL import Image
 
 from face_parsing.video.clip import VideoError, is_clip, read_clip
 from face_parsing.video.frames import ClipFrame, read_frames
@@ -187,6 +188,8 @@ def test_what_is_no_clip_is_refused_with_a_sentence(tmp_path: Path) -> None:
         r"song\.mp3 holds no pictures, sound alone; leave it out\.": write_song(tmp_path / "song.mp3"),
     }
     (tmp_path / "text.mp4").write_text("a text", encoding="utf-8")
+    Image.fromarray(gradient()).save(tmp_path / "photo.jpg")
+    cases[r"photo\.jpg is a photo; face_parsing\.FaceParser parses photos\."] = tmp_path / "photo.jpg"
     cases["cannot be read as a clip"] = tmp_path / "text.mp4"
     (tmp_path / "empty.mkv").touch()
     cases[r"empty\.mkv: cannot be read as a clip"] = tmp_path / "empty.mkv"

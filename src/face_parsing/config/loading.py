@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from face_parsing.config.data import ExternalData
 from face_parsing.config.networks import NETWORKS
 from face_parsing.config.optimization import Schedule, Stage
-from face_parsing.config.renamed import current_key, keys_of, with_current_names
+from face_parsing.config.renamed import RENAMED, current_key, keys_of, with_current_names
 from face_parsing.config.sections import Config
 
 # Of a YAML text, far beyond any that is meant.
@@ -186,6 +186,12 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
     return [f.name for f in dataclasses.fields(section)]
 
 
+def _of_sections(key: str) -> list[str]:
+    """The whole names of keys that are called so in their section, by their current name or an old one."""
+    wanted = {key, *(new for old, new in RENAMED.items() if old.rpartition(".")[2] == key)}
+    return [".".join(keys) for keys in keys_of(Config().to_dict(), []) if keys and keys[-1] in wanted]
+
+
 def _sentence(error: Mapping[str, Any]) -> str:
     location = error["loc"]
     # What pydantic puts behind model is the network that was chosen, no key.
@@ -198,12 +204,13 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return f"model.name = {given}: input should be {', '.join(most)} or {last}"
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        close = _of_sections(str(location[-1])) if len(location) == 1 else []
+        close = close or difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
         section = ".".join(str(part) for part in keys[:-1]) or "the config"
         if network and section == "model":
             section = f"model ({network})"
-        return f"{name}: unknown key.{hint} {section} knows: {', '.join(known)}"
+        return f"{name}: unknown key.{hint} Known in {section}: {', '.join(known)}"
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if error["type"] == "value_error":  # a rule over several keys, which names them itself
         return f"{name}: {message}" if name else message

@@ -19,7 +19,7 @@ from face_parsing.data.masks import ids_of_colors, read_colors, save_mask
 from face_parsing.data.photo_files import find_photos
 from face_parsing.data.photos import read_photo
 from face_parsing.drawing.labelled import enlarged, read_ids
-from face_parsing.drawing.matching import match_shared, note_subfolders, refuse_replacing
+from face_parsing.drawing.matching import match_shared, note_subfolders, refuse_empty, refuse_replacing
 from face_parsing.drawing.pictures import contact_sheet, overlay_with_legend, save_picture
 from face_parsing.drawing.voc import ColorIds
 from face_parsing.labels import CELEBAMASK, IGNORE_INDEX, LabelSet, colorize
@@ -28,6 +28,7 @@ from face_parsing.system.commands import UsageError
 
 def _each(source: Path, folder: Path, make: Callable[[Path, Path], None], *, overwrite: bool) -> int:
     """make(input, output) of each picture of source, to PNGs in the folder. Gives their number."""
+    refuse_empty(source)
     note_subfolders(source)
     inputs = find_photos(source)
     outputs = [folder / f"{path.stem}.png" for path in inputs]

@@ -34,10 +34,17 @@ def note_subfolders(place: Path) -> None:
         print(f"Note: {count} left out of {place} ({_list(names)}); name each by itself.", file=sys.stderr)
 
 
+def refuse_empty(place: Path) -> None:
+    """Raise UsageError where a file or folder of photos or masks is not there, or the folder holds none of them."""
+    if not place.exists():
+        raise UsageError(f"There is no file or folder {place}; name an existing one.")
+    if place.is_dir() and not photos_in(place):
+        raise UsageError(f"There are no pictures in {place}; it needs files such as {SUFFIXES_IN_WORDS}.")
+
+
 def _by_name(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by what face-parsing calls their masks: a.heic beside a.jpg is a.heic, else a."""
-    if folder.is_dir() and not photos_in(folder):
-        raise UsageError(f"There are no photos in {folder}; it needs files such as {SUFFIXES_IN_WORDS}.")
+    refuse_empty(folder)
     return {name: path for path, name in search_photos([folder]).names.items()}
 
 

@@ -149,7 +149,9 @@ def _means(result: EvaluationResult, inside: np.ndarray) -> dict[str, Any]:
     if inside.any():
         for key, field in SCORES.items():
             values = getattr(result, field)[inside]
-            found |= {key: float(values.mean()), f"{key}_interval": bootstrap_interval(values)}
+            found[key] = float(values.mean())
+            if len(values) > 1:
+                found[f"{key}_interval"] = bootstrap_interval(values)
     return found
 
 
@@ -168,7 +170,10 @@ def _difference(result: EvaluationResult, grouping: Grouping) -> dict[str, Any] 
 
 
 def group_figures(result: EvaluationResult, traits: dict[str, FaceTraits]) -> dict[str, Any]:
-    """For each trait the means of its groups with their 95 % intervals, and how its first and last group differ."""
+    """For each trait the means of its groups with their 95 % intervals, and how its first and last group differ.
+
+    A group of one face has no interval, and a trait of which one side has fewer than two faces no difference.
+    """
     found: dict[str, Any] = {}
     for grouping in group_faces([traits[stem] for stem in result.stems]):
         groups = {name: _means(result, inside) for name, inside in grouping.members.items()}
@@ -179,35 +184,53 @@ def group_figures(result: EvaluationResult, traits: dict[str, FaceTraits]) -> di
     return found
 
 
+FEW = 20
+"""Faces of a group, below which a bootstrap's interval is too narrow: it draws from these few alone."""
 WIDTH = 27  # of a figure with its interval
 
 
-def _cells(row: dict[str, Any]) -> str:
-    """The two figures of a group with their intervals."""
-    texts = [
-        "-" if key not in row else f"{row[key]:.4f} [{row[f'{key}_interval'][0]:.4f}, {row[f'{key}_interval'][1]:.4f}]"
-        for key in SCORES
-    ]
-    return "".join(f"{text:>{WIDTH}}" for text in texts)
+def _cell(row: dict[str, Any], key: str) -> str:
+    """A figure of a group with its interval, as far as it has them."""
+    if key not in row:
+        return "-"
+    interval = row.get(f"{key}_interval")
+    return f"{row[key]:.4f}" + ("" if interval is None else " [{:.4f}, {:.4f}]".format(*interval))
 
 
-def _row_of_difference(trait: str, difference: dict[str, Any]) -> str:
+def _row_of_group(trait: str, name: str, row: dict[str, Any]) -> str:
+    tone = "L* {:.0f} to {:.0f}".format(*row["lightness"]) if "lightness" in row else ""
+    mark = "*" if 0 < row["faces"] < FEW else " "
+    cells = "".join(f"{_cell(row, key):>{WIDTH}}" for key in SCORES)
+    return f"{f'{trait}: {name}':<24}{row['faces']:>6}{mark}{cells}   {tone}".rstrip()
+
+
+def _row_of_difference(trait: str, found: dict[str, Any]) -> str:
+    first, *_, last = found["groups"]
+    counts, difference = [found["groups"][name]["faces"] for name in (first, last)], found["difference"]
+    name = f"{trait}: {first} - {last}"
+    if difference is None:
+        return f"{name:<31}   cannot be told: {counts[0]} and {counts[1]} faces"
     ends = [difference[key] for key in SCORES]
     texts = [f"{end['mean']:+.4f} [{end['low']:+.4f}, {end['high']:+.4f}]" for end in ends]
-    name = f"{trait}: {difference['this']} - {difference['other']}"
-    return f"{name:<30}" + "".join(f"{text:>{WIDTH}}" for text in texts)
+    mark = " *" if min(counts) < FEW else ""
+    return f"{name + mark:<31}" + "".join(f"{text:>{WIDTH}}" for text in texts)
 
 
 def group_report(found: dict[str, Any]) -> str:
     """What ``group_figures`` found, as text: a row a group, then a row a difference."""
-    lines = ["", f"{'group':<24}{'faces':>6}{'F-Score':>{WIDTH}}{'left/right corrected':>{WIDTH}}"]
+    lines = [
+        "",
+        "Skin tones are thirds of the faces at hand, by lightness in the photo, "
+        "which depends on the light that fell on the face.",
+        f"{'group':<24}{'faces':>6} {'F-Score':>{WIDTH}}{'left/right corrected':>{WIDTH}}",
+    ]
     for trait, each in found.items():
-        for name, row in each["groups"].items():
-            tone = "L* {:.0f} to {:.0f}".format(*row["lightness"]) if "lightness" in row else ""
-            lines.append(f"{f'{trait}: {name}':<24}{row['faces']:>6}{_cells(row)}   {tone}".rstrip())
+        lines += [_row_of_group(trait, name, row) for name, row in each["groups"].items()]
     lines.append("")
-    lines += [_row_of_difference(trait, each["difference"]) for trait, each in found.items() if each["difference"]]
-    lines.append("(95 % intervals, bootstrap over faces; skin tone is lightness in the photo, light included)")
+    lines += [_row_of_difference(trait, each) for trait, each in found.items()]
+    lines.append("(95 % intervals, bootstrap over faces)")
+    if any(0 < row["faces"] < FEW for each in found.values() for row in each["groups"].values()):
+        lines.append(f"* fewer than {FEW} faces: the interval is too narrow to be trusted.")
     missing = [f"{trait} {each['left_out']}" for trait, each in found.items() if each["left_out"]]
     if missing:
         lines.append(f"Left out, without skin, or without hair or mouth: {', '.join(missing)}.")

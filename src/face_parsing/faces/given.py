@@ -1,9 +1,11 @@
-"""Faces that the user names instead of letting them be detected: a file of boxes or of five points, by photo.
+"""Faces that the user names instead of letting them be detected: files of boxes or of five points, by photo.
 
-JSON, by the photo's file name, or its path below the searched folder (a face is a box of four numbers or five points;
-our own ``--json`` files have both):
+JSON, by the photo's file name, or its path below the searched folder (a face is a box of four numbers or five points):
 
     {"a.jpg": [[100, 80, 220, 300], [[151, 190], [250, 192], [200, 250], [160, 300], [245, 301]]], "empty.jpg": []}
+
+Or what ``--json`` writes, in which a face has both: one such file, a list of what several of them hold, or the folder
+of them, in which json/NAME.json is of the photo whose mask is called NAME.
 
 CSV, a line a face, with or without a line of titles: the name and a box (x, y, width, height), the name and five points
 (x1, y1, ... x5, y5: right eye, left eye, nose, right and left corner of the mouth), or, of a photo without a face, the
@@ -35,19 +37,50 @@ class GivenFacesError(ValueError):
     """A file of faces that cannot be used; the message names the file and the place, and says what to do."""
 
 
-def read_given_faces(path: Path) -> GivenFaces:
-    """The faces of a file FILE.json or FILE.csv. Raises GivenFacesError."""
+def files_of_faces(source: Path) -> list[Path]:
+    """The files that are read: the one that source is, or the JSON files of a folder and its subfolders."""
+    if not source.is_dir():
+        return [source]
+    return [path for path in sorted(source.rglob("*.json")) if not path.name.startswith(".") and path.is_file()]
+
+
+def read_given_faces(source: Path) -> GivenFaces:
+    """The faces of FILE.json, of FILE.csv, or of a folder of files that --json wrote. Raises GivenFacesError."""
+    if source.is_dir():
+        return _of_folder(source)
+    text = _text(source)
     readers = {".json": _of_json, ".csv": _of_csv}
-    if path.suffix.lower() not in readers:
-        raise GivenFacesError(f"{path}: faces are read from FILE.json or FILE.csv; save them as one of these.")
+    if source.suffix.lower() not in readers:
+        raise GivenFacesError(
+            f"{source}: faces are read from FILE.json or FILE.csv, or from a folder of --json's files; save them as "
+            "one of these."
+        )
+    return readers[source.suffix.lower()](text, source)
+
+
+def _text(path: Path) -> str:
+    """The text of a file. Raises GivenFacesError."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise GivenFacesError(f"{path} is larger than {MOST_BYTES // 2**20} MB; split it.")
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise GivenFacesError(f"The file of faces {path} cannot be read: {reason}.") from None
-    return readers[path.suffix.lower()](text, path)
+
+
+def _of_folder(folder: Path) -> GivenFaces:
+    """The faces of each photo by the name of its JSON file, with subfolders in front and without the suffix."""
+    files = files_of_faces(folder)
+    if not files:
+        raise GivenFacesError(f"{folder} holds no JSON file; name the folder json/ that --json wrote.")
+    found: GivenFaces = {}
+    for path in files:
+        content = _parsed(_text(path), path)
+        if not _is_of_photo(content):
+            raise GivenFacesError(f"{path} is no file that --json wrote; leave it out, or give it to --points alone.")
+        found[path.relative_to(folder).with_suffix("").as_posix()] = _faces(content["faces"], path.stem, path)
+    return found
 
 
 def faces_of_photos(given: GivenFaces, names: Mapping[Path, str], source: Path) -> dict[Path, list[np.ndarray]]:
@@ -101,21 +134,44 @@ def why_outside(face: np.ndarray, size: tuple[int, int]) -> str | None:
     return f"the {what} {numbers} of a face lie{'s' * (what == 'box')} outside the photo of {W}x{H} pixels"
 
 
-def _of_json(text: str, path: Path) -> GivenFaces:
+def _parsed(text: str, path: Path) -> Any:
+    """What a JSON text holds. Raises GivenFacesError."""
     try:
-        content = json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         reason = "too deep" if isinstance(error, RecursionError) else str(error)
         twice = isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError)
         raise GivenFacesError(f"{path}: {reason}." if twice else f"{path} is no JSON ({reason}).") from None
-    if isinstance(content, dict) and isinstance(content.get("file"), str) and "faces" in content:
-        content = {Path(content["file"]).name: content["faces"]}  # as --json writes it
+
+
+def _of_json(text: str, path: Path) -> GivenFaces:
+    content = _parsed(text, path)
+    several = content if isinstance(content, list) else [content]
+    if several and all(_is_of_photo(one) and isinstance(one.get("file"), str) for one in several):
+        content = _by_file(several, path)
     if not isinstance(content, dict) or not all(isinstance(faces, list) for faces in content.values()):
         raise GivenFacesError(f'{path} must hold {{"photo.jpg": [face, ...], ...}}; see --help.')
-    return {
-        name: [_face(face, f"{path}: face {number} of {name}") for number, face in enumerate(faces, 1)]
-        for name, faces in content.items()
-    }
+    return {name: _faces(faces, name, path) for name, faces in content.items()}
+
+
+def _is_of_photo(content: Any) -> bool:
+    """Whether that is what --json writes of one photo."""
+    return isinstance(content, dict) and "file" in content and isinstance(content.get("faces"), list)
+
+
+def _by_file(several: Sequence[dict[str, Any]], path: Path) -> dict[str, Any]:
+    """The faces of what --json wrote of several photos, by the photo's name or, where two have one, by its path."""
+    counts = Counter(Path(one["file"]).name for one in several)
+    names = [Path(one["file"]).name if counts[Path(one["file"]).name] == 1 else one["file"] for one in several]
+    try:
+        return _once(list(zip(names, (one["faces"] for one in several), strict=True)))
+    except ValueError as error:
+        raise GivenFacesError(f"{path}: {error}.") from None
+
+
+def _faces(faces: Sequence[Any], name: str, path: Path) -> list[np.ndarray]:
+    """The faces of one photo. Raises GivenFacesError."""
+    return [_face(face, f"{path}: face {number} of {name}") for number, face in enumerate(faces, 1)]
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--points",
         type=a_path,
-        metavar="FILE",
-        help="faces that you name instead: FILE.json {photo: [box or five points]}, or FILE.csv, a line a face",
+        metavar="PATH",
+        help="faces that you name instead: FILE.json {photo: [box or five points]}, FILE.csv, a line a face, or the "
+        "folder json of an earlier run",
     )
     files = parser.add_argument_group("more files")
     files.add_argument("--crops", action="store_true", help="also write crops/ and crop_masks/<name>_<number>.png")

@@ -37,6 +37,7 @@ from face_parsing.models.checkpoint import label_set, load_checkpoint, restore_m
 from face_parsing.models.light_unet import LightUNet
 from face_parsing.system.environment import PROJECT_ROOT
 from face_parsing.system.files import atomic_path
+from face_parsing.system.wording import count_of
 from face_parsing.weights import LICENCE
 
 PHOTO = PROJECT_ROOT / "docs" / "images" / "astronaut.jpg"
@@ -142,6 +143,15 @@ def some_photos(folder: Path, size: int) -> list[np.ndarray]:
     # Else those that are tried would all be of the same end of the folder.
     np.random.default_rng(0).shuffle(chosen)  # type: ignore[arg-type]
     return [np.array(Image.fromarray(read_photo(path)).resize((size, size))) for path in chosen]
+
+
+def fitted_note(folder: Path) -> str:
+    """A sentence on how many photos of a folder 8 bits are fitted to, and how many they are tried on."""
+    count = len(find_photos(folder))
+    fitted, tried = min(count, CALIBRATED), min(max(count - CALIBRATED, 0), TRIED)
+    few = "" if tried == TRIED else f"; {CALIBRATED} and {TRIED} are usual, so give it more photos"
+    both = f"{count_of(fitted, 'photo')}, and tried on {count_of(tried, 'other')}"
+    return f"8 bits were fitted to {both} and a portrait{few}."
 
 
 def agreement(run: RunGraph, network: nn.Module, photos: Sequence[np.ndarray], classes: int) -> float:

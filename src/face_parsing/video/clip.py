@@ -8,12 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from face_parsing.data.photo_files import CLIP_SUFFIXES, SOUND_SUFFIXES
+from face_parsing.data.photo_files import CLIP_SUFFIXES, SOUND_SUFFIXES, is_photo_name
 from face_parsing.data.photos import MAX_PIXELS
 from face_parsing.system.commands import UsageError
 from face_parsing.video.decoding import decoded
 from face_parsing.video.orientation import Orientation, orientation_of
 
+MOVING_SUFFIXES = (".gif", ".apng")  # photos to the command, and clips to who asks for it
 USUAL_RATE = Fraction(25)  # frames/s of a clip that does not say
 
 
@@ -76,7 +77,9 @@ def open_clip(path: Path) -> Any:
 
 
 def read_clip(path: Path) -> Clip:
-    """What the file says of itself and its first frame. Raises VideoError for a file without pictures."""
+    """What the file says of itself and its first frame. Raises VideoError for a photo or a file without pictures."""
+    if is_photo_name(path) and path.suffix.lower() not in MOVING_SUFFIXES:
+        raise VideoError(f"{path} is a photo; face_parsing.FaceParser parses photos.")
     need_av()
     with open_clip(path) as container:
         if all(_is_cover(stream) for stream in container.streams.video):
