@@ -44,9 +44,12 @@ def facts_of(parser: FaceParser) -> Way:
     }
 
 
-def digest(file: Path) -> str:
-    """What a file holds, in 64 signs."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def digest(path: Path) -> str:
+    """What a file holds, or the files of a folder and its subfolders with their names, in 64 signs."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    inner = [(file.relative_to(path).as_posix(), digest(file)) for file in sorted(path.rglob("*")) if file.is_file()]
+    return hashlib.sha256(json.dumps(inner).encode()).hexdigest()
 
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> str:

@@ -245,7 +245,7 @@ def test_nothing_is_replaced_unasked_and_a_run_goes_on(
     assert run(*words, "--crops", "--resume") == 0
     assert "; 3 were there already, and 2 photos got further files" in capsys.readouterr().out
     assert run(*words, "--crops", "--resume") == 0
-    assert "1 of 1 photos without a face" in (said := capsys.readouterr().out)
+    assert "1 of 1 photo without a face" in (said := capsys.readouterr().out)
     assert "wrote 0 of 0 masks" in said
     assert "; 3 were there already\n" in said
     (output / "masks" / "white.png").unlink()
