@@ -6,10 +6,16 @@ In several processes: ``torchrun --nproc_per_node 2 src/train.py`` and the same 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+# Threads that wait for each other keep a core busy, far longer by default, which any other program pays for.
+# OpenMP reads it as torch is loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from face_parsing.config.loading import load_config
 from face_parsing.system import distributed
