@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from face_parsing.augmentation.degradation import Degradation, Kind, blurred, dark, small, with_gamma
+from face_parsing.augmentation.degradation import Degradation, DegradationChoice, Kind, blurred, dark, small, with_gamma
 
 S = 64
 
@@ -71,9 +71,9 @@ def test_less_light_is_darker_and_noisier_for_its_brightness(edge: np.ndarray) -
 
 
 def test_kinds_are_drawn_alike_and_as_often_as_asked() -> None:
-    drawn = [Degradation.drawn(probability=0.4, seed=seed) for seed in range(3000)]
+    drawn = [DegradationChoice(0.4)(seed=seed) for seed in range(3000)]
     kinds = Counter(one.kind for one in drawn if one is not None)
     assert sum(kinds.values()) == pytest.approx(1200, abs=120)
     assert len(kinds) == 4
     assert min(kinds.values()) > 0.2 * sum(kinds.values())
-    assert Degradation.drawn(probability=0.0, seed=0) is None
+    assert DegradationChoice(0.0)(seed=0) is None

@@ -73,15 +73,6 @@ class Degradation:
     kind: Kind
     seed: int
 
-    @classmethod
-    def drawn(cls, *, probability: float, seed: int) -> Degradation | None:
-        """One with that probability."""
-        rng = np.random.default_rng(seed)
-        if rng.random() >= probability:
-            return None
-        kinds: tuple[Kind, ...] = get_args(Kind)
-        return cls(kinds[int(rng.integers(len(kinds)))], int(rng.integers(2**31)))
-
     def __call__(self, pair: ImageAndMask) -> ImageAndMask:
         """The pair, image (S, S, 3) and mask (S, S) uint8, with a poorer image."""
         image, mask = pair
@@ -97,3 +88,18 @@ class Degradation:
         gain = exposure ** -rng.uniform(0, 1)
         electrons, read_noise = _log_uniform(rng, *ELECTRONS), rng.uniform(*READ_NOISE)
         return dark(image, exposure=exposure, electrons=electrons, read_noise=read_noise, gain=gain, rng=rng), mask
+
+
+class DegradationChoice:
+    """Which photos are made poorer, and how: ``probability`` of them, each kind as often as the others."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def __call__(self, *, seed: int) -> Degradation | None:
+        """What becomes of the photo that draws this seed, or None."""
+        rng = np.random.default_rng(seed)
+        if rng.random() >= self.probability:
+            return None
+        kinds: tuple[Kind, ...] = get_args(Kind)
+        return Degradation(kinds[int(rng.integers(len(kinds)))], int(rng.integers(2**31)))

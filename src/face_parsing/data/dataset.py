@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from face_parsing.augmentation.accessories import AccessoryChoice
-from face_parsing.augmentation.degradation import Degradation
+from face_parsing.augmentation.degradation import DegradationChoice
 from face_parsing.augmentation.hoods import HoodChoice
 from face_parsing.augmentation.people import PeopleChoice
 from face_parsing.augmentation.textures import TextureChoice
@@ -44,10 +44,10 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         self.textures: TextureChoice | None = None
         self.hoods: HoodChoice | None = None
         self.people: PeopleChoice | None = None
-        self.degrade = 0.0
+        self.poorer: DegradationChoice | None = None
         if augmentation is not None:
             options: dict[str, Any] = dict(augmentation)
-            paste, retexture, hood, people, self.degrade = (
+            paste, retexture, hood, people, degrade = (
                 options.pop(name, 0.0) for name in ("paste", "retexture", "hood", "people", "degrade")
             )
             self.augmentation = {**options, "flip_table": store.labels.flip_table}
@@ -60,6 +60,8 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
                 self.hoods = HoodChoice(store.presence, store.centres, probability=hood)
             if people:
                 self.people = PeopleChoice(len(store), probability=people)
+            if degrade:
+                self.poorer = DegradationChoice(degrade)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -107,8 +109,7 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
         hood = self.hoods(index, seed=mix_seeds(self.seed, epoch, index, Stream.HOODS)) if self.hoods else None
         moved = self.people(seed=mix_seeds(self.seed, epoch, index, Stream.PEOPLE)) if self.people else None
         changes = [change for change in (*textures, pasted, hood, moved) if change is not None]  # with a hat, if one
-        seed = mix_seeds(self.seed, epoch, index, Stream.DEGRADATION)
-        poorer = Degradation.drawn(probability=self.degrade, seed=seed) if self.degrade else None
+        poorer = self.poorer(seed=mix_seeds(self.seed, epoch, index, Stream.DEGRADATION)) if self.poorer else None
         if not changes and poorer is None:
             return None
         pair = self._resized(key, index)
