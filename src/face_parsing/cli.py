@@ -242,13 +242,14 @@ def _photos(args: argparse.Namespace, *, told: bool) -> Callable[[], int]:
     record = Record(args.output, way_of_photos(parser, points=args.points, bits=args.bits))
     if args.resume:
         distributed.from_main(lambda: refuse_others(record, _files(args), found.names))
-    return lambda: _parse_photos(args, found, chosen, given, parser, at_once, record, told=told)
+    return lambda: _parse_photos(args, found, len(chosen), own, given, parser, at_once, record, told=told)
 
 
 def _parse_photos(
     args: argparse.Namespace,
     found: FoundPhotos,
-    chosen: Sequence[Path],
+    chosen: int,
+    own: Sequence[Path],
     given: FacesOf | None,
     parser: FaceParser,
     at_once: int,
@@ -256,10 +257,10 @@ def _parse_photos(
     *,
     told: bool,
 ) -> int:
-    """Parse photos and say what became of them."""
+    """Parse this process's ``own`` photos of all that were ``chosen``, and say what became of these."""
     if not told:
         print(parser.weights)
-    order, own = FaceOrder(parser.labels), chosen[distributed.rank() :: distributed.world_size()]
+    order = FaceOrder(parser.labels)
     # run.py predicts one photo at a time, and a batch rounds differently.
     batch_size = 1 if args.submission else args.batch_size
     report = parse_folder(
@@ -275,8 +276,8 @@ def _parse_photos(
         print(f"{PROGRAM}: {printable(failure)}", file=sys.stderr)
     for note in [*odd_order(odd, MEND if args.submission else MEND_BY_FACES), *found.notes()]:
         print(f"Note: {printable(note)}", file=sys.stderr)
-    asked, missed = len(chosen) + found.missed, len(report.failures) + found.missed
-    there = f"; {report.there(len(found.photos) - len(chosen))}" if args.resume else ""
+    asked, missed = chosen + found.missed, len(report.failures) + found.missed
+    there = f"; {report.there(len(found.photos) - chosen)}" if args.resume else ""
     wrote = f"wrote {report.masks} of {asked - len(report.kept)} masks to {args.output / 'masks'}{there}"
     print(wrote, *report.lines(found.names), sep="\n")
     if missed:

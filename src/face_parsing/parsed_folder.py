@@ -54,7 +54,7 @@ class Report:
     def there(self, left_out: int) -> str:
         """How many masks were there already, beside those of the photos that were left out."""
         more = sum(self.kept.values())
-        got = f", and {more} photo{'s' * (more > 1)} got further files" if more else ""
+        got = f", and {count_of(more, 'photo')} got further files" if more else ""
         count = left_out + len(self.kept)
         return f"{count} {'was' if count == 1 else 'were'} there already{got}"
 

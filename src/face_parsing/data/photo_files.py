@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from face_parsing.system.wording import first_of
+from face_parsing.system.wording import count_of, first_of
 
 # As data.photos reads them, whatever they are called.
 PHOTO_SUFFIXES = (
@@ -55,7 +55,7 @@ def refuse_one_name(names: Iterable[tuple[Path, str]], folder: Path | None = Non
     more = ""
     if others := pairs[1:]:
         some = first_of([f"{one.name} and {other.name}" for one, other, _ in others], NAMED)
-        more = f", and so would {len(others)} more pair{'s' * (len(others) > 1)} ({some})"
+        more = f", and so would {count_of(len(others), 'more pair')} ({some})"
         mend = "rename one of each"
     raise ValueError(f"{both} would both become {name}.png{more}; {mend}.")
 

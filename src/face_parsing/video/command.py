@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from face_parsing.system import distributed
 from face_parsing.system.commands import UsageError, refuse_existing, refuse_inputs
+from face_parsing.system.wording import count_of
 from face_parsing.video.clip import VideoError, need_av
 from face_parsing.video.parsing import ParsedClip, parse_video, what_is_missing
 from face_parsing.video.streams import result_paths
@@ -100,5 +101,5 @@ def _sentence(parsed: ParsedClip, *, looked: bool) -> str:
         count = len(parsed.numbers)
         said += f"; {count} face{'s' if count != 1 else ''}"
         if parsed.without_face:
-            said += f", none in {parsed.without_face} frame{'s' * (parsed.without_face > 1)}"
+            said += f", none in {count_of(parsed.without_face, 'frame')}"
     return said

@@ -58,8 +58,9 @@ def compose(
     mask, owner = np.zeros_like(whole), owners([face.corners for face in faces], *whole.shape)
     _fill(faces, owner, mask)
     in_crops = owner > 0
+    clothes = clothes_of(labels)
     for position, face in enumerate(faces, 1):
-        fill_around(photo, Square(widened(face.corners, REACH)), position, mask, around, owner, clothes_of(labels))
+        fill_around(photo, Square(widened(face.corners, REACH)), position, mask, around, owner, clothes)
     beyond = {}
     if len(faces) <= MOST_MOVED:
         for position, face in enumerate(faces, 1):
