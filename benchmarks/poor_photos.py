@@ -16,7 +16,6 @@ each call.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,16 +23,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import cv2
 import numpy as np
 import torch
-from benchmarks.wide_crops import SIZE, WEIGHTS, Parse, open_network, turned
+from benchmarks.wide_crops import Parse, command_line, open_network, turned, validation_pairs
 from tqdm import tqdm
 
 from face_parsing.augmentation.degradation import blurred, dark, small, with_gamma
 from face_parsing.augmentation.face_geometry import ImageAndMask
-from face_parsing.data.pairs import read_pair
-from face_parsing.data.split import make_split
 from face_parsing.evaluation.metrics import ScoreKeeper
 
 TINY, SIGMA, GAMMA = 64, 3.0, 3.0
@@ -62,16 +58,8 @@ def measure(parse: Parse, pairs: Sequence[ImageAndMask]) -> list[float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/, and val/ or --val_stems")
-    parser.add_argument("--val_stems", type=Path, help="file of the stems of train/ that are validated on")
-    parser.add_argument("--model_path", type=Path, nargs="+", default=WEIGHTS, help=".pth or .onnx (the shipped ones)")
-    parser.add_argument("--limit", type=int, help="the first so many faces alone")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    faces = make_split(args.data, val_stems=args.val_stems, val_fraction=0.1, seed=0).val[: args.limit]
-    pairs = [read_pair(pair, SIZE) for pair in faces]
+    args = command_line(__doc__).parse_args(argv)
+    pairs = validation_pairs(args)
     print(f"{len(pairs)} faces\n\n| weights | {' | '.join(WAYS)} | mean loss |\n|---|{'---:|' * (len(WAYS) + 1)}")
     for path in args.model_path:
         clean, *poor = measure(open_network(path), pairs)

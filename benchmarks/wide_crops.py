@@ -139,20 +139,31 @@ def table_rows(name: str, found: dict[str, list[float]]) -> list[str]:
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def command_line(about: str | None) -> argparse.ArgumentParser:
+    """The options of a tool that shows validation faces to networks; ``about`` is its docstring."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train/, and val/ or --val_stems")
     parser.add_argument("--val_stems", type=Path, help="file of the stems of train/ that are validated on")
     parser.add_argument("--model_path", type=Path, nargs="+", default=WEIGHTS, help=".pth or .onnx (the shipped ones)")
-    parser.add_argument("--backgrounds", type=Path, help="folder of photos without people")
-    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS, help="some of them alone")
     parser.add_argument("--limit", type=int, help="the first so many faces alone")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def validation_pairs(args: argparse.Namespace) -> list[ImageAndMask]:
+    """The faces that ``command_line``'s options name, SIZE pixels high and wide. From here on one thread computes."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     faces = make_split(args.data, val_stems=args.val_stems, val_fraction=0.1, seed=0).val[: args.limit]
-    pairs = [read_pair(pair, SIZE) for pair in faces]
+    return [read_pair(pair, SIZE) for pair in faces]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = command_line(__doc__)
+    parser.add_argument("--backgrounds", type=Path, help="folder of photos without people")
+    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS, help="some of them alone")
+    args = parser.parse_args(argv)
+    pairs = validation_pairs(args)
     others = [*pairs[1:], pairs[0]]
     behind = [background_of(other) for other in others]
     if args.backgrounds is not None:

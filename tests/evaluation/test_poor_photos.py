@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import poor_photos
+from benchmarks import poor_photos, wide_crops
 from benchmarks.poor_photos import WAYS, ways
 
 from face_parsing.synthetic.dataset import make_pair, write_dataset
@@ -33,7 +33,7 @@ def test_the_table_has_a_row_for_each_network(
 ) -> None:
     data = tmp_path / "data"
     write_dataset(data, train=4, val=3, test=0, size=64, seed=0)
-    monkeypatch.setattr(poor_photos, "SIZE", 64)
+    monkeypatch.setattr(wide_crops, "SIZE", 64)
     monkeypatch.setattr(poor_photos, "open_network", lambda path: lambda photos: [np.zeros((64, 64), np.uint8)])
     threads = torch.get_num_threads()
     assert poor_photos.main(["--data", str(data), "--model_path", "one.pth", "other.onnx", "--limit", "2"]) == 0
