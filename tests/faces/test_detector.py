@@ -20,11 +20,6 @@ SHA256 = "036de479551d7ed3cb4727d2ae8832ef8036f1c8afc71dec0f64f0f315896110"
 
 
 @pytest.fixture(scope="module")
-def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR))
-
-
-@pytest.fixture(scope="module")
 def portrait() -> Image.Image:
     return Image.open(ROOT / "docs" / "images" / "astronaut.jpg").convert("RGB")
 

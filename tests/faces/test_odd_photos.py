@@ -10,24 +10,12 @@ from PIL import Image
 
 from face_parsing.data.photos import read_photo
 from face_parsing.faces.alignment import crop, quadrangle, roll
-from face_parsing.faces.detector import RunDetector, read_detector
+from face_parsing.faces.detector import RunDetector
 from face_parsing.faces.search import OVERLAP, find_faces, overlap
 from face_parsing.synthetic.dataset import make_pair
-from face_parsing.weights import DETECTOR, find_weights
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAD = (slice(30, 270), slice(110, 350))
 """The portrait's head, 240 pixels high and wide."""
-
-
-@pytest.fixture(scope="module")
-def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR))
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return read_photo(ROOT / "docs" / "images" / "astronaut.jpg")
 
 
 def resized(photo: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -11,24 +11,12 @@ from PIL import Image
 from face_parsing.data.photos import read_photo
 from face_parsing.faces.alignment import roll
 from face_parsing.faces.choice import choose_faces, given_faces
-from face_parsing.faces.detector import Face, RunDetector, read_detector
+from face_parsing.faces.detector import Face, RunDetector
 from face_parsing.faces.portrait import lies_as_trained, portrait_face
 from face_parsing.faces.search import best_of, find_faces, middle_one, shrunk, turn_back
 from face_parsing.synthetic.dataset import write_dataset
-from face_parsing.weights import DETECTOR, find_weights
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMITS = {"least_score": 0.85, "least_size": 16.0}
-
-
-@pytest.fixture(scope="module")
-def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR))
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return read_photo(ROOT / "docs" / "images" / "astronaut.jpg")
 
 
 def face(x: float, y: float, size: float, score: float) -> Face:

@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_parsing.faces.detector import RunDetector, read_detector
+from face_parsing.faces.detector import RunDetector
 from face_parsing.faces.tracking import FaceTracker, FollowedFace
-from face_parsing.weights import DETECTOR, find_weights
 
 W, H, SIDE = 480, 320, 160
-
-
-@pytest.fixture(scope="module")
-def run() -> RunDetector:
-    return read_detector(find_weights(DETECTOR))
 
 
 @pytest.fixture(scope="module")

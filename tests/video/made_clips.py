@@ -119,3 +119,8 @@ def read_times(path: Path) -> list[Fraction]:
     """When each of its pictures is shown, in seconds."""
     with av.open(str(path)) as container:
         return [Fraction(frame.pts) * frame.time_base for frame in container.decode(video=0)]
+
+
+def words(*inputs: Path, output: Path) -> list[str]:
+    """A command line that parses clips and photos."""
+    return ["--input", *map(str, inputs), "--output", str(output), "--threads", "1"]

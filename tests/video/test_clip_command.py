@@ -8,23 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_clips import moving_face, read_pictures, write_clip
+from made_clips import moving_face, read_pictures, words, write_clip
 
 from face_parsing.cli import main
 from face_parsing.system.commands import UsageError
 from face_parsing.video import parse_video
 
 PHOTO = Path(__file__).resolve().parents[2] / "docs/images/astronaut.jpg"
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three frames of a face."""
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", moving_face(PHOTO, 3, size=(128, 96), face=96))
-
-
-def words(*inputs: Path, output: Path) -> list[str]:
-    return ["--input", *map(str, inputs), "--output", str(output), "--threads", "1"]
 
 
 def test_a_clip_and_a_photo_are_parsed_together(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

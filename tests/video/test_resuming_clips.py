@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_clips import moving_face, write_clip
+from made_clips import moving_face, words, write_clip
 
 from face_parsing import FaceParser
 from face_parsing.cli import main
@@ -13,16 +13,6 @@ from face_parsing.system.commands import UsageError
 from face_parsing.video import parse_video, parsing, pipeline
 
 PHOTO = Path(__file__).resolve().parents[2] / "docs/images/astronaut.jpg"
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three frames of a face."""
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", moving_face(PHOTO, 3, size=(128, 96), face=96))
-
-
-def words(*inputs: Path, output: Path) -> list[str]:
-    return ["--input", *map(str, inputs), "--output", str(output), "--threads", "1"]
 
 
 def contents(output: Path) -> dict[str, bytes]:
