@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from face_parsing.inference.export import PhotoNetwork, export_model, trace
 from face_parsing.inference.onnx_export import write_onnx
 from face_parsing.inference.onnx_network import masks_of, read_onnx, run_onnx
 from face_parsing.inference.predict import normalize
+from face_parsing.models.layers import Merge
 from face_parsing.synthetic.dataset import make_pair
 from face_parsing.weights import find_weights
 
@@ -59,9 +60,10 @@ def test_a_joint_convolution_is_the_sum_of_two() -> None:
 @pytest.mark.parametrize("block", [1, 2, 4])
 @pytest.mark.parametrize("channels", [(12, 16), (12, 16, 20, 24)], ids=["two_stages", "four_stages"])
 @pytest.mark.parametrize("size", [(96, 64), (70, 90)])
-def test_the_blocks_are_the_logits(block: int, channels: tuple[int, ...], size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("merge", get_args(Merge))
+def test_the_blocks_are_the_logits(block: int, channels: tuple[int, ...], size: tuple[int, int], merge: Merge) -> None:
     """All of them: its padding is the mean color, as the network's. Sizes that are no multiples are filled as there."""
-    model, (H, W) = network(block, channels), size
+    model, (H, W) = network(block, channels, merge), size
     photos = torch.from_numpy(np.stack([make_pair(seed, size=96)[0][:H, :W] for seed in (8, 9)]))
     with torch.no_grad():
         wanted = model(normalize(photos))

@@ -14,6 +14,7 @@ from block_networks import C, network
 from face_parsing.inference.byte_graph import GREY, ByteNetwork, write_byte_graph
 from face_parsing.inference.onnx_network import OUTPUTS, masks_of, run_onnx
 from face_parsing.inference.predict import normalize
+from face_parsing.models.layers import Merge
 from face_parsing.synthetic.dataset import make_pair
 
 onnx: Any = pytest.importorskip("onnx")
@@ -71,12 +72,17 @@ def test_the_network_is_left_as_it_was() -> None:
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("block", "size"), [(2, (64, 64)), (4, (96, 64)), (1, (64, 68))])
-def test_a_file_can_be_read_by_what_it_says_of_itself(block: int, size: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("block", "size", "merge"),
+    [(2, (64, 64), "concat"), (4, (96, 64), "concat"), (1, (64, 68), "add"), (2, (64, 64), "add")],
+)
+def test_a_file_can_be_read_by_what_it_says_of_itself(
+    block: int, size: tuple[int, int], merge: Merge, tmp_path: Path
+) -> None:
     """It takes all sizes that are multiples of its step, whatever the photos' were that it was fitted to."""
     H, W = size
     photos = [make_pair(seed, size=96)[0] for seed in range(6)]
-    model, path = network(block, CHANNELS), tmp_path / "face.onnx"
+    model, path = network(block, CHANNELS, merge), tmp_path / "face.onnx"
     write_byte_graph(model, path, photos, {"output": OUTPUTS["scores"]})
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (given,), (output,) = session.get_inputs(), session.get_outputs()

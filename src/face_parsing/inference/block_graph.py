@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from face_parsing.inference.byte_graph import first_convolution
 from face_parsing.inference.enlarging_convolution import EnlargingConvolution
 from face_parsing.inference.predict import MEAN
-from face_parsing.models.layers import resize
 from face_parsing.models.light_unet import LightUNet
 
 LARGE = 2  # of the decoder's stages, the last, whose maps are the largest
@@ -58,7 +57,7 @@ class BlockNetwork(nn.Module):
         stage: Any = self.network.encoder[0]
         stage[0][0] = first_convolution(stage[0][0], network.space_to_depth, level=mean.double())
         self.joining = nn.ModuleList()
-        for decoding in list(self.network.decoder)[-LARGE:]:
+        for decoding in list(self.network.decoder)[-LARGE:] if network.merge == "concat" else ():
             joint: Any = decoding
             conv = joint[0][0]
             self.joining.append(JoiningConvolution(conv, conv.in_channels - conv.out_channels))
@@ -84,6 +83,5 @@ class BlockNetwork(nn.Module):
         plain = len(self.network.decoder) - len(self.joining)
         for i, stage in enumerate(self.network.decoder):
             skip = skips.pop()
-            joined = torch.cat([resize(x, like=skip), skip], 1) if i < plain else self.joining[i - plain](x, skip)
-            x = stage(joined)
+            x = stage(self.network.merged(i, x, skip) if i < plain else self.joining[i - plain](x, skip))
         return self.network.head(x)  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -119,11 +119,16 @@ def initialise(model: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+Merge = Literal["concat", "add"]
+
+
 class PlainUNet(nn.Module):
     """The U-Net's shape (Ronneberger et al. 2015): image (B, 3, H, W) to logits (B, num_classes, H, W).
 
     ``stage(in, out)`` is what the encoder and the decoder have at each size; ``first`` stands for the
-    encoder's first. ``channels[i]`` belong to the stages at 1/2^i of the input's size.
+    encoder's first. ``channels[i]`` belong to the stages at 1/2^i of the input's size. The encoder's maps stand
+    beside the decoder's (``merge`` concat) or, as in LinkNet (Chaurasia and Culurciello 2017), are added to them,
+    which a 1x1 convolution has first brought to as many channels (add).
     """
 
     def __init__(
@@ -134,11 +139,17 @@ class PlainUNet(nn.Module):
         first: nn.Module,
         stage: Callable[[int, int], nn.Module],
         dropout: float,
+        merge: Merge = "concat",
     ) -> None:
         super().__init__()
+        self.merge = merge
         steps = list(pairwise(channels))
         self.encoder = nn.ModuleList([first, *(stage(above, below) for above, below in steps)])
-        self.decoder = nn.ModuleList(stage(below + above, above) for above, below in reversed(steps))
+        widths = [(below, above) for above, below in reversed(steps)]
+        if merge == "add":
+            self.narrow = nn.ModuleList(conv_norm(below, above, 1, act=False) for below, above in widths)
+        kept = [below if merge == "concat" else 0 for below, _ in widths]
+        self.decoder = nn.ModuleList(stage(k + above, above) for k, (_, above) in zip(kept, widths, strict=True))
         self.head = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels[0], num_classes, 1))
         initialise(self)
 
@@ -149,7 +160,12 @@ class PlainUNet(nn.Module):
             x = stage(F.max_pool2d(x, 2) if skips else x)  # (B, channels[i], H/2^i, W/2^i)
             skips.append(x)
         skips.pop()
-        for stage in self.decoder:
-            skip = skips.pop()
-            x = stage(torch.cat([resize(x, like=skip), skip], 1))
+        for i, stage in enumerate(self.decoder):
+            x = stage(self.merged(i, x, skips.pop()))
         return self.head(x)  # type: ignore[no-any-return]
+
+    def merged(self, i: int, x: Tensor, skip: Tensor) -> Tensor:
+        """What the decoder's i-th stage sees: the map below it (B, C, h/2, w/2), enlarged, and the encoder's."""
+        if self.merge == "add":
+            return resize(self.narrow[i](x), like=skip) + skip
+        return torch.cat([resize(x, like=skip), skip], 1)

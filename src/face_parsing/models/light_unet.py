@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from face_parsing.models.layers import PlainUNet, conv_norm, depth_to_space
+from face_parsing.models.layers import Merge, PlainUNet, conv_norm, depth_to_space
 
 
 def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -37,9 +37,12 @@ class LightUNet(PlainUNet):
         channels: Sequence[int] = (32, 64, 80, 96, 112, 128),
         space_to_depth: int = 2,
         dropout: float = 0.0,
+        merge: Merge = "concat",
     ) -> None:
         first = double_conv(3 * space_to_depth**2, channels[0])
-        super().__init__(num_classes * space_to_depth**2, channels, first=first, stage=double_conv, dropout=dropout)
+        super().__init__(
+            num_classes * space_to_depth**2, channels, first=first, stage=double_conv, dropout=dropout, merge=merge
+        )
         # At first, no class is wrong loudly. Not 0, or nothing behind the classifier would learn from the first step.
         nn.init.normal_(self.head[1].weight, std=0.01)  # type: ignore[arg-type]
         self.space_to_depth = space_to_depth
