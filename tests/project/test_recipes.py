@@ -32,6 +32,8 @@ def overrides(recipe: Path, root: Path, output: Path) -> list[str]:
         words.append("model.encoder_weights=null")
         if config.model.encoder in SMALLER:
             words += [f"model.encoder={SMALLER[config.model.encoder]}", "model.options={decoder_channels: 32}"]
+    if config.open_track.external_data:
+        words.append("open_track.external_data=[]")
     if config.paths.pretrained is not None and not config.paths.pretrained.is_file():
         words.append(f"open_track.pretrained={output.parent / 'first' / 'checkpoints' / 'best_model.pth'}")
     return words
