@@ -84,13 +84,13 @@ class Row:
     title: str
     photos: str
     options: tuple[str, ...] = ()
-    model: str = "face_parsing.onnx"
+    model: str = "face_parsing_open.onnx"
     warm: str = ""
 
 
 ROWS = {
     "one": Row("one photo, `--color --overlay`", "one", ("--color", "--overlay")),
-    "checkpoint": Row("the same with the .pth", "one", ("--color", "--overlay"), "face_parsing.pth"),
+    "checkpoint": Row("the same with the .pth", "one", ("--color", "--overlay"), "face_parsing_open.pth"),
     "warm": Row("photo of 512 px to its mask, warm", "one", warm="whole"),
     "runtime": Row("of which ONNX Runtime", "one", warm="runtime"),
     "six": Row("six photos of 24 MP", "six"),

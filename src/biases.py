@@ -20,7 +20,7 @@ from face_parsing.system.commands import (
 )
 from face_parsing.system.environment import PROJECT_ROOT
 from face_parsing.system.files import atomic_path
-from face_parsing.weights import REFERENCE, find_weights
+from face_parsing.weights import CHALLENGE, find_weights
 
 
 def _limit(text: str) -> float:
@@ -79,7 +79,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _fit(args: argparse.Namespace) -> None:
     biases, labels = fit_biases(
         args.data,
-        args.model_path or [find_weights(REFERENCE)],
+        args.model_path or [find_weights(CHALLENGE)],
         on=args.on,
         val_stems=args.val_stems,
         val_fraction=args.val_fraction,

@@ -26,7 +26,7 @@ from pathlib import Path
 from face_parsing.inference.export import export_model, fitted_note
 from face_parsing.inference.onnx_network import ExportError
 from face_parsing.system.commands import add_overwrite, command, command_parser
-from face_parsing.weights import REFERENCE, find_weights
+from face_parsing.weights import BEST, find_weights
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -34,10 +34,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_parser(
         "export.py",
         "Write a checkpoint as ONNX or as a torch.export program, checked to give the same masks.",
-        example="python src/export.py --model_path weights/face_parsing.pth --output face_parsing.onnx",
+        example="python src/export.py --model_path weights/face_parsing_open.pth --output face_parsing.onnx",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--model_path", type=Path, help="checkpoint (weights/face_parsing.pth)")
+    files.add_argument("--model_path", type=Path, help="checkpoint (weights/face_parsing_open.pth)")
     files.add_argument("--output", type=Path, required=True, help="FILE.onnx, or FILE.pt2 for torch.export")
     add_overwrite(files, "a file that exists")
     graph = parser.add_argument_group("what the graph takes and gives")
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.output.exists() and not args.overwrite:
         raise ExportError(f"{args.output} would be replaced; add --overwrite or choose another --output.")
     share = export_model(
-        args.model_path or find_weights(REFERENCE),
+        args.model_path or find_weights(BEST),
         args.output,
         size=args.size,
         dynamic=args.dynamic,

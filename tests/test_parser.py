@@ -53,8 +53,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_parser_says_what_it_is(parser: FaceParser) -> None:
-    assert parser.weights.files == (find_weights("face_parsing.onnx"),)
-    assert (parser.weights.track, parser.weights.licence) == ("challenge", LICENCE)
+    assert parser.weights.files == (find_weights("face_parsing_open.onnx"),)
+    assert (parser.weights.track, parser.weights.licence) == ("open", LICENCE)
     assert repr(parser) == f"<FaceParser: {parser.weights}>"
     assert parser.labels == CELEBAMASK
     assert parser.checkpoint is None
@@ -166,7 +166,7 @@ def test_a_checkpoint_does_what_the_command_does_with_it(checkpoint: Path, tmp_p
 
 def test_an_option_of_checkpoints_takes_the_shipped_checkpoint() -> None:
     for options in ({"tta": True}, {"size": 256}, {"precision": "bf16"}, {"postprocess": Postprocessing()}):
-        assert FaceParser(**options).weights.files == (find_weights("face_parsing.pth"),)
+        assert FaceParser(**options).weights.files == (find_weights("face_parsing_open.pth"),)
     with pytest.raises(ValueError, match=r"predicts as it is, by itself: leave out tta, size"):
         FaceParser(find_weights("face_parsing.onnx"), tta=True, size=256)
     with pytest.raises(ValueError, match="allows no ensemble"):
@@ -242,10 +242,10 @@ def test_a_face_outside_the_photo_is_refused(parser: FaceParser) -> None:
 def test_a_gpu_is_for_onnx_files_too_where_there_is_no_pytorch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert default_weights(checkpoint=False, device="cuda") == find_weights("face_parsing.pth")
+    assert default_weights(checkpoint=False, device="cuda") == find_weights("face_parsing_open.pth")
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else real(name, *rest))
-    assert default_weights(checkpoint=False, device="cuda") == find_weights("face_parsing.onnx")
+    assert default_weights(checkpoint=False, device="cuda") == find_weights("face_parsing_open.onnx")
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     assert main(["--input", str(PHOTO), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 2
     assert "put onnxruntime-gpu in the place of onnxruntime with pip" in capsys.readouterr().err

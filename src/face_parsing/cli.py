@@ -70,7 +70,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     files.add_argument("--submission", action="store_true", help="also write and check submission.zip")
     face_options.add_arguments(parser)
 
-    network = parser.add_argument_group("network", "The shipped reference in 8 bits unless something else is named.")
+    network = parser.add_argument_group(
+        "network", "The open track's reference in 8 bits unless something else is named."
+    )
     network.add_argument(
         "--model_path", type=a_path, nargs="+", help="FILE.onnx, a shipped file's name, or checkpoints to be averaged"
     )
@@ -85,7 +87,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
 
     checkpoint = parser.add_argument_group(
-        "of checkpoints alone", "Without --model_path these, --submission and post-processing take the fp32 reference."
+        "of checkpoints alone",
+        "Without --model_path these and post-processing take the open reference in fp32, --submission the challenge's.",
     )
     checkpoint.add_argument(
         "--tta", action="store_true", help="average over the checkpoint's scales and flip: better, slower"
@@ -125,7 +128,9 @@ def _open_network(args: argparse.Namespace, count: int) -> tuple[FaceParser, int
     """
     asked = {"--tta": args.tta, "--size": args.size, "--submission": args.submission, "--postprocess": args.postprocess}
     asked |= {"--biases": args.biases, "--precision": args.precision != "fp32"}
-    paths = args.model_path or [default_weights(checkpoint=any(asked.values()), device=args.device)]
+    paths = args.model_path or [
+        default_weights(checkpoint=any(asked.values()), device=args.device, submission=args.submission)
+    ]
     at_once, threads = 0, args.threads
     if paths[0].suffix == ".onnx":
         refuse_for_onnx(paths[0], asked, alone=len(paths) == 1)

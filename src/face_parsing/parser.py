@@ -23,7 +23,7 @@ from face_parsing.inference.outputs import Parse
 from face_parsing.labels import LabelSet
 from face_parsing.results import Found, ParsedFace, ParsedPhoto
 from face_parsing.system.commands import UsageError, refuse_for_onnx
-from face_parsing.weights import DETECTOR, EIGHT_BITS, REFERENCE, Weights, find_weights, named_weights
+from face_parsing.weights import BEST, CHALLENGE, DETECTOR, EIGHT_BITS, Weights, find_weights, named_weights
 
 if TYPE_CHECKING:
     from face_parsing.inference.postprocess_settings import Postprocessing
@@ -83,7 +83,7 @@ class FaceParser:
         """``model_path`` is an ONNX file of export.py, which needs no PyTorch, or a checkpoint, which does.
 
         The bare name of a shipped file, such as ``face_parsing_fast.onnx``, will do anywhere. None is the
-        shipped reference network: in 8 bits or, where an option asks for what a checkpoint alone can do, in float32.
+        shipped reference network of the open track: in 8 bits or, where an option asks for what a checkpoint alone can do, in float32.
         Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves their number to
         the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for ONNX files cuda
         needs ONNX Runtime's GPU build.
@@ -229,15 +229,17 @@ def _positive(name: str, value: float) -> float:
     return value
 
 
-def default_weights(*, checkpoint: bool, device: str = "auto") -> Path:
-    """The shipped reference network in 8 bits, or its checkpoint; on a GPU the checkpoint, where PyTorch is installed.
+def default_weights(*, checkpoint: bool, device: str = "auto", submission: bool = False) -> Path:
+    """The shipped open reference in 8 bits, or its checkpoint; on a GPU the checkpoint, where PyTorch is installed.
 
-    Raises ValueError or OSError with one sentence.
+    A submission takes the challenge's checkpoint. Raises ValueError or OSError with one sentence.
     """
-    if checkpoint:
+    if checkpoint or submission:
         _need_torch("What was asked for takes a checkpoint, which")
+    if submission:
+        return find_weights(CHALLENGE)
     on_gpu = device == "cuda" and _has_torch()
-    return find_weights(REFERENCE if checkpoint or on_gpu else EIGHT_BITS)
+    return find_weights(BEST if checkpoint or on_gpu else EIGHT_BITS)
 
 
 def _has_torch() -> bool:

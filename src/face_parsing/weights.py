@@ -8,10 +8,12 @@ from pathlib import Path
 LICENCE = "As the data the weights were trained on; CelebAMask-HQ is for non-commercial research and education alone."
 """Of shipped weights, and of any others that were trained on these data. The code is MIT."""
 
-EIGHT_BITS = "face_parsing.onnx"
-"""The reference network in 8 bits: what parses photos unless something else is asked for."""
-REFERENCE = "face_parsing.pth"
-"""The same in float32: for submissions, and for all that a checkpoint alone can do."""
+EIGHT_BITS = "face_parsing_open.onnx"
+"""The reference network of the open track in 8 bits: what parses photos unless something else is asked for."""
+BEST = "face_parsing_open.pth"
+"""The same in float32: for all that a checkpoint alone can do."""
+CHALLENGE = "face_parsing.pth"
+"""The reference network of the challenge's track: for submissions, which take no other track's."""
 
 DETECTOR = "face_detector.onnx"
 """What finds faces in a photo; it is pretrained, by others, and MIT."""

@@ -22,7 +22,7 @@ from face_parsing.labels import CELEBAMASK, CLASS_NAMES, PALETTE, group_labels
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import load_checkpoint, restore_model, save_checkpoint
 from face_parsing.synthetic.dataset import make_pair
-from face_parsing.weights import REFERENCE, find_weights
+from face_parsing.weights import BEST, find_weights
 
 pytest.importorskip("onnxscript")
 onnxruntime: Any = pytest.importorskip("onnxruntime")
@@ -439,14 +439,14 @@ def test_every_network_at_any_size(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_shipped_weights_in_half_precision(tmp_path: Path, dynamic: bool) -> None:
     half = tmp_path / "half.onnx"
-    found = exporting.export_model(find_weights(REFERENCE), half, half=True, mask=True, dynamic=dynamic)
+    found = exporting.export_model(find_weights(BEST), half, half=True, mask=True, dynamic=dynamic)
     assert found >= exporting.AGREEMENT_HALF
-    assert half.stat().st_size < 0.6 * find_weights(REFERENCE).stat().st_size
+    assert half.stat().st_size < 0.6 * find_weights(BEST).stat().st_size
 
 
 @pytest.mark.slow
 def test_the_shipped_weights_in_full_precision(tmp_path: Path) -> None:
-    found = exporting.export_model(find_weights(REFERENCE), tmp_path / "full.onnx", mask=True)
+    found = exporting.export_model(find_weights(BEST), tmp_path / "full.onnx", mask=True)
     assert found >= exporting.AGREEMENT
 
 

@@ -254,13 +254,13 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 @pytest.mark.parametrize(
     ("words", "file"),
     [
-        ((), "face_parsing.onnx"),
-        (("--threads", 1), "face_parsing.onnx"),
+        ((), "face_parsing_open.onnx"),
+        (("--threads", 1), "face_parsing_open.onnx"),
         (("--submission",), "face_parsing.pth"),
-        (("--tta",), "face_parsing.pth"),
-        (("--size", 256), "face_parsing.pth"),
-        (("--precision", "bf16"), "face_parsing.pth"),
-        (("--postprocess", "smooth"), "face_parsing.pth"),
+        (("--tta",), "face_parsing_open.pth"),
+        (("--size", 256), "face_parsing_open.pth"),
+        (("--precision", "bf16"), "face_parsing_open.pth"),
+        (("--postprocess", "smooth"), "face_parsing_open.pth"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value)) or "nothing",
 )
@@ -271,7 +271,9 @@ def test_without_a_model_the_shipped_reference_is_used(
     first = capsys.readouterr().out.splitlines()[0]
     # Faces are looked for with any shipped weights, but never for a submission.
     detector = None if "--submission" in words else find_weights("face_detector.onnx")
-    assert first == str(weights.Weights((find_weights(file),), "challenge", LICENCE, detector))
+    assert first == str(
+        weights.Weights((find_weights(file),), "open" if "open" in file else "challenge", LICENCE, detector)
+    )
     assert ("faces are found by face_detector.onnx" in first) == (detector is not None)
 
 
@@ -281,7 +283,7 @@ def test_an_installation_without_a_checkpoint_says_so(
     monkeypatch.setattr(weights, "PACKAGE", tmp_path / "site-packages" / "face_parsing")
     assert run("--input", photos / "face0.jpg", "--output", tmp_path / "out", "--tta") == 2
     error = capsys.readouterr().err
-    assert "holds no face_parsing.pth: packages come with the ONNX files alone. Name a checkpoint" in error
+    assert "holds no face_parsing_open.pth: packages come with the ONNX files alone. Name a checkpoint" in error
     assert not (tmp_path / "out").exists()
 
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 import face_parsing
 from face_parsing.config.renamed import RENAMED
-from face_parsing.weights import EIGHT_BITS, LICENCE, REFERENCE, Weights, find_weights
+from face_parsing.weights import BEST, CHALLENGE, EIGHT_BITS, LICENCE, Weights, find_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -109,7 +109,7 @@ def test_what_the_package_offers_is_there() -> None:
 
 
 def test_weights_are_found_and_their_line_says_what_they_are() -> None:
-    for name in (EIGHT_BITS, REFERENCE, "face_parsing_fast.onnx"):
+    for name in (EIGHT_BITS, BEST, CHALLENGE, "face_parsing_fast.onnx"):
         assert find_weights(name) == ROOT / "weights" / name
     with pytest.raises(FileNotFoundError, match=r"holds no other\.pth: packages come with the ONNX files alone"):
         find_weights("other.pth")

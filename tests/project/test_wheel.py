@@ -76,6 +76,7 @@ def test_the_wheel_holds_the_package_with_its_weights_and_nothing_else(installed
     weights = {name for name in names if name.startswith("face_parsing/weights/")}
     expected = (
         "LICENSE", "LICENSE.face_detector", "face_detector.onnx", "face_parsing.onnx", "face_parsing_fast.onnx",
+        "face_parsing_open.onnx", "face_parsing_open_fast.onnx",
     )  # fmt: skip
     assert weights == {f"face_parsing/weights/{name}" for name in expected}
     assert "face_parsing/py.typed" in names
@@ -87,7 +88,7 @@ def test_it_parses_a_photo_as_the_checkout_does(installed: Installed, tmp_path: 
     assert installed.python("import importlib.util as u; print(u.find_spec('torch'))") == "None"
     done = installed.run("face-parsing", "--input", PHOTO, "--output", tmp_path, "--color", "--overlay")
     assert done.returncode == 0, done.stderr
-    assert "site-packages/face_parsing/weights/face_parsing.onnx, track challenge; licence: " in done.stdout
+    assert "site-packages/face_parsing/weights/face_parsing_open.onnx, track open; licence: " in done.stdout
     result = FaceParser()(PHOTO)
     with Image.open(tmp_path / "masks" / "astronaut.png") as mask:
         np.testing.assert_array_equal(np.array(mask), result.mask)

@@ -136,8 +136,17 @@ def test_only_runs_of_one_network_and_split_are_averaged(
     assert "not the same image size: 128 and 64" in told
     assert "--last" in told
     assert "--size" in told
-    torch.save({**content, "track": "open"}, path)
-    assert "not the same track: open and challenge" in refused(str(other), *to)
     torch.save({key: value for key, value in content.items() if key != "inference"}, path)
     assert average.main([str(other), str(runs[0]), *to]) == 2
     assert "lacks inference" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_average_is_of_the_open_track_where_one_of_its_runs_is(first: int, runs: list[Path], tmp_path: Path) -> None:
+    opened, output = tmp_path / "opened", tmp_path / "average"
+    shutil.copytree(runs[1], opened)
+    path = opened / "checkpoints" / "best_model.pth"
+    torch.save({**torch.load(path, weights_only=True), "track": "open"}, path)
+    both = [str(runs[0]), str(opened)]
+    assert average.main([both[first], both[1 - first], "--output", str(output)]) == 0
+    assert load_checkpoint(output / "checkpoints" / "best_model.pth")["track"] == "open"

@@ -128,6 +128,6 @@ def test_what_goes_on_beyond_a_crop_is_pythons() -> None:
 
 
 def test_the_facts_of_a_file_are_those_that_onnx_reads() -> None:
-    path = ROOT / "weights" / "face_parsing.onnx"
+    path = ROOT / "weights" / "face_parsing_open.onnx"
     expected = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert call([{"part": "facts", "file": str(path)}]) == [expected]

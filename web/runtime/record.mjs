@@ -13,7 +13,7 @@ import { bodiesOf, recording, withBodies } from "./wasm.mjs";
 const at = (name) => fileURLToPath(new URL(name, import.meta.url));
 export const FILES = {
   runtime: at("../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"),
-  network: at("../../weights/face_parsing.onnx"),
+  network: at("../../weights/face_parsing_open.onnx"),
   detector: at("../../weights/face_detector.onnx"),
 };
 export const RECORD = at("functions.json");

@@ -76,7 +76,7 @@ function factsJson({ photo, parsed, palette, network, name }) {
     found: parsed.found,
     faces: parsed.faces.map((face, index) => faceFacts(face, index, parsed)),
     pixels: present(regions.map((region) => region.pixels)),
-    weights: ["face_parsing.onnx"],
+    weights: ["face_parsing_open.onnx"],
     track: network.track,
     licence: network.licence,
     detector: "face_detector.onnx",

@@ -4,7 +4,7 @@
 // where the small runtime lacks something. The worker's name says which runtime it takes.
 
 import detectorUrl from "../../weights/face_detector.onnx?url";
-import networkUrl from "../../weights/face_parsing.onnx?url";
+import networkUrl from "../../weights/face_parsing_open.onnx?url";
 import smallUrl from "../runtime/small.wasm?url";
 import wholeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { CLASSES, TINTED } from "./classes.js";

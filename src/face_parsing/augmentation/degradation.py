@@ -23,7 +23,7 @@ SIDES = (48.0, 256.0)
 EXPOSURES, ELECTRONS, READ_NOISE = (0.08, 0.5), (60.0, 600.0), (0.0, 3.0)
 """Light that is left, over a good photo's; electrons that a white pixel of that photo would hold, whose square root is
 its noise; and the noise of reading them, in levels of 255."""
-GAMMAS = (0.4, 3.2)
+GAMMAS = (0.33, 4.0)
 REFERENCE_SIZE = 512
 
 

@@ -76,7 +76,7 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
     first, split = contents[0], _stems(runs[0])
     description(first, paths[0])  # or it would be found out after the evaluation
     for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
-        for key, what in (("model", "network"), ("image_size", "image size"), ("track", "track")):
+        for key, what in (("model", "network"), ("image_size", "image size")):
             if content.get(key) != first.get(key):
                 # A run's best epoch may lie in an earlier stage, of smaller images, than another's.
                 last = "their last epochs (--last), or " if key == "image_size" and path == run.best_model else ""
@@ -149,8 +149,10 @@ def average_runs(
         )
 
     trained_on = sorted({stem for one in contents for stem in one.get("trained_on") or ()})
+    tracks = {str(one.get("track")) for one in contents}
     content = {
         **contents[0],
+        "track": "challenge" if tracks == {"challenge"} else "open",  # what is open in any run is so in the average
         "trained_on": trained_on or None,
         "state_dict": average_weights([one["state_dict"] for one in contents]),
     }
