@@ -82,8 +82,9 @@ class FaceParser:
     ) -> None:
         """``model_path`` is an ONNX file of export.py, which needs no PyTorch, or a checkpoint, which does.
 
-        The bare name of a shipped file, such as ``face_parsing_fast.onnx``, will do anywhere. None is the
-        shipped reference network of the open track: in 8 bits or, where an option asks for what a checkpoint alone can do, in float32.
+        The bare name of a shipped file, such as ``face_parsing_fast.onnx``, will do anywhere. None is the shipped
+        reference network of the open track: in 8 bits or, where an option asks for what only a checkpoint can do, in
+        float32.
         Several checkpoints are averaged, on the track ``open``. ``threads`` is of CPU threads; 0 leaves their number to
         the library. ``device`` is cpu, cuda, or auto, which takes a GPU, if any, for checkpoints; for ONNX files cuda
         needs ONNX Runtime's GPU build.
