@@ -16,10 +16,7 @@ for network in reference fast; do
     if [ $network = fast ]; then start=weights/face_parsing_fast.pth; fi
     run=outputs/open/$network
     python src/train.py --config configs/open/$network.yaml
-    mkdir -p "$run"_start/checkpoints
-    cp "$start" "$run"_start/checkpoints/best_model.pth
-    cp $run/split.json "$run"_start/
-    python src/average.py $run "$run"_start --output "$run"_averaged
+    python src/average.py $run $start --output "$run"_averaged
     python src/export.py --model_path "$run"_averaged/checkpoints/best_model.pth --output "$run".onnx --int8 data/train/images
     python src/evaluate.py --model_path "$run"_averaged/checkpoints/best_model.pth --data data
 done

@@ -25,7 +25,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         example="python src/average.py outputs/seed_1 outputs/seed_2 --output outputs/average",
     )
     what = parser.add_argument_group("what is averaged")
-    what.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of the runs, whose best is averaged")
+    what.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="folders of the runs, whose best is averaged, or the checkpoint that the first one started from",
+    )
     what.add_argument("--last", action="store_true", help="average what the runs ended with, not their best")
     what.add_argument(
         "--size", type=image_side, help="longer side at which all are scored and the average sees a photo"

@@ -150,3 +150,22 @@ def test_an_average_is_of_the_open_track_where_one_of_its_runs_is(first: int, ru
     both = [str(runs[0]), str(opened)]
     assert average.main([both[first], both[1 - first], "--output", str(output)]) == 0
     assert load_checkpoint(output / "checkpoints" / "best_model.pth")["track"] == "open"
+
+
+def test_a_run_is_averaged_with_the_checkpoint_that_it_started_from_and_with_no_other(
+    runs: list[Path], tmp_path: Path, faces: Path, write_tiny: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, opened, output = tmp_path / "start.pth", tmp_path / "opened", tmp_path / "average"
+    shutil.copy(runs[0] / "checkpoints" / "best_model.pth", start)
+    config = write_tiny(tmp_path / "tiny.yaml", faces)
+    words = ["--set", f"run.output={opened}", "track=open", f"open_track.pretrained={start}"]
+    assert train.main(["--config", str(config), *words]) == 0
+    assert average.main([str(opened), str(start), "--output", str(output)]) == 0
+    first, second, found = best(opened), best(runs[0]), best(output)
+    name = next(name for name in found if name.endswith("weight"))
+    torch.testing.assert_close(found[name], (first[name] + second[name]) / 2)
+    assert load_checkpoint(output / "checkpoints" / "best_model.pth")["track"] == "open"
+    capsys.readouterr()
+    for named in ([opened, runs[0] / "checkpoints" / "best_model.pth"], [start, start], [runs[0], start]):
+        assert average.main([*map(str, named), "--output", str(tmp_path / "other")]) == 2
+        assert "not what the first run started from (open_track.pretrained)" in capsys.readouterr().err

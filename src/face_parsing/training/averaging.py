@@ -75,11 +75,12 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
     """
     first, split = contents[0], _stems(runs[0])
     description(first, paths[0])  # or it would be found out after the evaluation
-    for run, path, content in zip(runs[1:], paths[1:], contents[1:], strict=True):
+    bests = {run.best_model for run in runs}
+    for path, content in zip(paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size")):
             if content.get(key) != first.get(key):
                 # A run's best epoch may lie in an earlier stage, of smaller images, than another's.
-                last = "their last epochs (--last), or " if key == "image_size" and path == run.best_model else ""
+                last = "their last epochs (--last), or " if key == "image_size" and path in bests else ""
                 size = ", or name a --size for all" if key == "image_size" else ""
                 raise CheckpointError(
                     f"{path} and {paths[0]} have not the same {what}: {content.get(key)} and {first.get(key)}; "
@@ -87,6 +88,7 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
                 )
         if label_set(content) != label_set(first):
             raise CheckpointError(f"{path} and {paths[0]} tell different classes apart.")
+    for run in runs[1:]:
         if _stems(run) != split:
             raise DataError(
                 f"{run.split} and {runs[0].split} differ, but the average may be evaluated on no pair that one of the "
@@ -94,9 +96,31 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
             )
 
 
-def _load(runs: Sequence[RunFolder], *, last: bool, size: int | None) -> tuple[list[Path], list[dict[str, Any]]]:
+def _runs_and_starts(named: Sequence[Path], output: RunFolder) -> tuple[list[RunFolder], list[Path]]:
+    """The runs among what was named, and the checkpoints that the first of them started from.
+
+    Raises RunFolderError for fewer than two, for any other checkpoint, and where the output is one of the runs.
+    """
+    if len(named) < 2:
+        raise RunFolderError("One run has no average; name two or more.")
+    runs, starts = [RunFolder(path) for path in named if not path.is_file()], [path for path in named if path.is_file()]
+    if any(run.root.resolve() == output.root.resolve() for run in runs):
+        raise RunFolderError(f"--output {output.root} is one of the runs; choose another folder.")
+    for path in starts:
+        # Of any other checkpoint nobody would know whether it has seen the validation pairs.
+        if not runs or path.resolve() != load_saved_config(runs[0].config).paths.pretrained:
+            raise RunFolderError(
+                f"{path} is a file, and not what the first run started from (open_track.pretrained); name a run's "
+                "folder."
+            )
+    return runs, starts
+
+
+def _load(
+    runs: Sequence[RunFolder], starts: Sequence[Path], *, last: bool, size: int | None
+) -> tuple[list[Path], list[dict[str, Any]]]:
     """The checkpoints to average, and what they hold; with ``size`` all of them see photos at that size."""
-    paths = [run.last_model if last else run.best_model for run in runs]
+    paths = [*(run.last_model if last else run.best_model for run in runs), *starts]
     contents = [load_checkpoint(path) for path in paths]
     if size is not None:
         contents = [{**content, "image_size": size} for content in contents]
@@ -126,16 +150,14 @@ def average_runs(
     """Average the best weights of runs, or with ``last`` their last, into a folder laid out as a run's.
 
     Prints the F-Score of each run and of the average, on the validation pairs at ``size`` pixels or the checkpoints'
-    own. ``data`` is the data set where it is no longer where the first run found it. Raises ValueError where there is
+    own. One of ``folders`` may be the checkpoint that the first run started from (``open_track.pretrained``).
+    ``data`` is the data set where it is no longer where the first run found it. Raises ValueError where there is
     nothing to average, for runs that have no average, and for files that would be replaced unasked.
     """
-    runs, output = [RunFolder(path) for path in folders], RunFolder(output_folder)
-    if len(runs) < 2:
-        raise RunFolderError("One run has no average; name two or more.")
-    if any(run.root.resolve() == output.root.resolve() for run in runs):
-        raise RunFolderError(f"--output {output.root} is one of the runs; choose another folder.")
+    output = RunFolder(output_folder)
+    runs, starts = _runs_and_starts(folders, output)
     refuse_existing([output.best_model, output.last_model], overwrite=overwrite)
-    paths, contents = _load(runs, last=last, size=size)
+    paths, contents = _load(runs, starts, last=last, size=size)
     config = load_saved_config(runs[0].config)
     if data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(data)))
