@@ -130,7 +130,7 @@ def test_the_command_scales_and_warns(tmp_path: Path, capsys: pytest.CaptureFixt
         np.asarray(Image.open(tmp_path / name))
         for name in ("eight/masks/8.png", "bright/masks/0.png", "dark/masks/0.png")
     )
-    assert (eight == bright).mean() > 0.99
+    assert (eight == bright).mean() > 0.98  # 12 bits are rounded to other levels than 8
     assert (eight == dark).mean() < 0.9
     with pytest.raises(SystemExit):
         cli.main([*words, str(tmp_path / "no"), "--bits", "17"])
