@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from face_parsing.evaluation.validation import validate
 from face_parsing.models.checkpoint import load_checkpoint, restore_model
 from face_parsing.training.pairs import load_data
 from face_parsing.training.run_folder import load_saved_config
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +171,27 @@ def test_a_run_is_averaged_with_the_checkpoint_that_it_started_from_and_with_no_
     torch.testing.assert_close(found[name], (first[name] + second[name]) / 2)
     assert load_checkpoint(output / "checkpoints" / "best_model.pth")["track"] == "open"
     capsys.readouterr()
-    for named in ([opened, runs[0] / "checkpoints" / "best_model.pth"], [start, start], [runs[0], start]):
+    for named in ([opened, runs[0] / "checkpoints" / "best_model.pth"], [runs[0], start]):
         assert average.main([*map(str, named), "--output", str(tmp_path / "other")]) == 2
-        assert "not what the first run started from (open_track.pretrained)" in capsys.readouterr().err
+        assert f"not the checkpoint that {named[0]} started from (open_track.pretrained: " in capsys.readouterr().err
+    assert average.main([str(start), str(start), "--output", str(tmp_path / "other")]) == 2
+    assert "No run's folder is among" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_the_open_recipe_is_averaged_with_the_shipped_weights(faces: Path, tmp_path: Path) -> None:
+    """As recipes/open.sh does: from the checkout's root, by a relative path, with weights older than some keys."""
+    words = [
+        f"data.root={faces}", "data.size=64", "schedule.stages=[{image_size: 64, epochs: 1, batch_size: 4}]",
+        "schedule.warmup_epochs=0.5", "run.workers=0", "run.threads=1", "run.panel_faces=0", "inference.scales=[1.0]",
+        "open_track.external_data=[]", f"run.output={tmp_path / 'run'}",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    for command in (
+        ["src/train.py", "--config", "configs/open/fast.yaml", "--set", *words],
+        ["src/average.py", str(tmp_path / "run"), "weights/face_parsing_fast.pth", "--size", "64",
+         "--output", str(tmp_path / "average")],
+    ):  # fmt: skip
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "average" / "checkpoints" / "best_model.pth")["track"] == "open"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
+from face_parsing.config.loading import from_dict
 from face_parsing.config.sections import Config
 from face_parsing.data.cache import PairStore
 from face_parsing.data.dataset import ValidationSet
@@ -68,6 +69,11 @@ def _stems(run: RunFolder) -> dict[str, set[str]]:
     return {part: set(stems) for part, stems in load_stems(run.split).items()}
 
 
+def _of(content: Mapping[str, Any], key: str) -> Any:
+    """What a checkpoint says under a key; of its network also what was not yet a key when it was trained."""
+    return from_dict({"track": "open", "model": content[key]}).model if key == "model" else content.get(key)
+
+
 def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequence[Mapping[str, Any]]) -> None:
     """Raise for checkpoints of other networks, sizes or classes than the first one's, or of runs on another split.
 
@@ -78,7 +84,7 @@ def check_alike(runs: Sequence[RunFolder], paths: Sequence[Path], contents: Sequ
     bests = {run.best_model for run in runs}
     for path, content in zip(paths[1:], contents[1:], strict=True):
         for key, what in (("model", "network"), ("image_size", "image size")):
-            if content.get(key) != first.get(key):
+            if _of(content, key) != _of(first, key):
                 # A run's best epoch may lie in an earlier stage, of smaller images, than another's.
                 last = "their last epochs (--last), or " if key == "image_size" and path in bests else ""
                 size = ", or name a --size for all" if key == "image_size" else ""
@@ -106,12 +112,15 @@ def _runs_and_starts(named: Sequence[Path], output: RunFolder) -> tuple[list[Run
     runs, starts = [RunFolder(path) for path in named if not path.is_file()], [path for path in named if path.is_file()]
     if any(run.root.resolve() == output.root.resolve() for run in runs):
         raise RunFolderError(f"--output {output.root} is one of the runs; choose another folder.")
+    if not runs:
+        raise RunFolderError("No run's folder is among what is to be averaged; name one first.")
+    start = load_saved_config(runs[0].config).paths.pretrained if starts else None
     for path in starts:
         # Of any other checkpoint nobody would know whether it has seen the validation pairs.
-        if not runs or path.resolve() != load_saved_config(runs[0].config).paths.pretrained:
+        if start is None or path.resolve() != start.resolve():
             raise RunFolderError(
-                f"{path} is a file, and not what the first run started from (open_track.pretrained); name a run's "
-                "folder."
+                f"{path} is a file, and not the checkpoint that {runs[0].root} started from "
+                f"(open_track.pretrained: {start}); name that one, or folders of runs."
             )
     return runs, starts
 
