@@ -18,14 +18,14 @@ from face_parsing.models.light_unet import LightUNet
 @pytest.mark.parametrize("block", [1, 2, 4])
 @pytest.mark.parametrize("merge", get_args(Merge))
 def test_the_largest_class_of_groups_is_that_of_pixels(merge: Merge, block: int, height: int, width: int) -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     model = LightUNet(5, channels=[8, 8, 8], space_to_depth=block, merge=merge).eval()
     torch.nn.init.normal_(model.head[1].weight)  # type: ignore[arg-type]
     image = torch.randn(2, 3, height, width)
     with torch.no_grad():
         found = model.largest_class(image)
         assert torch.equal(found, model(image).argmax(1).int())
-    assert len(found.unique()) > 1
+    assert len(found.unique()) > 2
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (65, 97), (128, 448), (129, 385)])

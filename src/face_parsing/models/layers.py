@@ -148,8 +148,9 @@ class PlainUNet(nn.Module):
         widths = [(below, above) for above, below in reversed(steps)]
         if merge == "add":
             self.narrow = nn.ModuleList(conv_norm(below, above, 1, act=False) for below, above in widths)
-        kept = [below if merge == "concat" else 0 for below, _ in widths]
-        self.decoder = nn.ModuleList(stage(k + above, above) for k, (_, above) in zip(kept, widths, strict=True))
+        self.decoder = nn.ModuleList(
+            stage(above + (below if merge == "concat" else 0), above) for below, above in widths
+        )
         self.head = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels[0], num_classes, 1))
         initialise(self)
 
