@@ -11,6 +11,7 @@ from face_parsing.evaluation.bias_search import LIMIT
 from face_parsing.inference.bias_merging import merge_into_checkpoint
 from face_parsing.inference.logit_biases import write_biases
 from face_parsing.system.commands import (
+    a_network,
     add_device,
     add_overwrite,
     add_subcommand,
@@ -51,7 +52,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     pairs.add_argument("--max_pairs", type=int, help="fit on that many pairs only")
     what = fit.add_argument_group("what is fitted")
     what.add_argument(
-        "--model_path", type=Path, nargs="+", metavar="PTH",
+        "--model_path", type=a_network, nargs="+", metavar="PTH",
         help="checkpoint (weights/face_parsing.pth); several, of one recipe, get biases that suit them all",
     )  # fmt: skip
     what.add_argument("--classes", nargs="+", metavar="CLASS", help="fit these alone (all)")
@@ -67,7 +68,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         example="python src/biases.py merge --model_path weights/face_parsing.pth --biases biases.json --output b.pth",
         more="It decides with them by itself then, in a submission and in an ONNX file too.",
     )
-    merge.add_argument("--model_path", type=Path, required=True, help="checkpoint")
+    merge.add_argument("--model_path", type=a_network, required=True, help="checkpoint")
     merge.add_argument("--biases", type=Path, required=True, help="JSON file of biases.py fit")
     merge.add_argument("--output", type=Path, required=True, help="checkpoint to write")
     merge.set_defaults(run=_merge)

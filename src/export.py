@@ -25,7 +25,7 @@ from pathlib import Path
 
 from face_parsing.inference.export import export_model, fitted_note
 from face_parsing.inference.onnx_network import ExportError
-from face_parsing.system.commands import add_overwrite, command, command_parser
+from face_parsing.system.commands import a_network, add_overwrite, command, command_parser
 from face_parsing.weights import BEST, find_weights
 
 
@@ -37,7 +37,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         example="python src/export.py --model_path weights/face_parsing_open.pth --output face_parsing.onnx",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--model_path", type=Path, help="checkpoint (weights/face_parsing_open.pth)")
+    files.add_argument("--model_path", type=a_network, help="checkpoint (weights/face_parsing_open.pth)")
     files.add_argument("--output", type=Path, required=True, help="FILE.onnx, or FILE.pt2 for torch.export")
     add_overwrite(files, "a file that exists")
     graph = parser.add_argument_group("what the graph takes and gives")

@@ -23,6 +23,7 @@ from face_parsing.labels import CELEBAMASK, NUM_CLASSES, colorize
 from face_parsing.models import build_model
 from face_parsing.models.checkpoint import save_checkpoint
 from face_parsing.parser import default_weights
+from face_parsing.system.commands import a_network
 from face_parsing.weights import LICENCE, find_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,6 +186,15 @@ def test_a_shipped_network_is_found_by_its_bare_name(tmp_path: Path, monkeypatch
     (tmp_path / "face_parsing_fast.onnx").write_bytes(b"one's own")
     with pytest.raises(ValueError, match=r"face_parsing_fast\.onnx is no file that export\.py wrote"):
         FaceParser("face_parsing_fast.onnx")
+
+
+def test_commands_find_a_shipped_network_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert a_network("face_parsing_fast.onnx") == find_weights("face_parsing_fast.onnx")
+    for name in ("fast.onnx", "weights/face_parsing_fast.onnx"):
+        assert a_network(name) == Path(name)
+    (tmp_path / "face_parsing_fast.onnx").write_bytes(b"one's own")
+    assert a_network("face_parsing_fast.onnx") == Path("face_parsing_fast.onnx")
 
 
 WITHOUT_TORCH = """

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from face_parsing.audit import near_duplicates
-from face_parsing.audit.near_duplicates import aligned_correlation, describe_thumbnails, find_duplicates
+from face_parsing.audit.near_duplicates import aligned_correlation, describe_thumbnails, find_copies, find_duplicates
 from face_parsing.audit.summary import audit
 from face_parsing.data.photos import read_photo
 from face_parsing.synthetic.dataset import make_pair
@@ -72,3 +72,12 @@ def test_a_shifted_and_turned_copy_is_laid_onto_its_original() -> None:
 
 def test_one_thumbnail_is_no_duplicate() -> None:
     assert find_duplicates(thumbnails(1), progress=False) == ([], [])
+
+
+def test_copies_of_one_set_in_another() -> None:
+    known, others = thumbnails(6), thumbnails(12)[6:]
+    assert find_copies(known, others) == []
+    darker = (known[4] * 0.7).astype(np.uint8)
+    planted = np.stack([others[0], known[2][:, ::-1], others[1], darker])
+    found = {(copy.first, copy.second, copy.mirrored) for copy in find_copies(known, planted)}
+    assert found == {(2, 1, True), (4, 3, False)}

@@ -176,6 +176,8 @@ def test_a_run_is_averaged_with_the_checkpoint_that_it_started_from_and_with_no_
         assert f"not the checkpoint that {named[0]} started from (open_track.pretrained: " in capsys.readouterr().err
     assert average.main([str(start), str(start), "--output", str(tmp_path / "other")]) == 2
     assert "No run's folder is among" in capsys.readouterr().err
+    assert average.main([str(tmp_path / "nowhere"), str(start), "--output", str(tmp_path / "other")]) == 2
+    assert f"{tmp_path / 'nowhere'} is no folder of a run: it has no config.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.timeout(300)

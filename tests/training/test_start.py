@@ -90,6 +90,21 @@ def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: P
     assert train.main(words) == 0
 
 
+def test_external_pairs_that_are_validated_on_are_refused(
+    start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = tmp_path / "more"
+    write_dataset(more, train=3, val=1, test=1, size=64, seed=9, progress=False)
+    known = min((faces / "val/images").iterdir())
+    shutil.copy(known, more / "train/images" / f"again{known.suffix}")
+    shutil.copy(faces / "val/masks" / f"{known.stem}.png", more / "train/masks/again.png")
+    mixed = f"open_track.external_data=[{{root: {more}}}]"
+    assert start(tmp_path / "run", overrides=("track=open", mixed)) == 2
+    told = capsys.readouterr().err
+    assert f"1 problem in {more / 'train'}" in told
+    assert f"again{known.suffix}: is the photo, or nearly, of the validation pair {known}" in told
+
+
 def test_a_set_marked_as_external_is_for_the_open_track(
     start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +122,15 @@ def test_a_set_marked_as_external_is_for_the_open_track(
     assert "data.classes" in capsys.readouterr().err
     (root / "provenance.json").write_text(json.dumps({"breaks": None}), encoding="utf-8")
     assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 0
+
+
+def test_a_missing_external_set_is_told_with_its_key(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = tmp_path / "more"
+    mixed = f"open_track.external_data=[{{root: {more}}}]"
+    assert start(tmp_path / "run", overrides=("track=open", mixed)) == 2
+    assert f"There is no folder {more}, which open_track.external_data names" in capsys.readouterr().err
 
 
 def test_a_grouped_set_is_no_external_data(

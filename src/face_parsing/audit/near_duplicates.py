@@ -30,6 +30,12 @@ class Likeness:
     mirrored: bool
 
 
+def thumbnail_of(photo: np.ndarray) -> np.ndarray:
+    """A photo (H, W, 3) uint8 in grey and small, (64, 64) uint8."""
+    small = cv2.resize(photo, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+
 def _normalized(rows: np.ndarray) -> np.ndarray:
     """(N, D) float32 with mean 0 and length 1; a constant row becomes 0."""
     rows = rows - rows.mean(1, keepdims=True)
@@ -119,3 +125,20 @@ def find_duplicates(
         best[likeness.first, likeness.second] = likeness
     closest = [likeness for likeness in closest if (likeness.first, likeness.second) not in best]
     return sorted(best.values(), reverse=True), closest
+
+
+def find_copies(thumbnails: np.ndarray, others: np.ndarray) -> list[Likeness]:
+    """Near-duplicates, as ``find_duplicates`` knows them, of grey thumbnails (N, 64, 64) among others (M, 64, 64).
+
+    ``first`` is an index of thumbnails and ``second`` of others; of each of the others the most alike one, best first.
+    """
+    rows = describe_thumbnails(others)
+    best: dict[int, Likeness] = {}
+    for mirrored in (False, True):
+        turned = thumbnails[:, :, ::-1] if mirrored else thumbnails
+        likeness = describe_thumbnails(turned) @ rows.T
+        for i, j in np.argwhere(likeness > CANDIDATE).tolist():
+            found = Likeness(aligned_correlation(turned[i], others[j]), i, j, mirrored)
+            if found.correlation >= DUPLICATE and (j not in best or best[j] < found):
+                best[j] = found
+    return sorted(best.values(), reverse=True)

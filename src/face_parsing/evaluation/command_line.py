@@ -9,6 +9,7 @@ from pathlib import Path
 from face_parsing.inference.postprocess_options import add_arguments
 from face_parsing.system.commands import (
     UsageError,
+    a_network,
     add_device,
     add_mask_ids,
     add_overwrite,
@@ -37,7 +38,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what = parser.add_argument_group("what is scored (one of the two)")
     what.add_argument("--predictions", type=Path, help="folder of PNG masks from inference.py, or a submission.zip")
     what.add_argument(
-        "--model_path", type=Path, nargs="+", help="checkpoint, several are averaged (track open); or FILE.onnx"
+        "--model_path", type=a_network, nargs="+", help="checkpoint, several are averaged (track open); or FILE.onnx"
     )
     what.add_argument("--track", choices=("challenge", "open"), default="challenge", help="open allows an ensemble")
     what.add_argument("--tta", action="store_true", help="average over the checkpoint's scales and flip")
@@ -65,7 +66,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
 
     other = parser.add_argument_group("compare two on the same faces")
-    other.add_argument("--compare", type=Path, nargs="+", help="another folder, zip or checkpoint")
+    other.add_argument("--compare", type=a_network, nargs="+", help="another folder, zip or checkpoint")
     other.add_argument("--compare_size", type=image_side, help="--size for the other checkpoint")
     other.add_argument("--compare_tta", action="store_true", help="--tta for the other checkpoint alone")
     other.add_argument("--compare_plain", action="store_true", help="no post-processing for the other checkpoint")

@@ -15,6 +15,7 @@ from face_parsing.preparation.flipped import plan_flip
 from face_parsing.preparation.grouped import plan_group
 from face_parsing.preparation.layouts import LAYOUTS, ORDERS, plan_layout
 from face_parsing.system.commands import (
+    a_network,
     add_device,
     add_mask_ids,
     add_overwrite,
@@ -133,7 +134,9 @@ def _add_relabel(subcommands: Subcommands) -> None:
         more="Open track only.",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--model_path", type=Path, nargs="+", required=True, help="checkpoint; several are averaged")
+    files.add_argument(
+        "--model_path", type=a_network, nargs="+", required=True, help="checkpoint; several are averaged"
+    )
     files.add_argument("--data", type=Path, required=True, help="data set to correct; nothing in it is changed")
     files.add_argument("--val_stems", type=Path, help="pairs of train/ with these stems keep their labels")
     files.add_argument("--output", type=Path, required=True, help="folder of the corrected copy; it is created")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
 from face_parsing.system.files import identity_of
+from face_parsing.weights import find_weights, shipped_networks
 
 P = ParamSpec("P")
 
@@ -191,6 +192,12 @@ def a_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty; name a file or folder")
     return Path(text)
+
+
+def a_network(text: str) -> Path:
+    """An argument's checkpoint or ONNX file: a shipped one's bare name too, where no such file lies here."""
+    path = a_path(text)
+    return path if path.exists() or text not in shipped_networks() else find_weights(text)
 
 
 def positive(text: str) -> int:

@@ -112,6 +112,9 @@ def _runs_and_starts(named: Sequence[Path], output: RunFolder) -> tuple[list[Run
     runs, starts = [RunFolder(path) for path in named if not path.is_file()], [path for path in named if path.is_file()]
     if any(run.root.resolve() == output.root.resolve() for run in runs):
         raise RunFolderError(f"--output {output.root} is one of the runs; choose another folder.")
+    for run in runs:
+        if not run.config.is_file():
+            raise RunFolderError(f"{run.root} is no folder of a run: it has no {run.config.name}; name one that has.")
     if not runs:
         raise RunFolderError("No run's folder is among what is to be averaged; name one first.")
     start = load_saved_config(runs[0].config).paths.pretrained if starts else None

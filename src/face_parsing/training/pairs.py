@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from face_parsing.audit.near_duplicates import find_copies, thumbnail_of
 from face_parsing.challenge import RULES
 from face_parsing.config.sections import Config, as_dict
 from face_parsing.data.cache import PairStore
@@ -17,8 +18,8 @@ from face_parsing.data.dataset import Batch, TrainingSet
 from face_parsing.data.device_loader import augments_on_device, build_device_loader, joined_batches
 from face_parsing.data.loader import batches_of, build_loader
 from face_parsing.data.mask_palettes import IdRule
-from face_parsing.data.pairs import find_pairs
-from face_parsing.data.problems import DataError
+from face_parsing.data.pairs import Pair, find_pairs
+from face_parsing.data.problems import DataError, problems_message
 from face_parsing.data.provenance import PROVENANCE, broken_rule
 from face_parsing.data.sampler import EpochSampler, repeat_factors
 from face_parsing.data.split import Split, all_pairs, fold_split, load_split, make_split
@@ -47,6 +48,36 @@ def check_provenance(root: Path, track: str) -> None:
             f"{root / PROVENANCE} says how {root} was made, but the challenge allows {what}; "
             "choose another data.root or set track=open."
         )
+
+
+def external_pairs(folder: Path) -> list[Pair]:
+    """The pairs of an external data set. Raises DataError."""
+    if not folder.is_dir():
+        raise DataError(
+            f"There is no folder {folder}, which open_track.external_data names; put the pairs there, or do without "
+            "them by --set open_track.external_data=[]."
+        )
+    return find_pairs(folder / "train")
+
+
+def check_no_copies(val: PairStore, train: PairStore, external: Sequence[int]) -> None:
+    """Raise DataError where external pairs of train, by index, show photos that are validated on.
+
+    CelebAMask-HQ has the challenge's photos too: trained on, they would make the score one of faces learnt by heart.
+    """
+    if not len(val):
+        return
+    seen, more = (
+        np.stack([thumbnail_of(store[i][0]) for i in indices])
+        for store, indices in ((val, range(len(val))), (train, external))
+    )
+    problems = [
+        f"{train.pairs[external[copy.second]].image}: is the photo, or nearly, of the validation pair "
+        f"{val.pairs[copy.first].image}"
+        for copy in find_copies(seen, more)
+    ]
+    if problems:
+        raise DataError(problems_message(train.pairs[external[0]].image.parent.parent, problems))
 
 
 def split_of(config: Config) -> Split:
@@ -79,7 +110,7 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
         split = distributed.from_main(lambda: load_split(path, root))
     else:
         split = split_of(config)
-    extra = [pair for folder in config.paths.external_data for pair in find_pairs(folder / "train")]
+    extra = [pair for folder in config.paths.external_data for pair in external_pairs(folder)]
     labels = config.labels
     limit = config.data.cache_gb * 1e9
     repair = config.data.repair_mirrored
@@ -97,6 +128,8 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
         raise DataError("\n".join(problems))
     val, train = stores
     check_masks(train, val, root)
+    if extra:
+        check_no_copies(val, train, [*range(len(split.train), len(train))])
     print(
         f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
         f"{'repaired' if repair else 'left as they are'}), "

@@ -57,12 +57,13 @@ function cellsOf([corner, right, , below], number, mask, around, owner, width, h
   const classes = new Uint8Array(CELLS ** 2);
   const seeds = new Uint8Array(CELLS ** 2);
   const free = new Uint8Array(CELLS ** 2);
+  const [toRight, toBelow] = [right, below].map((place) => place.map((value, i) => value - corner[i]));
   for (let row = 0, cell = 0; row < CELLS; row++) {
+    const down = (row + 0.5) / CELLS;
     for (let column = 0; column < CELLS; column++, cell++) {
-      const [across, down] = [(column + 0.5) / CELLS, (row + 0.5) / CELLS];
-      const [x, y] = [0, 1].map((i) => {
-        return Math.floor(corner[i] + across * (right[i] - corner[i]) + down * (below[i] - corner[i]));
-      });
+      const across = (column + 0.5) / CELLS;
+      const x = Math.floor(corner[0] + across * toRight[0] + down * toBelow[0]);
+      const y = Math.floor(corner[1] + across * toRight[1] + down * toBelow[1]);
       if (x < 0 || x >= width || y < 0 || y >= height) continue;
       const at = y * width + x;
       const own = owner[at] === number;
@@ -77,47 +78,43 @@ function cellsOf([corner, right, , below], number, mask, around, owner, width, h
 
 /** Take the clothes out of the free cells' classes whose color is like none of the seeds' clothes. */
 function leaveOut(classes, seeds, free, colors) {
+  const stepOf = (cell) => ((colors[cell * 3] >> 3) << 10) | ((colors[cell * 3 + 1] >> 3) << 5) | (colors[cell * 3 + 2] >> 3);
   const steps = new Set(); // in steps of 8, of which there are few
-  const colorOf = (cell) => [0, 1, 2].map((c) => colors[cell * 3 + c]);
+  for (let cell = 0; cell < classes.length; cell++) if (seeds[cell] && classes[cell] === CLOTH) steps.add(stepOf(cell));
+  const known = Int32Array.from([...steps].flatMap((step) => [step >> 10, (step >> 5) & 31, step & 31]), (value) => value * 8 + 4);
+  const isKnown = (at) => {
+    for (let i = 0; i < known.length; i += 3) {
+      const [red, green, blue] = [known[i] - colors[at], known[i + 1] - colors[at + 1], known[i + 2] - colors[at + 2]];
+      if (red * red + green * green + blue * blue <= LIKE ** 2) return true;
+    }
+    return false;
+  };
   for (let cell = 0; cell < classes.length; cell++) {
-    if (!seeds[cell] || classes[cell] !== CLOTH) continue;
-    const [red, green, blue] = colorOf(cell);
-    steps.add(((red >> 3) << 10) | ((green >> 3) << 5) | (blue >> 3));
-  }
-  const known = [...steps].map((step) => [step >> 10, (step >> 5) & 31, step & 31].map((value) => value * 8 + 4));
-  const near = (a, b) => (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2 <= LIKE ** 2;
-  for (let cell = 0; cell < classes.length; cell++) {
-    if (!free[cell] || classes[cell] !== CLOTH) continue;
-    const color = colorOf(cell);
-    if (!known.some((one) => near(one, color))) classes[cell] = 0;
+    if (free[cell] && classes[cell] === CLOTH && !isKnown(cell * 3)) classes[cell] = 0;
   }
 }
 
 /** Reach, from the cells that are kept, all neighbors of one class and about one color. */
 function spread(kept, classes, colors) {
-  const open = [...kept.keys()].filter((cell) => kept[cell]);
-  const alike = (a, b) => {
-    if (!classes[a] || classes[a] !== classes[b]) return false;
+  const open = new Int32Array(kept.length);
+  let count = 0;
+  for (let cell = 0; cell < kept.length; cell++) if (kept[cell]) open[count++] = cell;
+  const reach = (cell, other) => {
+    if (kept[other] || !classes[cell] || classes[cell] !== classes[other]) return;
     let difference = 0;
-    for (let c = 0; c < 3; c++) difference += Math.abs(colors[a * 3 + c] - colors[b * 3 + c]);
-    return difference < 3 * STEP;
+    for (let c = 0; c < 3; c++) difference += Math.abs(colors[cell * 3 + c] - colors[other * 3 + c]);
+    if (difference >= 3 * STEP) return;
+    kept[other] = 1;
+    open[count++] = other;
   };
-  while (open.length) {
-    const cell = open.pop();
-    for (const other of neighborsOf(cell)) {
-      if (kept[other] || !alike(cell, other)) continue;
-      kept[other] = 1;
-      open.push(other);
-    }
+  while (count) {
+    const cell = open[--count];
+    const column = cell % CELLS;
+    if (column) reach(cell, cell - 1);
+    if (column < CELLS - 1) reach(cell, cell + 1);
+    if (cell >= CELLS) reach(cell, cell - CELLS);
+    if (cell < CELLS * (CELLS - 1)) reach(cell, cell + CELLS);
   }
-}
-
-function* neighborsOf(cell) {
-  const column = cell % CELLS;
-  if (column) yield cell - 1;
-  if (column < CELLS - 1) yield cell + 1;
-  if (cell >= CELLS) yield cell - CELLS;
-  if (cell < CELLS * (CELLS - 1)) yield cell + CELLS;
 }
 
 /** Cells without gaps up to twice `radius` wide: made wider by it, and narrower again. */
