@@ -11,8 +11,9 @@ from PIL import Image
 
 from face_parsing.audit import near_duplicates
 from face_parsing.audit.near_duplicates import aligned_correlation, describe_thumbnails, find_copies, find_duplicates
-from face_parsing.audit.summary import audit
+from face_parsing.audit.summary import audit, readable
 from face_parsing.data.photos import read_photo
+from face_parsing.labels import CLASS_NAMES, swap_left_right
 from face_parsing.synthetic.dataset import make_pair
 
 
@@ -81,3 +82,34 @@ def test_copies_of_one_set_in_another() -> None:
     planted = np.stack([others[0], known[2][:, ::-1], others[1], darker])
     found = {(copy.first, copy.second, copy.mirrored) for copy in find_copies(known, planted)}
     assert found == {(2, 1, True), (4, 3, False)}
+
+
+def test_two_masks_of_one_photo_are_compared(data: Path) -> None:
+    photo = read_photo(data / "train/images/00004.jpg")
+    with Image.open(data / "train/masks/00004.png") as image:
+        mask = np.array(image)
+    moved = np.array([[1, 0, 1], [0, 1, 0]], np.float32)
+    for stem, turned in (("again", False), ("turned", True)):
+        other, labels = cv2.warpAffine(photo, moved, photo.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), mask.copy()
+        labels[labels == CLASS_NAMES.index("nose")] = CLASS_NAMES.index("skin")
+        labels = cv2.warpAffine(labels, moved, mask.shape[::-1], flags=cv2.INTER_NEAREST, borderValue=255)
+        if turned:
+            other, labels = other[:, ::-1], swap_left_right(labels[:, ::-1])
+        Image.fromarray(np.ascontiguousarray(other)).save(data / f"train/images/{stem}.png")
+        Image.fromarray(np.ascontiguousarray(labels)).save(data / f"train/masks/{stem}.png")
+    report = audit(data, progress=False)[0]
+    found = {(pair["first"], pair["second"]): pair["masks_agree"] for pair in report["near_duplicates"]}
+    classes = len(np.unique(mask))
+    # The nose is in one of the two masks alone: it costs a class where that one is the truth.
+    for pair, alike in ((("train/again", "train/turned"), 1.0), (("train/00004", "train/again"), 1 - 0.5 / classes)):
+        assert found[pair] == pytest.approx(alike, abs=0.05)
+    agreeing = report["masks_agree"]
+    assert agreeing["photos"] == 3
+    assert agreeing["f1"]["nose"] < 0.1
+    assert agreeing["f1"]["hair"] > 0.9
+    assert f"3 photos have two masks, which agree by an F-Score of {agreeing['f_score']:.3f}" in readable(report)
+    (data / "train/masks/again.png").unlink()
+    (data / "train/masks/turned.png").unlink()
+    report = audit(data, progress=False)[0]
+    assert report["masks_agree"] == {}
+    assert {pair["masks_agree"] for pair in report["near_duplicates"]} == {None}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from face_parsing.audit.agreement import agreement
 from face_parsing.audit.inspection import (
     SPLITS,
     ClassShares,
@@ -132,12 +133,18 @@ def readable(report: dict[str, Any]) -> str:
     lines += ["", f"mirrored without their labels swapped: {len(mirrored)}", *_listed(mirrored)]
     pairs = [
         f"{pair['first']}  {pair['second']}  {pair['correlation']:.3f}{'  mirrored' * pair['mirrored']}"
+        + (f"  masks {pair['masks_agree']:.3f}" if pair["masks_agree"] is not None else "")
         for pair in report["near_duplicates"]
     ]
     between = Counter(
         " with ".join(pair[end].split("/")[0] for end in ("first", "second")) for pair in report["near_duplicates"]
     )
     lines += ["", f"near-duplicates: {len(pairs)}" + (f" ({_counted(between)})" if pairs else ""), *_listed(pairs)]
+    if agreeing := report["masks_agree"]:
+        lines.append(
+            f"  {agreeing['photos']} photos have two masks, which agree by an F-Score of {agreeing['f_score']:.3f}"
+        )
+        lines.append("  by class: " + ", ".join(f"{name} {f1:.2f}" for name, f1 in agreeing["f1"].items()))
     if report["most_alike_others"]:
         lines.append(f"  the most alike that is none: {report['most_alike_others'][0]['correlation']:.3f}")
     lines += _class_lines(report)
@@ -162,6 +169,8 @@ def audit(
     seen = [face for face in faces if face.photo_facts is not None and not face.photo_facts.constant]
     thumbnails = np.stack([face.photo_facts.thumbnail for face in seen if face.photo_facts] or [np.zeros((64, 64))])
     found, others = find_duplicates(thumbnails.astype(np.uint8), progress=progress)
+    alike = [(seen[one.first], seen[one.second], one.mirrored) for one in found]
+    agreeing, each = agreement(alike, rule) if alike else ({}, [])
     masked = [(face, face.mask_facts) for face in faces if face.mask_facts is not None]
     rated = rate_oddness([mask for _, mask in masked])
     oddness = {face.name: score for (face, _), (score, _) in zip(masked, rated, strict=True)}
@@ -178,7 +187,11 @@ def audit(
         "splits": {split: _split_summary([face for face in faces if face.split == split]) for split in splits},
         "problems": problems + [problem for face in faces for problem in face.problems],
         "notes": notes + [note for face in faces for note in face.notes],
-        "near_duplicates": [_likeness_summary(likeness, seen) for likeness in found],
+        "near_duplicates": [
+            _likeness_summary(likeness, seen) | {"masks_agree": agree}
+            for likeness, agree in zip(found, each, strict=True)
+        ],
+        "masks_agree": agreeing,
         "most_alike_others": [_likeness_summary(likeness, seen) for likeness in others],
         "thresholds": {"candidate": CANDIDATE, "duplicate": DUPLICATE},
         "classes": _class_summary(class_shares([mask for _, mask in masked]), per_split),
