@@ -90,6 +90,21 @@ def test_external_pairs_are_drawn_by_their_weight(config_file: Path, tmp_path: P
     assert train.main(words) == 0
 
 
+def test_fewer_pairs_are_among_more_and_external_ones_come_last(config_file: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    write_dataset(more, train=6, val=1, test=1, size=64, seed=9, progress=False)
+    mixed = ["track=open", f"open_track.external_data=[{{root: {more}}}]"]
+    known: list[set[Path]] = []
+    for count in (3, 7, 14, 40):
+        config = load_config(config_file, [*mixed, f"data.max_pairs={count}"])
+        store, val, split = load_data(config, None)
+        assert (len(store), len(split.train), len(val)) == (min(count, 18), min(count, 12), 4)
+        assert [pair.image.is_relative_to(more) for pair in store.pairs] == [i >= 12 for i in range(len(store))]
+        assert sampling_weights(config, store).shape == (len(store),)
+        known.append({pair.image for pair in store.pairs})
+    assert known[0] < known[1] < known[2] < known[3]
+
+
 def test_external_pairs_that_are_validated_on_are_refused(
     start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ class Data:
     fold: tuple[Positive, Positive] | None = None
     """[k, n]: validate on the k-th (from 1) of n equal parts of all pairs, and train on the others. train.py --folds n
     runs all of them."""
+    max_pairs: Positive | None = None
+    """Train on so many pairs at most, chosen by split_seed: fewer are always among more. External pairs come last."""
     size: Positive = 512
     """Height and width at which pairs are cached and evaluated, pixels. Others are resized when they are read."""
     classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)

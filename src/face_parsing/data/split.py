@@ -56,6 +56,12 @@ def all_pairs(root: Path) -> list[Pair]:
     return train + val
 
 
+def some_of(pairs: list[Pair], count: int, *, seed: int) -> list[Pair]:
+    """So many of the pairs, in their order. By one seed, a smaller choice is part of a larger one."""
+    chosen = sorted(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
+    return [pairs[i] for i in chosen]
+
+
 def fold_split(root: Path, fold: tuple[int, int], *, seed: int) -> Split:
     """The k-th (from 1) of n seeded parts of all pairs to validate on, the others to train on. Raises DataError."""
     pairs, (k, n) = all_pairs(root), fold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from face_parsing.data.pairs import Pair, find_pairs
 from face_parsing.data.problems import DataError, problems_message
 from face_parsing.data.provenance import PROVENANCE, broken_rule
 from face_parsing.data.sampler import EpochSampler, repeat_factors
-from face_parsing.data.split import Split, all_pairs, fold_split, load_split, make_split
+from face_parsing.data.split import Split, all_pairs, fold_split, load_split, make_split, some_of
 from face_parsing.models.checkpoint import load_checkpoint
 from face_parsing.synthetic.dataset import write_dataset
 from face_parsing.system import distributed
@@ -82,6 +83,13 @@ def check_no_copies(val: PairStore, train: PairStore, external: Sequence[int]) -
 
 def split_of(config: Config) -> Split:
     """Which pairs the config trains and which it validates on. Raises DataError."""
+    split = _whole_split(config)
+    if config.data.max_pairs is None:
+        return split
+    return dataclasses.replace(split, train=some_of(split.train, config.data.max_pairs, seed=config.data.split_seed))
+
+
+def _whole_split(config: Config) -> Split:
     data, root = config.data, config.paths.root
     if data.all_pairs:
         return Split(all_pairs(root), [], pooled=True)
@@ -111,6 +119,8 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     else:
         split = split_of(config)
     extra = [pair for folder in config.paths.external_data for pair in external_pairs(folder)]
+    if config.data.max_pairs is not None:
+        extra = some_of(extra, max(config.data.max_pairs - len(split.train), 0), seed=config.data.split_seed)
     labels = config.labels
     limit = config.data.cache_gb * 1e9
     repair = config.data.repair_mirrored
