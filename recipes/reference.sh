@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The first two cycles of the learning rate.
-python src/train.py
+python src/train.py --config configs/first_cycle.yaml
 python src/train.py --config configs/second_cycle.yaml
 
 # Two third cycles at 384 px, with more accessories, and the average of their ends.

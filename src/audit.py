@@ -14,7 +14,15 @@ from face_parsing.audit.summary import audit, readable
 from face_parsing.data.mask_palettes import IdRule
 from face_parsing.data.provenance import broken_rule, labels_of_set
 from face_parsing.preparation.repaired import check_repair, write_repaired
-from face_parsing.system.commands import add_mask_ids, add_overwrite, command, command_parser, positive, refuse_existing
+from face_parsing.system.commands import (
+    UsageError,
+    add_mask_ids,
+    add_overwrite,
+    command,
+    command_parser,
+    positive,
+    refuse_existing,
+)
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -46,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns 0; 1 where it found what training refuses; 2 after one sentence on stderr."""
     args = parse_arguments(argv)
     started = time.perf_counter()
+    if args.output.is_file():
+        raise UsageError(f"--output {args.output} is a file; name a folder.")
     refuse_existing([args.output / name for name in REPORT_FILES], overwrite=args.overwrite)
     if args.repair is not None:
         check_repair(args.root, args.repair, overwrite=args.overwrite)

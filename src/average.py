@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from face_parsing.system.commands import add_device, add_overwrite, command, command_parser, image_side
+from face_parsing.system.commands import a_network, add_device, add_overwrite, command, command_parser, image_side
 from face_parsing.training.averaging import average_runs
 
 
@@ -27,7 +27,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what = parser.add_argument_group("what is averaged")
     what.add_argument(
         "runs",
-        type=Path,
+        type=a_network,
         nargs="+",
         metavar="RUN",
         help="folders of the runs, whose best is averaged, or the checkpoint that the first one started from",

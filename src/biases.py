@@ -97,7 +97,7 @@ def _fit(args: argparse.Namespace) -> None:
 
 def _merge(args: argparse.Namespace) -> None:
     found = merge_into_checkpoint(args.model_path, args.biases, args.output)
-    print(f"wrote {args.output}, which decides with {found or 'no bias'}")
+    print(f"wrote {args.output}: {found or 'nothing'} was added to what {args.model_path} decides with")
 
 
 @command("biases.py")

@@ -62,8 +62,8 @@ def test_a_recipe_trains_and_its_weights_predict(recipe: Path, faces: Path, tmp_
     assert (tmp_path / "parsed" / "masks" / "face.png").is_file()
 
 
-def test_the_second_cycle_goes_on_from_the_reference(faces: Path, tmp_path: Path) -> None:
-    first, second = CONFIGS / "default.yaml", CONFIGS / "second_cycle.yaml"
+def test_the_second_cycle_goes_on_from_the_first(faces: Path, tmp_path: Path) -> None:
+    first, second = CONFIGS / "first_cycle.yaml", CONFIGS / "second_cycle.yaml"
     assert load_config(second).run.init_from == load_config(first).run.output
     assert train.main(["--config", str(first), "--set", *overrides(first, faces, tmp_path / "first")]) == 0
     words = [*overrides(second, faces, tmp_path / "second"), f"run.init_from={tmp_path / 'first'}"]

@@ -139,6 +139,14 @@ def test_a_set_marked_as_external_is_for_the_open_track(
     assert start(tmp_path / "run", overrides=(f"data.root={root}",)) == 0
 
 
+def test_a_set_is_not_external_to_itself(
+    start: Start, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = f"open_track.external_data=[{{root: {faces}}}]"
+    assert start(tmp_path / "run", overrides=("track=open", mixed)) == 2
+    assert f"names {faces}, which is data.root itself" in capsys.readouterr().err
+
+
 def test_a_missing_external_set_is_told_with_its_key(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,7 +142,8 @@ def readable(report: dict[str, Any]) -> str:
     lines += ["", f"near-duplicates: {len(pairs)}" + (f" ({_counted(between)})" if pairs else ""), *_listed(pairs)]
     if agreeing := report["masks_agree"]:
         lines.append(
-            f"  {agreeing['photos']} photos have two masks, which agree by an F-Score of {agreeing['f_score']:.3f}"
+            f"  {agreeing['pairs']} of them are one photo with two masks, which agree by an F-Score of "
+            f"{agreeing['f_score']:.3f}"
         )
         lines.append("  by class: " + ", ".join(f"{name} {f1:.2f}" for name, f1 in agreeing["f1"].items()))
     if report["most_alike_others"]:
@@ -151,7 +152,7 @@ def readable(report: dict[str, Any]) -> str:
     odd = [
         f"{odd['score']:5.1f}  {odd['name']}: {'; '.join(odd['reasons'][:REASONS_SHOWN])}" for odd in report["oddest"]
     ]
-    lines += ["", "oddest masks", *_listed(odd)]
+    lines += ["", "oddest masks", *(_listed(odd) or ["  none is odd"])]
     return "\n".join(lines)
 
 

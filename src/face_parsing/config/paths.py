@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_parsing.system.environment import PROJECT_ROOT
+from face_parsing.weights import find_weights, shipped_networks
 
 
 def resolve_path(text: str) -> Path:
     """A path to read from: as it is where absolute or found from here, else from the project's folder."""
     path = Path(text)
     return path if path.is_absolute() or path.exists() else PROJECT_ROOT / path
+
+
+def weights_path(text: str) -> Path:
+    """The same of a checkpoint, which may be a shipped one's bare name."""
+    path = resolve_path(text)
+    return path if path.exists() or text not in shipped_networks() else find_weights(text)
 
 
 def run_path(text: str) -> Path:
@@ -50,7 +57,7 @@ class Paths:
             val_stems=resolve_path(val_stems) if val_stems else None,
             output=run_path(output),
             init_from=run_path(init_from) if init_from else None,
-            pretrained=resolve_path(pretrained) if pretrained else None,
-            teacher=resolve_path(teacher) if teacher else None,
+            pretrained=weights_path(pretrained) if pretrained else None,
+            teacher=weights_path(teacher) if teacher else None,
             external_data=tuple(resolve_path(folder) for folder in external_data),
         )

@@ -91,7 +91,8 @@ class PairStore:
             )
             problems = [problem for problem in bar if problem is not None]
         if problems:
-            raise DataError(problems_message(self.pairs[0].image.parent.parent, problems))
+            folders = dict.fromkeys(str(pair.image.parent.parent) for pair in self.pairs)
+            raise DataError(problems_message(" and ".join(folders), problems))
         self.pixel_counts = per_image.sum(0)
 
     def _classes(self, mask: np.ndarray, i: int) -> np.ndarray:

@@ -16,7 +16,7 @@ class DataError(ValueError):
     """All that is wrong with a data set, one line a file."""
 
 
-def problems_message(where: Path, problems: Sequence[str]) -> str:
+def problems_message(where: Path | str, problems: Sequence[str]) -> str:
     """The problems of the files in a folder, one per line; past PROBLEMS_SHOWN their number alone."""
     shown = "\n  ".join(problems[:PROBLEMS_SHOWN])
     more = len(problems) - PROBLEMS_SHOWN

@@ -104,5 +104,9 @@ def check_arguments(args: argparse.Namespace) -> None:
     if twice is not None:
         raise UsageError(f"{twice} is named for two outputs; give each its own file.")
     refuse_existing(outputs, overwrite=args.overwrite)
+    for name in ("worst", "panels"):
+        path = getattr(args, name)
+        if path is not None and path.suffix.lower() != ".png":
+            raise UsageError(f"--{name} {path}: the name must end in .png.")
     if args.confusion is not None and args.confusion.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UsageError(f"--confusion {args.confusion}: the name must end in .png, .pdf or .svg.")

@@ -23,6 +23,7 @@ from face_parsing.models.checkpoint_guards import InflatedError, check_fields, n
 from face_parsing.system.files import atomic_path
 from face_parsing.system.untrusted import check_extent
 from face_parsing.system.workers import is_dead_worker
+from face_parsing.weights import shipped_networks
 
 FORMAT_VERSION = 1
 
@@ -90,7 +91,13 @@ def description(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU. Raises CheckpointError; no code in the file is ever run."""
     if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path}; train one with 'python src/train.py' or name another.")
+        shipped = ", ".join(name for name in shipped_networks() if name.endswith(".pth"))
+        raise CheckpointError(
+            f"There is no checkpoint {path}; train one with 'python src/train.py', or name another. "
+            f"Shipped are: {shipped}."
+        )
+    if path.suffix == ".onnx":
+        raise CheckpointError(f"{path} is an ONNX file, and a checkpoint is needed here; name the .pth it was made of.")
     try:
         refuse_inflation(path)
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -51,8 +51,10 @@ def check_provenance(root: Path, track: str) -> None:
         )
 
 
-def external_pairs(folder: Path) -> list[Pair]:
-    """The pairs of an external data set. Raises DataError."""
+def external_pairs(folder: Path, root: Path) -> list[Pair]:
+    """The pairs of an external data set, which is another one than data.root. Raises DataError."""
+    if folder.resolve() == root.resolve():
+        raise DataError(f"open_track.external_data names {folder}, which is data.root itself; name another data set.")
     if not folder.is_dir():
         raise DataError(
             f"There is no folder {folder}, which open_track.external_data names; put the pairs there, or do without "
@@ -118,7 +120,7 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
         split = distributed.from_main(lambda: load_split(path, root))
     else:
         split = split_of(config)
-    extra = [pair for folder in config.paths.external_data for pair in external_pairs(folder)]
+    extra = [pair for folder in config.paths.external_data for pair in external_pairs(folder, root)]
     if config.data.max_pairs is not None:
         extra = some_of(extra, max(config.data.max_pairs - len(split.train), 0), seed=config.data.split_seed)
     labels = config.labels
