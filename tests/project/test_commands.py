@@ -104,7 +104,7 @@ def test_a_wrong_option_is_refused(call: tuple[str, ...], capsys: pytest.Capture
     ("words", "sentence"),
     [
         ("audit --root no --output out", "There is no data folder no"),
-        ("average no none --output out", "There is no checkpoint no/checkpoints/best_model.pth"),
+        ("average no none --output out", "There is no folder no; name folders of runs"),
         ("biases fit --data no --output out.json", "There is no data folder no"),
         ("biases merge --model_path no.pth --biases no.json --output out.pth", "There is no checkpoint no.pth"),
         ("draw color --input no --output out", "There is no file or folder no"),

@@ -177,7 +177,7 @@ def test_a_run_is_averaged_with_the_checkpoint_that_it_started_from_and_with_no_
     assert average.main([str(start), str(start), "--output", str(tmp_path / "other")]) == 2
     assert "No run's folder is among" in capsys.readouterr().err
     assert average.main([str(tmp_path / "nowhere"), str(start), "--output", str(tmp_path / "other")]) == 2
-    assert f"There is no {tmp_path / 'nowhere'}; name folders of runs" in capsys.readouterr().err
+    assert f"There is no folder {tmp_path / 'nowhere'}; name folders of runs" in capsys.readouterr().err
     assert average.main([str(tmp_path), str(start), "--output", str(tmp_path / "other")]) == 2
     assert f"{tmp_path} is no folder of a run: it has no config.yaml" in capsys.readouterr().err
 

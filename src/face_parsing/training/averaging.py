@@ -114,7 +114,7 @@ def _runs_and_starts(named: Sequence[Path], output: RunFolder) -> tuple[list[Run
         raise RunFolderError(f"--output {output.root} is one of the runs; choose another folder.")
     for run in runs:
         if not run.root.is_dir():
-            raise RunFolderError(f"There is no {run.root}; name folders of runs.")
+            raise RunFolderError(f"There is no folder {run.root}; name folders of runs.")
         if not run.config.is_file():
             raise RunFolderError(f"{run.root} is no folder of a run: it has no {run.config.name}; name one that has.")
     if not runs:
