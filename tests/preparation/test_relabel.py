@@ -143,8 +143,9 @@ def test_the_challenge_refuses_what_was_relabelled_and_the_open_track_goes_on_fr
     assert call(model, data, output, "--max_change", "1") == 0
     tiny = [
         "data.size=64", "model={name: unet, channels: [8,8,8], blocks: [0,0,1], plain_stages: 2, expansion: 2.0}",
-        "schedule.stages=[{image_size: 64, epochs: 1, batch_size: 4}]", "schedule.warmup_epochs=0", "run.workers=0",
-        "run.threads=1", f"data.root={output}", f"run.output={tmp_path / 'run'}",
+        "schedule.stages=[{image_size: 64, epochs: 1, batch_size: 4}]", "schedule.average_cycles=0",
+        "schedule.warmup_epochs=0", "run.workers=0", "run.threads=1", f"data.root={output}",
+        f"run.output={tmp_path / 'run'}",
     ]  # fmt: skip
     assert train.main(["--set", *tiny]) == 2
     assert "no knowledge distillation" in capsys.readouterr().err

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from face_parsing.config.loading import load_config
+from face_parsing.config.loading import from_dict, load_config
+from face_parsing.models.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in (
@@ -141,6 +142,9 @@ def relax(parser: argparse.ArgumentParser) -> None:
                 relax(sub)
 
 
+OURS_TO_START_FROM = {f"weights/{path.name}" for path in (ROOT / "weights").glob("*.pth")}
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if script_of(c)], ids=str)
 def test_a_command_line_parses(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     script = script_of(command)
@@ -148,7 +152,10 @@ def test_a_command_line_parses(command: Command, monkeypatch: pytest.MonkeyPatch
     assert (ROOT / script).is_file()
     arguments = parsed(command, script, monkeypatch)
     if script == "src/train.py":
-        load_config(ROOT / (arguments.config or "configs/default.yaml"), arguments.overrides)
+        config = load_config(ROOT / (arguments.config or "configs/default.yaml"), arguments.overrides)
+        if config.open_track.pretrained in OURS_TO_START_FROM:
+            network = load_checkpoint(ROOT / config.open_track.pretrained)["model"]
+            assert from_dict({"track": "open", "model": network}).model == config.model
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)

@@ -98,9 +98,17 @@ def _load_weights(model: nn.Module, content: Mapping[str, Any], path: Path) -> N
     """Give the config's model the weights of the checkpoint at path. Raises CheckpointError where they do not fit."""
     try:
         model.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:500]
-        raise CheckpointError(f"The weights in {path} do not fit the config's model: {reason}") from None
+    except RuntimeError:
+        raise _misfit(content, path) from None
+
+
+def _misfit(content: Mapping[str, Any], path: Path) -> CheckpointError:
+    """What is wrong with weights of another network than the config's."""
+    words = ", ".join(f"{key}: {value}" for key, value in content["model"].items())[:500]
+    return CheckpointError(
+        f"The weights in {path} do not fit the config's model; they are of model={{{words}}}: take a config of that, "
+        "such as configs/first_cycle.yaml for the shipped reference, or name other weights."
+    )
 
 
 def _load_body(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
@@ -110,7 +118,7 @@ def _load_body(model: nn.Module, content: Mapping[str, Any], path: Path) -> None
     """
     own = {name: value for name, value in model.state_dict().items() if name.startswith(CLASSIFIERS)}
     body = {name: value for name, value in content["state_dict"].items() if not name.startswith(CLASSIFIERS)}
-    _load_weights(model, {"state_dict": {**body, **own}}, path)
+    _load_weights(model, {**content, "state_dict": {**body, **own}}, path)
 
 
 def load_initial_weights(config: Config, split: Split, model: nn.Module) -> None:
