@@ -60,15 +60,19 @@ def shipped_networks() -> list[str]:
     return sorted(found - {DETECTOR})
 
 
+def or_shipped(path: Path, name: str) -> Path:
+    """The path or, where nothing lies there and ``name`` is the bare name of a shipped network, the place of that."""
+    return path if path.exists() or name not in shipped_networks() else find_weights(name)
+
+
 def named_weights(path: Path) -> Path:
     """The file that somebody named: a path, or the bare name of a shipped network where no such file lies here.
 
     Raises FileNotFoundError, which names the shipped ones, where there is neither.
     """
-    if path.is_file():
-        return path
-    if str(path) in shipped_networks():
-        return find_weights(path.name)
+    found = or_shipped(path, str(path))
+    if found.is_file():
+        return found
     what = "file" if path.suffix == ".onnx" else "checkpoint"
     raise FileNotFoundError(
         f"There is no {what} {path}; name an existing one, or one that is shipped: {', '.join(shipped_networks())}."

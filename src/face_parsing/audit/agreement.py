@@ -13,8 +13,7 @@ import numpy as np
 
 from face_parsing.audit.inspection import InspectedPair
 from face_parsing.data.mask_palettes import USUAL, IdRule
-from face_parsing.data.masks import read_mask
-from face_parsing.data.photos import read_photo
+from face_parsing.data.pairs import Pair, read_pair
 from face_parsing.labels import IGNORE_INDEX, is_mirrored, swap_left_right
 
 SIDE = 512  # pixels at which masks are compared
@@ -50,12 +49,10 @@ def _grey_and_mask(face: InspectedPair, rule: IdRule, *, mirrored: bool) -> tupl
     """A face's photo in grey and its mask with left and right in order, both (512, 512) uint8."""
     assert face.image is not None
     assert face.mask is not None
-    grey = cv2.cvtColor(read_photo(face.image), cv2.COLOR_RGB2GRAY)
-    grey = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(read_mask(face.mask, rule), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT)
+    photo, mask = read_pair(Pair(face.stem, face.image, face.mask), SIDE, rule)
     if mirrored:
-        grey, mask = np.ascontiguousarray(grey[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
-    return grey, swap_left_right(mask) if is_mirrored(mask) else mask
+        photo, mask = np.ascontiguousarray(photo[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
+    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), swap_left_right(mask) if is_mirrored(mask) else mask
 
 
 def _has_its_mask(face: InspectedPair) -> bool:
@@ -97,24 +94,22 @@ def agreement(
 
     from face_parsing.evaluation.metrics import ScoreKeeper
 
-    whole, count = ScoreKeeper(), 0
+    keepers: list[ScoreKeeper] = []
     each: list[float | None] = []
     for pair in pairs:
         masks = _laid_masks(*pair, rule)
         if masks is None:
             each.append(None)
             continue
-        batches = [torch.from_numpy(mask)[None] for mask in masks]
-        alone = ScoreKeeper()
-        for truth, answer in (batches, batches[::-1]):
-            alone.update(answer, truth)
-        agree = alone.scores().f_score
+        one, other = (torch.from_numpy(mask)[None] for mask in masks)
+        keeper = ScoreKeeper()
+        keeper.update(one, other)
+        keeper.update(other, one)
+        agree = keeper.scores().f_score
         each.append(agree)
         if agree < COPIED:
-            count += 1
-            for truth, answer in (batches, batches[::-1]):
-                whole.update(answer, truth)
-    if not count:
+            keepers.append(keeper)
+    if not keepers:
         return {}, each
-    scores = whole.scores()
-    return {"pairs": count, "f_score": scores.f_score, "f1": scores.f1, "holders": scores.holders}, each
+    scores = ScoreKeeper.merged(keepers).scores()
+    return {"pairs": len(keepers), "f_score": scores.f_score, "f1": scores.f1, "holders": scores.holders}, each

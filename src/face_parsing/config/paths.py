@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_parsing.system.environment import PROJECT_ROOT
-from face_parsing.weights import find_weights, shipped_networks
+from face_parsing.weights import or_shipped
 
 
 def resolve_path(text: str) -> Path:
@@ -18,8 +18,7 @@ def resolve_path(text: str) -> Path:
 
 def weights_path(text: str) -> Path:
     """The same of a checkpoint, which may be a shipped one's bare name."""
-    path = resolve_path(text)
-    return path if path.exists() or text not in shipped_networks() else find_weights(text)
+    return or_shipped(resolve_path(text), text)
 
 
 def run_path(text: str) -> Path:

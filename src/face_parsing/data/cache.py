@@ -15,7 +15,7 @@ from tqdm import tqdm
 from face_parsing.augmentation.face_geometry import part_centres
 from face_parsing.data.mask_log import MaskLog
 from face_parsing.data.mask_palettes import USUAL, IdRule
-from face_parsing.data.pairs import Pair, read_pair
+from face_parsing.data.pairs import Pair, folders_of, read_pair
 from face_parsing.data.problems import DataError, problems_message
 from face_parsing.labels import CELEBAMASK, NUM_CLASSES, LabelSet, is_mirrored, swap_left_right
 
@@ -91,8 +91,7 @@ class PairStore:
             )
             problems = [problem for problem in bar if problem is not None]
         if problems:
-            folders = dict.fromkeys(str(pair.image.parent.parent) for pair in self.pairs)
-            raise DataError(problems_message(" and ".join(folders), problems))
+            raise DataError(problems_message(folders_of(self.pairs), problems))
         self.pixel_counts = per_image.sum(0)
 
     def _classes(self, mask: np.ndarray, i: int) -> np.ndarray:

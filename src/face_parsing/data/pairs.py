@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class Pair:
     stem: str
     image: Path
     mask: Path
+
+
+def folders_of(pairs: Iterable[Pair]) -> str:
+    """The folders that pairs lie in, those that hold images/ and masks/, for people."""
+    return " and ".join(dict.fromkeys(str(pair.image.parent.parent) for pair in pairs))
 
 
 def no_image(stem: str, folder: Path) -> str:

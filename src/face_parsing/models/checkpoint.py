@@ -91,10 +91,10 @@ def description(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU. Raises CheckpointError; no code in the file is ever run."""
     if not path.is_file():
-        shipped = ", ".join(name for name in shipped_networks() if name.endswith(".pth"))
+        shipped = ", ".join(name for name in shipped_networks() if name.endswith(".pth"))  # a wheel holds none
         raise CheckpointError(
-            f"There is no checkpoint {path}; train one with 'python src/train.py', or name another. "
-            f"Shipped are: {shipped}."
+            f"There is no checkpoint {path}; train one with 'python src/train.py', or name another."
+            + (f" Shipped are: {shipped}." if shipped else "")
         )
     if path.suffix == ".onnx":
         raise CheckpointError(f"{path} is an ONNX file, and a checkpoint is needed here; name the .pth it was made of.")

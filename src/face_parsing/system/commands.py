@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from face_parsing.sizes import LARGEST_SIDE, SMALLEST_SIDE
 from face_parsing.system.files import identity_of
-from face_parsing.weights import find_weights, shipped_networks
+from face_parsing.weights import or_shipped
 
 P = ParamSpec("P")
 
@@ -196,8 +196,7 @@ def a_path(text: str) -> Path:
 
 def a_network(text: str) -> Path:
     """An argument's checkpoint or ONNX file: a shipped one's bare name too, where no such file lies here."""
-    path = a_path(text)
-    return path if path.exists() or text not in shipped_networks() else find_weights(text)
+    return or_shipped(a_path(text), text)
 
 
 def positive(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from face_parsing.data.dataset import Batch, TrainingSet
 from face_parsing.data.device_loader import augments_on_device, build_device_loader, joined_batches
 from face_parsing.data.loader import batches_of, build_loader
 from face_parsing.data.mask_palettes import IdRule
-from face_parsing.data.pairs import Pair, find_pairs
+from face_parsing.data.pairs import Pair, find_pairs, folders_of
 from face_parsing.data.problems import DataError, problems_message
 from face_parsing.data.provenance import PROVENANCE, broken_rule
 from face_parsing.data.sampler import EpochSampler, repeat_factors
@@ -63,7 +63,7 @@ def external_pairs(folder: Path, root: Path) -> list[Pair]:
     return find_pairs(folder / "train")
 
 
-def check_no_copies(val: PairStore, train: PairStore, external: Sequence[int]) -> None:
+def check_no_copies(val: PairStore, train: PairStore, external: range) -> None:
     """Raise DataError where external pairs of train, by index, show photos that are validated on.
 
     CelebAMask-HQ has the challenge's photos too: trained on, they would make the score one of faces learnt by heart.
@@ -80,7 +80,7 @@ def check_no_copies(val: PairStore, train: PairStore, external: Sequence[int]) -
         for copy in find_copies(seen, more)
     ]
     if problems:
-        raise DataError(problems_message(train.pairs[external[0]].image.parent.parent, problems))
+        raise DataError(problems_message(folders_of(train.pairs[i] for i in external), problems))
 
 
 def split_of(config: Config) -> Split:
@@ -141,7 +141,7 @@ def load_data(config: Config, saved_split: Path | None) -> tuple[PairStore, Pair
     val, train = stores
     check_masks(train, val, root)
     if extra:
-        check_no_copies(val, train, [*range(len(split.train), len(train))])
+        check_no_copies(val, train, range(len(split.train), len(train)))
     print(
         f"Data: {len(train)} training pairs ({train.mirrored} mirrored with left and right labels not swapped: "
         f"{'repaired' if repair else 'left as they are'}), "
